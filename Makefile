@@ -1,0 +1,43 @@
+# `make` lists the targets. Everything runs inside .venv, which the first target makes.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+SWEEP  ?= seed=1000,1001
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint ablation report benchmark clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.done  ## make .venv with the tested versions
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen hospital, minutes on a CPU
+	$(RUN) -m ushydra_lab +experiment=nt_phase2 $(SWEEP)
+
+test: setup  ## the tests
+	$(RUN) -m pytest -n auto
+
+lint: setup  ## ruff, mypy and the import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoint per seed (Table 2)
+	$(RUN) -m ushydra_lab +experiment=nt_ablation $(SWEEP)
+
+report: setup  ## tables and figures of every experiment under multirun/
+	$(RUN) -m ushydra_lab.report multirun
+
+benchmark: setup  ## speed of the losses and of the training step against named references
+	$(RUN) -m ushydra_lab.benchmark
+
+clean:  ## remove the environment and caches (runs stay)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,42 @@
+"""What several test modules share: tiny image folders with their tables, and the real samples."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+REAL = Path(os.environ.get("USHYDRA_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real samples; a test that asks for it carries the mark `real`."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real samples at {REAL} (USHYDRA_REAL_DATA names their folder)")
+    return REAL
+
+
+@pytest.fixture
+def write_images(tmp_path: Path) -> Callable[..., pd.DataFrame]:
+    """write_images({"a": 3, "b": 2}, size=(rows, columns)) -> a table for a manifest, one subject per image.
+
+    Noise of (seed, site, index) under tmp_path/<site>/; the NT box is [4, 5, columns - 6, rows - 7].
+    """
+
+    def write(counts: dict[str, int], size: tuple[int, int] = (30, 40), seed: int = 0) -> pd.DataFrame:
+        rows = []
+        for site, count in counts.items():
+            (tmp_path / site).mkdir(exist_ok=True)
+            for index in range(count):
+                rng = np.random.default_rng([seed, *site.encode(), index])
+                name = f"{site}/{index}.png"
+                Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name)
+                rows.append({"image": name, "site": site, "subject": str(index)})
+        box = {"nt_x1": 4.0, "nt_y1": 5.0, "nt_x2": size[1] - 6.0, "nt_y2": size[0] - 7.0}
+        return pd.DataFrame(rows).assign(pixel_mm=0.1, **box, nt_mm=1.5)
+
+    return write

@@ -1,0 +1,107 @@
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ushydra_lab.data import cache
+from ushydra_lab.data.cache import CanvasCache
+from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.errors import UserError
+
+
+@pytest.fixture
+def paths(write_images: Callable[..., pd.DataFrame], tmp_path: Path) -> list[Path]:
+    return [tmp_path / image for image in write_images({"a": 5}, size=(30, 40))["image"]]
+
+
+def test_canvases_are_those_of_the_letterbox_also_from_disk(paths: list[Path], tmp_path: Path) -> None:
+    store = CanvasCache(tmp_path / "cache", (16, 32))
+    fresh, stored = store.load(paths), store.load(paths)
+    for path, pixels in zip(paths, fresh.pixels, strict=True):
+        expected = Letterbox.fit((30, 40), (16, 32)).apply_image(np.asarray(Image.open(path)))
+        np.testing.assert_array_equal(pixels, expected)
+    np.testing.assert_array_equal(fresh.pixels, stored.pixels)
+    assert fresh.native == stored.native == [(30, 40)] * 5
+    assert fresh.digests == stored.digests
+    assert len(set(fresh.digests)) == 5
+
+
+def test_the_second_load_decodes_nothing(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CanvasCache(tmp_path / "cache", (16, 32))
+    store.load(paths[:3])
+    decoded: list[bytes] = []
+    decode = cache.decode
+    monkeypatch.setattr(cache, "decode", lambda content: (decoded.append(content), decode(content))[1])
+    store.load(paths)
+    assert sorted(decoded) == sorted(path.read_bytes() for path in paths[3:])
+
+
+def test_content_counts_not_names_and_canvas_sizes_do_not_mix(paths: list[Path], tmp_path: Path) -> None:
+    store = CanvasCache(tmp_path / "cache", (16, 32))
+    before = store.load(paths[:1])
+    paths[0].rename(tmp_path / "renamed.png")
+    assert store.load([tmp_path / "renamed.png"]).digests == before.digests
+    paths[1].replace(paths[0])
+    assert store.load(paths[:1]).digests != before.digests
+    assert CanvasCache(tmp_path / "cache", (32, 16)).load([tmp_path / "renamed.png"]).pixels.shape == (
+        1,
+        32,
+        16,
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:-40], lambda b: b"", lambda b: b[:100] + bytes([b[100] ^ 1]) + b[101:], lambda b: b + b"x"],
+)
+def test_a_damaged_entry_is_noticed_and_made_again(
+    paths: list[Path], tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    store = CanvasCache(tmp_path / "cache", (16, 32))
+    good = store.load(paths)
+    entry = store.entry(paths[2].read_bytes())
+    whole = entry.read_bytes()
+    entry.write_bytes(damage(whole))
+    with pytest.warns(UserWarning, match="damaged cache entry"):
+        again = store.load(paths)
+    np.testing.assert_array_equal(again.pixels, good.pixels)
+    assert entry.read_bytes() == whole
+
+
+def test_an_interrupted_write_leaves_no_entry_and_no_litter(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CanvasCache(tmp_path / "cache", (16, 32))
+
+    def full(self: Path, stored: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(stored[:50])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(
+            UserError, match=r"cache: no space left; the canvases of 5 images need 2,760 bytes"
+        ):
+            store.load(paths)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert store.load(paths).native == [(30, 40)] * 5
+
+
+def test_a_folder_that_cannot_be_made_is_named(paths: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be used .*set cache_dir"):
+        CanvasCache(tmp_path / "file", (16, 32)).load(paths)
+
+
+def test_images_that_changed_since_the_check_are_all_listed(paths: list[Path], tmp_path: Path) -> None:
+    paths[0].unlink()
+    paths[3].write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"(?s)0.png: file not found.*3.png: is not an image"):
+        CanvasCache(tmp_path / "cache", (16, 32)).load(paths)

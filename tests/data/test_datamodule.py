@@ -1,0 +1,263 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from ushydra_lab.data.datamodule import EpochSampler, UltrasoundData
+from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.split import LeaveOneSiteOut, Random
+from ushydra_lab.errors import UserError
+
+Write = Callable[..., pd.DataFrame]
+CANVAS = (24, 48)
+
+
+@pytest.fixture
+def make(write_images: Write, tmp_path: Path) -> Callable[..., UltrasoundData]:
+    """A data module of sites a, b and the held-out c; `change` edits the table before it is checked."""
+
+    def build(
+        change: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
+        requires: tuple[str, ...] = ("nt_box",),
+        write: bool = True,
+        seed: int = 0,
+        batch_size: int = 4,
+    ) -> UltrasoundData:
+        counts = {"a": 6, "b": 5, "c": 4}
+        table = write_images(counts) if write else table_of(counts)
+        manifest = Manifest.checked(change(table), "m", tmp_path)
+        split = LeaveOneSiteOut("c", 0.3)
+        return UltrasoundData(manifest, split, seed, CANVAS, batch_size, requires, tmp_path / "cache")
+
+    def table_of(counts: dict[str, int]) -> pd.DataFrame:
+        kept = {path: path.read_bytes() for path in tmp_path.glob("*/*.png")}
+        table = write_images(counts)
+        for path, content in kept.items():
+            path.write_bytes(content)
+        return table
+
+    return build
+
+
+def batches(data: UltrasoundData, part: str) -> list[dict[str, Tensor]]:
+    return list(data.part_loader(part))
+
+
+def test_a_batch_is_what_the_contract_says(make: Callable[..., UltrasoundData]) -> None:
+    data = make()
+    batch = next(iter(data.train_dataloader()))
+    shapes = {key: (tuple(values.shape), values.dtype) for key, values in batch.items()}
+    assert shapes == {
+        "image": ((4, 1, *CANVAS), torch.float32),
+        "record": ((4,), torch.int64),
+        "site": ((4,), torch.int64),
+        "content": ((4, 4), torch.float32),
+        "nt_box": ((4, 4), torch.float32),
+        "nt_mm": ((4,), torch.float32),
+        "pixel_mm": ((4,), torch.float32),
+    }
+    assert batch["image"].min() >= 0
+    assert 0.9 < batch["image"].max() <= 1
+
+
+def test_every_value_of_a_batch_belongs_to_its_record(make: Callable[..., UltrasoundData]) -> None:
+    data = make(lambda table: table.assign(nt_mm=[1 + 0.1 * i for i in range(len(table))]))
+    letterbox = Letterbox.fit((30, 40), CANVAS)
+    table = data.manifest.table
+    for batch in [*data.train_dataloader(), *data.val_dataloader(), *data.test_dataloader()]:
+        for i, record in enumerate(batch["record"].tolist()):
+            row = table.loc[record]
+            canvas = letterbox.apply_image(np.asarray(Image.open(row["image"])))
+            np.testing.assert_allclose(batch["image"][i, 0], canvas / 255, atol=1e-7)
+            box = letterbox.apply_box(row[["nt_x1", "nt_y1", "nt_x2", "nt_y2"]].to_numpy(float))
+            np.testing.assert_allclose(batch["nt_box"][i], box, rtol=1e-6)
+            assert data.manifest.sites[batch["site"][i]] == row["site"]
+            assert batch["nt_mm"][i] == pytest.approx(row["nt_mm"])
+            assert batch["pixel_mm"][i] == pytest.approx(0.1 / 0.8)
+            assert tuple(batch["content"][i].tolist()) == letterbox.content
+
+
+def test_every_image_is_in_exactly_one_part_and_the_split_table_says_which(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    data = make()
+    table = data.split_table()
+    assert list(table) == ["record", "image", "site", "subject", "part"]
+    assert table["part"].value_counts().to_dict() == {"train": 8, "val": 3, "test": 4}
+    for part in data.parts:
+        records = torch.cat([batch["record"] for batch in batches(data, part)]).tolist()
+        assert records == table["record"][table["part"] == part].tolist()
+    trained = torch.cat([batch["record"] for batch in data.train_dataloader()]).tolist()
+    assert sorted(trained) == table["record"][table["part"] == "train"].tolist()
+    assert [len(loader.dataset) for loader in data.predict_dataloader()] == [8, 3, 4]
+
+
+def test_noise_in_place_of_the_held_out_images_changes_nothing_that_is_fitted_on(
+    make: Callable[..., UltrasoundData], tmp_path: Path
+) -> None:
+    clean = make()
+    before = {part: batches(clean, part) for part in ("train", "val", "test")}
+    order = [batch["record"] for batch in clean.train_dataloader()]
+    prints = clean.fingerprint(), clean.fingerprint(("test",))
+    for index in range(4):
+        noise = np.random.default_rng(100 + index).integers(0, 256, (55, 31), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"c/{index}.png")
+
+    def poison(table: pd.DataFrame) -> pd.DataFrame:
+        unseen = table["site"] == "c"
+        return table.mask(
+            unseen & True, table.assign(nt_x1=1, nt_y1=1, nt_x2=9, nt_y2=9, nt_mm=3, pixel_mm=0.7)
+        )
+
+    poisoned = make(poison, write=False)
+    for part in ("train", "val"):
+        for old, new in zip(before[part], batches(poisoned, part), strict=True):
+            assert old.keys() == new.keys()
+            assert all(torch.equal(old[key], new[key]) for key in old)
+    assert all(
+        torch.equal(old, new["record"]) for old, new in zip(order, poisoned.train_dataloader(), strict=True)
+    )
+    assert poisoned.fingerprint() == prints[0]
+    assert poisoned.fingerprint(("test",)) != prints[1]
+    assert not torch.equal(before["test"][0]["image"], batches(poisoned, "test")[0]["image"])
+
+
+def test_the_fingerprint_ignores_annotations_only_the_held_out_site_has(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    def without(table: pd.DataFrame) -> pd.DataFrame:
+        return table.drop(columns="nt_mm")
+
+    def only_unseen(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(nt_mm=table["nt_mm"].where(table["site"] == "c"))
+
+    assert make(without).fingerprint() == make(only_unseen).fingerprint() != make().fingerprint()
+
+
+@pytest.mark.parametrize("column", ["nt_x1", "nt_mm", "pixel_mm"])
+def test_the_fingerprint_follows_what_is_trained_on(make: Callable[..., UltrasoundData], column: str) -> None:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{column: table[column].where(table.index != 0, 1.25)})
+
+    assert make(change).fingerprint() != make().fingerprint()
+    assert make(seed=1).fingerprint() != make().fingerprint()
+
+
+def test_the_order_of_training_is_a_function_of_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochSampler(50, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert sorted(order(0, 0)) == list(range(50))
+    assert order(3, 7) == order(3, 7)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+class Recorder(LightningModule):
+    """Remembers the records it was trained on, by epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: dict[int, list[int]] = {}
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        self.seen.setdefault(self.current_epoch, []).extend(batch["record"].tolist())
+        return self.weight * batch["image"].mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_resumed_training_sees_what_the_uninterrupted_one_saw(
+    make: Callable[..., UltrasoundData], tmp_path: Path
+) -> None:
+    def trainer(epochs: int) -> Trainer:
+        silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        return Trainer(max_epochs=epochs, accelerator="cpu", enable_checkpointing=False, **silent)
+
+    whole, first, second = Recorder(), Recorder(), Recorder()
+    trainer(4).fit(whole, datamodule=make())
+    interrupted = trainer(2)
+    interrupted.fit(first, datamodule=make())
+    interrupted.save_checkpoint(tmp_path / "half.ckpt")
+    trainer(4).fit(second, datamodule=make(), ckpt_path=tmp_path / "half.ckpt")
+    assert first.seen | second.seen == whole.seen
+    assert list(second.seen) == [2, 3]
+    assert whole.seen[0] != whole.seen[1]
+
+
+def test_loading_leaves_the_global_generator_alone(make: Callable[..., UltrasoundData]) -> None:
+    data = make()
+    torch.manual_seed(0)
+    list(data.train_dataloader())
+    after = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(after, torch.rand(3))
+
+
+def test_missing_annotations_are_named_before_anything_is_read(
+    make: Callable[..., UltrasoundData], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError, match=r"(?s)nt_box: columns nt_x1, nt_y1, nt_x2, nt_y2.*nt_mm: columns nt_mm"
+    ):
+        make(lambda table: table[["image", "site", "subject"]], requires=("nt_box", "nt_mm"))
+    with pytest.raises(UserError, match="'nt_bx' .did you mean 'nt_box'"):
+        make(requires=("nt_bx",))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_rows_without_a_required_annotation_are_left_out_and_counted(
+    make: Callable[..., UltrasoundData], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def empty(table: pd.DataFrame) -> pd.DataFrame:
+        tiny = table.index == 2  # a box of 0.8 canvas px
+        table.loc[[0, 12], ["nt_x1", "nt_y1", "nt_x2", "nt_y2"]] = np.nan
+        return table.assign(nt_x2=table["nt_x2"].mask(tiny, 5.0))
+
+    data, whole = make(empty), make()
+    data.setup()
+    printed = capsys.readouterr().out
+    assert "left out: 2 images that have no nt_box (0.png, 1.png)" in printed
+    assert "left out: 1 images that lose their nt_box on the canvas (2.png)" in printed
+    part, before = data.split_table()["part"], whole.split_table()["part"]
+    assert part[[0, 2, 12]].tolist() == ["unused"] * 3
+    assert part.drop([0, 2, 12]).equals(before.drop([0, 2, 12]))
+    used = torch.cat([batch["record"] for p in data.parts for batch in batches(data, p)]).tolist()
+    assert sorted(used) == [1, *range(3, 12), 13, 14]
+
+
+def test_optional_annotations_are_nan_where_absent_and_no_key_where_nobody_has_them(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    data = make(lambda table: table.assign(pixel_mm=np.nan, nt_mm=table["nt_mm"].where(table.index != 11)))
+    batch = batches(data, "test")[0]
+    assert "pixel_mm" not in batch
+    assert batch["nt_mm"].isnan().tolist() == [True, False, False, False]
+
+
+def test_a_part_without_images_is_an_error_that_names_those_there_are(
+    write_images: Write, tmp_path: Path
+) -> None:
+    manifest = Manifest.checked(write_images({"a": 10}), "m", tmp_path)
+    data = UltrasoundData(manifest, Random(), 0, CANVAS, 4, ["nt_box"], tmp_path / "cache")
+    assert data.parts == ["train", "val"]
+    with pytest.raises(UserError, match="no images in 'test'; it has train, val"):
+        data.test_dataloader()
+
+
+def test_a_part_emptied_by_missing_annotations_is_an_error(make: Callable[..., UltrasoundData]) -> None:
+    data = make(
+        lambda table: table.assign(nt_mm=table["nt_mm"].where(table["site"] == "c")), requires=("nt_mm",)
+    )
+    with pytest.raises(UserError, match="no usable image is left in train"):
+        data.setup()

@@ -1,0 +1,133 @@
+from collections import Counter
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random, Split, _closest_subset
+from ushydra_lab.errors import UserError
+
+
+def rows(**images: list[int]) -> pd.DataFrame:
+    """Images per subject of every site: rows(a=[1, 2]) is three images of two subjects."""
+    return pd.DataFrame(
+        [
+            {"image": f"{site}/{subject}_{i}", "site": site, "subject": str(subject)}
+            for site, counts in images.items()
+            for subject, count in enumerate(counts)
+            for i in range(count)
+        ]
+    )
+
+
+PAPER = rows(h1=[1] * 766, h2=[1] * 759, h3=[1] * 503)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "train", "val", "test"),
+    [("h3", 1296, 229, 503), ("h2", 1079, 190, 759), ("h1", 1073, 189, 766)],
+)
+def test_table_1_of_the_paper(held_out: str, train: int, val: int, test: int) -> None:
+    split = LeaveOneSiteOut(held_out)
+    part = split.assign(PAPER, seed=1000)
+    assert part.value_counts().to_dict() == {"train": train, "val": val, "test": test}
+    assert set(part[PAPER["site"] == held_out]) == {"test"}
+    assert split.name == held_out
+
+
+def test_the_seed_draws_the_validation_images_anew_and_repeatably() -> None:
+    split = LeaveOneSiteOut("h3")
+    first, again, other = (split.assign(PAPER, seed) for seed in (0, 0, 1))
+    assert first.equals(again)
+    both = ((first == "val") & (other == "val")).sum()
+    assert 10 < both < 60  # by chance 229 * 229 / 1525 = 34
+
+
+def test_validation_images_come_from_all_sites_in_proportion() -> None:
+    part = LeaveOneSiteOut("h3").assign(PAPER, seed=3)
+    assert 85 < (part[PAPER["site"] == "h1"] == "val").sum() < 145  # 115 expected, SD 7
+
+
+def test_the_held_out_site_does_not_influence_the_draw() -> None:
+    other = rows(h1=[1] * 766, h2=[1] * 759, h3=[5, 7, 1]).sample(frac=1, random_state=0)
+    split = LeaveOneSiteOut("h3")
+    before, after = (
+        table.assign(part=split.assign(table, seed=5))
+        .query("site != 'h3'")
+        .set_index(["site", "subject"])["part"]
+        for table in (PAPER, other)
+    )
+    assert before.sort_index().equals(after.sort_index())
+
+
+sizes = st.lists(st.integers(1, 6), min_size=2, max_size=12)
+
+
+@given(sizes, sizes, sizes, st.integers(0, 10**6), st.floats(0.1, 0.9))
+def test_no_subject_is_in_two_parts_and_no_training_site_is_emptied(
+    a: list[int], b: list[int], c: list[int], seed: int, fraction: float
+) -> None:
+    table = rows(a=a, b=b, c=c)
+    seen = len(table) - sum(c)
+    if round(fraction * seen) == 0:
+        return
+    table["part"] = LeaveOneSiteOut("c", fraction).assign(table, seed)
+    assert (table.groupby(["site", "subject"])["part"].nunique() == 1).all()
+    assert set(table[table["part"] == "train"]["site"]) == {"a", "b"}
+    assert (table["part"] == "val").any()
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 40))
+def test_no_other_choice_of_subjects_comes_closer_to_the_target(counts: list[int], target: int) -> None:
+    subjects = {("a", str(i)): count for i, count in enumerate(counts)}
+    chosen = _closest_subset(subjects, target)
+    reached = {0}
+    for count in counts:
+        reached |= {total + count for total in reached}
+    assert chosen
+    assert abs(sum(subjects[s] for s in chosen) - target) == min(abs(t - target) for t in reached - {0})
+
+
+def test_a_number_reused_by_two_sites_is_two_subjects() -> None:
+    table = rows(a=[1] * 20, b=[1] * 20, c=[1])
+    draws = [LeaveOneSiteOut("c").assign(table, seed) for seed in range(20)]
+    differing = Counter(bool((d[:20].to_numpy() != d[20:40].to_numpy()).any()) for d in draws)
+    assert differing[True] > 15
+
+
+def test_official_parts_are_kept_and_a_missing_val_is_drawn_from_train() -> None:
+    table = rows(a=[2] * 20).assign(part=["train"] * 30 + ["test"] * 8 + [""] * 2)
+    part = Official(val_fraction=0.2).assign(table, seed=0)
+    assert part.value_counts().to_dict() == {"train": 24, "val": 6, "test": 8, "unused": 2}
+    table.loc[:3, "part"] = "val"
+    assert Official().assign(table, seed=0)[:30].equals(table["part"][:30])
+
+
+def test_random_has_no_test_part() -> None:
+    assert Random(0.2).assign(rows(a=[1] * 51), seed=0).value_counts().to_dict() == {"train": 41, "val": 10}
+
+
+@pytest.mark.parametrize(
+    ("split", "table", "message"),
+    [
+        (LeaveOneSiteOut("H3"), PAPER, "did you mean 'h3'.*sites: h1, h2, h3"),
+        (LeaveOneSiteOut("a"), rows(a=[1, 1]), "needs two sites"),
+        (LeaveOneSiteOut("c"), rows(a=[9], b=[1] * 9, c=[1]), "single subject: a"),
+        (LeaveOneSiteOut("b"), rows(a=[1, 1], b=[1]), "leave nothing to validate on"),
+        (LeaveOneSiteOut("h1", 15), PAPER, "between 0 and 1"),
+        (Official(), PAPER, "column 'part'"),
+        (Official(), PAPER.assign(part="test"), "no row has the part 'train'"),
+        (Random(), rows(a=[30]), "of 1 subjects leave nothing"),
+    ],
+)
+def test_impossible_splits_are_refused_with_the_remedy(
+    split: Split, table: pd.DataFrame, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        split.assign(table, seed=0)
+
+
+def test_no_held_out_site_lists_the_sites() -> None:
+    with pytest.raises(UserError, match="held_out=None.*h1, h2, h3"):
+        LeaveOneSiteOut(None).assign(PAPER, seed=0)

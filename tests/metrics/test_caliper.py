@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ushydra_lab.data.phantom import SITES, Record, render
+from ushydra_lab.metrics.caliper import nt_thickness
+
+BOX = torch.tensor([[20.0, 30.0, 220.0, 80.0]])
+KEYS = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")
+
+
+def strip(thickness: float, slope: float = 0.0, bend: float = 0.0, line: float = 3.0) -> torch.Tensor:
+    """Two bright lines on grey tissue around a dark lumen, (1, 1, 110, 240), 16 samples per pixel row.
+
+    The lumen's inner borders are exactly `thickness` apart at right angles to the centre line.
+    """
+    y = (torch.arange(110 * 16) + 0.5) / 16
+    x = torch.arange(240) + 0.5 - 120
+    tangent = slope + 2 * bend * x
+    offset = (y[:, None] - 55 - slope * x - bend * x**2) / torch.sqrt(1 + tangent**2)
+    distance = offset.abs() - thickness / 2
+    grey = torch.where(distance < 0, 0.05, torch.where(distance < line, 0.9, 0.3))
+    return grey.reshape(110, 16, 240).mean(dim=1)[None, None]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(4, 30), st.floats(-0.08, 0.08))
+def test_a_known_thickness_is_measured_within_a_quarter_pixel(thickness: float, slope: float) -> None:
+    assert nt_thickness(strip(thickness, slope), BOX).item() == pytest.approx(thickness, abs=0.25)
+
+
+def test_a_steep_strip_is_measured_at_right_angles() -> None:
+    steep = strip(10, slope=0.3)
+    box = torch.tensor([[90.0, 30.0, 150.0, 80.0]])
+    vertical = 10 * math.sqrt(1 + 0.3**2)
+    measured = nt_thickness(steep, box).item()
+    assert measured == pytest.approx(10, abs=0.25)
+    assert vertical - measured > 0.2
+
+
+def test_a_curved_strip_is_measured() -> None:
+    assert nt_thickness(strip(8, bend=-0.001), BOX).item() == pytest.approx(8, abs=0.3)
+
+
+def test_the_widest_place_counts() -> None:
+    narrow, wide = strip(6), strip(12)
+    both = torch.cat([narrow[..., :90], wide[..., 90:150], narrow[..., 150:]], dim=-1)
+    assert nt_thickness(both, BOX).item() == pytest.approx(12, abs=0.3)
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.4, 1.0])
+def test_a_box_without_lines_is_nan(grey: float) -> None:
+    assert nt_thickness(torch.full((1, 1, 110, 240), grey), BOX).isnan().all()
+
+
+def test_a_single_edge_is_nan() -> None:
+    edge = torch.zeros(1, 1, 110, 240)
+    edge[:, :, 55:] = 0.9
+    assert nt_thickness(edge, BOX).isnan().all()
+
+
+def test_images_of_a_batch_are_measured_alone_and_repeatably() -> None:
+    images = torch.cat([strip(6), torch.zeros(1, 1, 110, 240), strip(15)])
+    boxes = BOX + torch.tensor([[0.0], [3.0], [5.0]])
+    together = nt_thickness(images, boxes)
+    alone = torch.cat([nt_thickness(images[k : k + 1], boxes[k : k + 1]) for k in range(3)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5, equal_nan=True)
+    assert torch.equal(together.nan_to_num(), nt_thickness(images, boxes).nan_to_num())
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="need"):
+        nt_thickness(torch.zeros(2, 1, 9, 9), BOX)
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    return [render("nt", 11, site, index) for site in SITES for index in range(12)]
+
+
+def measure(record: Record, scale: float) -> float:
+    """Thickness in mm after resizing the image by `scale`."""
+    height, width = record.image.shape
+    size = (round(width * scale), round(height * scale))
+    resized = np.array(Image.fromarray(record.image).resize(size, Image.Resampling.BILINEAR))
+    factors = [size[0] / width, size[1] / height] * 2
+    box = torch.tensor([[record.annotations[k] * f for k, f in zip(KEYS, factors, strict=True)]])
+    pixels = nt_thickness(torch.from_numpy(resized)[None, None] / 255, box.float())
+    return pixels.item() * record.pixel_mm / scale
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.37], ids=["native", "176x256"])
+def test_the_phantoms_true_thickness_is_found(records: list[Record], scale: float) -> None:
+    measured = np.array([measure(record, scale) for record in records])
+    truth = np.array([record.annotations["nt_mm"] for record in records])
+    site = np.array([record.site for record in records])
+    for name in SITES:
+        error = (measured - truth)[site == name]
+        assert np.corrcoef(measured[site == name], truth[site == name])[0, 1] > 0.9
+        assert -0.6 < error.mean() < 0.1, "blur moves the visible borders inwards"
+        assert error.std(ddof=1) < 0.2

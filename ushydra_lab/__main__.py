@@ -1,0 +1,65 @@
+"""`python -m ushydra_lab +experiment=nt_phase2 seed=1000,1001`: compose, validate, run."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from ushydra_lab.config import CONF, check, register_resolvers, run_path
+from ushydra_lab.errors import UserError
+
+log = logging.getLogger("ushydra_lab")
+OTHER_MODES = frozenset(
+    "-h --help --hydra-help --version -c --cfg -i --info -sc --shell-completion -r --run -m --multirun".split()
+)
+"""Hydra's flags that do something else than run; without one, every command is a sweep, be it of one job."""
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+def job(cfg: DictConfig) -> None:
+    """One job. A failure is recorded in its directory and printed; the sweep's other jobs go on."""
+    from ushydra_lab.experiment import run
+
+    try:
+        run(check(cfg), run_path(cfg))
+    except UserError as error:
+        log.error("FAILED %s\n%s", run_path(cfg), error)
+    except Exception:
+        log.exception("FAILED %s", run_path(cfg))
+
+
+def main() -> None:
+    """The command line."""
+    register_resolvers()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the message can be ours
+    if not any(argument in OTHER_MODES for argument in sys.argv[1:]):
+        sys.argv.append("--multirun")
+    try:
+        job()
+    except HydraException as error:
+        sys.exit(explain(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command continues where this one stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+def explain(error: HydraException) -> str:
+    """Hydra's message, with the nearest known key where one is unknown."""
+    cause = error.__cause__
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
+        known = list(map(str, cause.parent_node))
+        near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"unknown key '{cause.full_key}' on the command line{hint} Known there: {', '.join(known)}"
+    return str(error)
+
+
+if __name__ == "__main__":
+    main()

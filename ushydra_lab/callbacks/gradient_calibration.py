@@ -1,0 +1,76 @@
+"""Loss weights from gradients: calibrated once at the start of a stage, or followed through training."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.losses.weighting import calibrated_weights, gradient_norms
+from ushydra_lab.tasks.base import Batch, Task
+
+log = logging.getLogger(__name__)
+
+
+def term_gradient_norms(trainer: Trainer, task: Task, batch: Batch) -> dict[str, float]:
+    """Gradient norm of each unscaled loss term with respect to the network, under the trainer's precision."""
+    batch = trainer.strategy.batch_to_device(batch)
+    with torch.enable_grad(), trainer.precision_plugin.train_step_context():
+        return gradient_norms(task.losses(batch), list(task.network.parameters()))
+
+
+class GradientCalibration(Callback):
+    """At the start of a stage, weigh each term inversely to its mean gradient norm (paper 1, section 2.4).
+
+    The norms are averaged over the first `batches` training batches (all, if there are fewer), on unscaled losses; the
+    weights sum to the number of terms and differ by at most the factor `cap`. They live in `task.weighting.weights`, so
+    every checkpoint holds them; a resumed stage keeps those it has.
+
+    Raises:
+        UserError: a term has a zero or non-finite gradient.
+    """
+
+    def __init__(self, batches: int = 8, cap: float = 100.0) -> None:
+        self.batches = batches
+        self.cap = cap
+        self.norms: dict[str, float] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        if self.norms:
+            return
+        self.norms = self._mean_norms(trainer, pl_module)
+        try:
+            weights = calibrated_weights(self.norms, cap=self.cap)
+        except ValueError as error:
+            raise UserError(f"The loss weights cannot be calibrated: {error}") from error
+        pl_module.weighting.weights.copy_(weights)
+        values = dict(zip(self.norms, weights.tolist(), strict=True))
+        log.info("calibrated loss weights: %s", "  ".join(f"{k} {v:.4g} (|g| {self.norms[k]:.3g})" for k, v in values.items()))
+
+    def _mean_norms(self, trainer: Trainer, task: Task) -> dict[str, float]:
+        assert trainer.train_dataloader is not None
+        found = [term_gradient_norms(trainer, task, batch) for _, batch in zip(range(self.batches), trainer.train_dataloader)]
+        return {name: sum(norms[name] for norms in found) / len(found) for name in found[0]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"norms": self.norms}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.norms = state_dict["norms"]
+
+
+class GradNorm(Callback):
+    """Before each step, move the weights so that the terms' gradient norms keep pace with their training (Chen 2018)."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        assert isinstance(pl_module, Task)
+        losses: dict[str, Tensor] = {}
+        with torch.enable_grad(), trainer.precision_plugin.train_step_context():
+            losses = pl_module.losses(batch)
+            norms = gradient_norms(losses, list(pl_module.network.parameters()))
+        pl_module.weighting.step(norms, losses)

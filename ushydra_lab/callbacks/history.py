@@ -1,0 +1,42 @@
+"""The curves of a stage: a CSV row an epoch, and now and then a line for those who watch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lightning import Callback, LightningModule, Trainer
+
+from ushydra_lab.runs.files import write_csv
+
+log = logging.getLogger(__name__)
+
+
+class History(Callback):
+    """Writes `path` after every epoch and logs a line at most every `quiet_s` seconds; survives a resumed stage."""
+
+    def __init__(self, path: Path, stage: str, quiet_s: float = 15.0) -> None:
+        self.path = path
+        self.stage = stage
+        self.quiet_s = quiet_s
+        self.rows: list[dict[str, float]] = []
+        self._spoke = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"epoch": trainer.current_epoch, **values})
+        write_csv(self.path, pd.DataFrame(self.rows))
+        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if last or time.monotonic() - self._spoke > self.quiet_s:
+            self._spoke = time.monotonic()
+            losses = "  ".join(f"{name} {values[name]:.5f}" for name in ("train/loss", "val/loss") if name in values)
+            log.info("%s  epoch %d of at most %d  %s", self.stage, trainer.current_epoch + 1, trainer.max_epochs, losses)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]

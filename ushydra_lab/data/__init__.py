@@ -1,0 +1,1 @@
+"""From files to batches: manifest, letterbox, split, one datamodule. Knows no task."""

@@ -1,0 +1,226 @@
+"""The one LightningDataModule: manifest, split and canvas size -> batches (dicts of tensors).
+
+A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `site`
+int64 (B,), the index into `manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
+outside is padding; and the manifest's annotations on the canvas (`vocabulary`): `nt_box` float32 (B, 4) px,
+`nt_mm` (B,), `pixel_mm` (B,) mm per canvas px. An annotation that no row of the manifest has is an absent
+key, one that this row lacks is NaN.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ushydra_lab.data.cache import CanvasCache
+from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.split import Split
+from ushydra_lab.data.vocabulary import (
+    ANNOTATIONS,
+    IMAGE,
+    ON_CANVAS,
+    PART,
+    PARTS,
+    SITE,
+    SUBJECT,
+    Annotation,
+    nearest,
+)
+from ushydra_lab.errors import UserError
+
+Batch = dict[str, Tensor]
+
+UNUSED = "unused"
+LISTED = 5
+
+
+class Canvases(Dataset[Batch]):
+    """Images of one part in memory as uint8; a batch is built in one go, `fields` by fields."""
+
+    def __init__(self, pixels: Tensor, fields: Batch, rows: Tensor) -> None:
+        """pixels: (N, H, W) uint8; fields: (N, ...) each; rows: which of the N belong to this data set."""
+        self.pixels, self.fields, self.rows = pixels, fields, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return {key: values[0] for key, values in self.__getitems__([index]).items()}
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        rows = self.rows[indices]
+        image = self.pixels[rows].unsqueeze(1).float().div_(255)
+        return {"image": image, **{key: values[rows] for key, values in self.fields.items()}}
+
+
+class EpochSampler(Sampler[int]):
+    """A permutation that is a function of (seed, epoch) alone: a resumed run goes on in the same order."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
+
+
+class UltrasoundData(LightningDataModule):
+    """requires: annotations (names in `vocabulary`) an image must have to be used; canvas: (rows, columns).
+
+    The split is drawn on the whole manifest and rows that lack a required annotation are left out afterwards,
+    so the part of an image does not depend on the task.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        split: Split,
+        seed: int,
+        canvas: tuple[int, int],
+        batch_size: int,
+        requires: Sequence[str],
+        cache_dir: str | Path,
+    ) -> None:
+        """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
+        super().__init__()
+        self.manifest, self.seed, self.batch_size = manifest, seed, batch_size
+        self.canvas = int(canvas[0]), int(canvas[1])
+        self.requires = _required(manifest, requires)
+        self.cache = CanvasCache(Path(cache_dir), self.canvas)
+        self.part = split.assign(manifest.table, seed).copy()
+        for annotation in self.requires:
+            self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
+        self._loaded = False
+
+    def setup(self, stage: str | None = None) -> None:
+        """Letterbox every image in use, or take it from the cache, into memory. Raises UserError."""
+        if self._loaded:
+            return
+        self.records = np.flatnonzero(self.part != UNUSED)
+        table = self.manifest.table.iloc[self.records]
+        canvases = self.cache.load(list(table[IMAGE]))
+        self.pixels, self.digests = torch.from_numpy(canvases.pixels), canvases.digests
+        self.fields = self._fields(table, [Letterbox.fit(native, self.canvas) for native in canvases.native])
+        for annotation in self.requires:
+            lost = self.fields[annotation.name].isnan().reshape(len(table), -1).any(dim=1).numpy()
+            self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
+        for part in ("train", "val"):
+            if not (self.part == part).any():
+                raise UserError(
+                    f"{self.manifest.name}: no usable image is left in {part}; see the lines above"
+                )
+        self._loaded = True
+
+    def _leave_out(self, rows: pd.Series, reason: str) -> None:
+        left = rows.index[rows & (self.part[rows.index] != UNUSED)]
+        if len(left):
+            names = [Path(path).name for path in self.manifest.table.loc[left, IMAGE]]
+            shown = ", ".join(names[:LISTED]) + ", ..." * (len(names) > LISTED)
+            print(f"left out: {len(names)} images that {reason} ({shown})")
+            self.part[left] = UNUSED
+
+    def _fields(self, table: pd.DataFrame, letterboxes: list[Letterbox]) -> Batch:
+        site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
+        content = torch.tensor([letterbox.content for letterbox in letterboxes], dtype=torch.float32)
+        fields = {
+            "record": torch.from_numpy(self.records),
+            "site": site,
+            "content": content,
+        }
+        for annotation in ANNOTATIONS.values():
+            if self.manifest.has(annotation).any():
+                native = table[list(annotation.columns)].to_numpy(float)
+                mapped = map(ON_CANVAS[annotation.kind], letterboxes, native)
+                values = torch.tensor(np.stack(list(mapped)), dtype=torch.float32)
+                fields[annotation.name] = values if len(annotation.columns) > 1 else values.squeeze(1)
+        return fields
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have images, in the order train, val, test."""
+        return [part for part in PARTS if (self.part == part).any()]
+
+    def part_loader(self, part: str) -> DataLoader[Batch]:
+        """The images of a part in the order of the manifest. Raises UserError where there are none."""
+        return self._loader(self._dataset(part))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled by (seed, epoch); the last incomplete batch is kept."""
+        dataset = self._dataset("train")
+        return self._loader(dataset, EpochSampler(len(dataset), self.seed))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.part_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.part_loader("test")
+
+    def predict_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader for each of `parts`."""
+        return [self.part_loader(part) for part in self.parts]
+
+    def _dataset(self, part: str) -> Canvases:
+        self.setup()
+        if part not in self.parts:
+            raise UserError(f"the split has no images in {part!r}; it has {', '.join(self.parts)}")
+        return Canvases(self.pixels, self.fields, torch.from_numpy(self._positions(part)))
+
+    def _positions(self, part: str) -> np.ndarray:
+        return np.flatnonzero(self.part.iloc[self.records] == part)
+
+    def _loader(self, dataset: Canvases, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
+        # A loader draws from its generator: from the global one it would shift what the network draws.
+        own = torch.Generator()
+        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own)
+
+    def split_table(self) -> pd.DataFrame:
+        """Columns record, image, site, subject, part (PARTS or unused). Stays local: it names subjects."""
+        self.setup()
+        table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
+        return table.rename_axis("record").reset_index()
+
+    def fingerprint(self, parts: Sequence[str] = ("train", "val")) -> str:
+        """sha256 of what these parts hold: canvases, sites and annotations in order; of no other image."""
+        self.setup()
+        total = hashlib.sha256(repr(self.canvas).encode())
+        for part in parts:
+            positions = self._positions(part)
+            total.update(f"{part} {len(positions)}".encode())
+            total.update(b"".join(self.digests[position] for position in positions))
+            total.update("\0".join(self.manifest.table[SITE].iloc[self.records[positions]]).encode())
+            for name in (name for name in ANNOTATIONS if name in self.fields):
+                values = self.fields[name][positions]
+                if not values.isnan().all():  # else whether the key exists is up to the images of other parts
+                    total.update(name.encode() + values.numpy().tobytes())
+        return total.hexdigest()
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _required(manifest: Manifest, names: Sequence[str]) -> list[Annotation]:
+    if unknown := [name for name in names if name not in ANNOTATIONS]:
+        hints = ", ".join(f"{name!r}{nearest(name, ANNOTATIONS)}" for name in unknown)
+        raise UserError(f"requires: no such annotation {hints}; there are {', '.join(ANNOTATIONS)}")
+    required = [ANNOTATIONS[name] for name in names]
+    if absent := [annotation for annotation in required if not manifest.has(annotation).any()]:
+        needs = [
+            f"{a.name}: columns {', '.join(a.columns)} ({a.unit}), filled in one row at least" for a in absent
+        ]
+        raise UserError.listing(f"{manifest.name}: annotations this experiment requires are missing", needs)
+    return required

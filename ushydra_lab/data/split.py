@@ -1,0 +1,141 @@
+"""Who is trained, validated and tested on. A split is a function of (table, seed) -> a part for every row.
+
+Validation is a fraction of the training images, `round()`ed, drawn by subject: a subject is a (site, subject)
+pair and never in two parts. The draw orders the subjects by a hash of (seed, site, subject), so it depends on
+nothing but the training subjects themselves: neither on the held-out site nor on the order of rows nor on a
+library's generator.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, nearest
+from ushydra_lab.errors import UserError
+
+
+class Split(Protocol):
+    @property
+    def name(self) -> str:
+        """Names the run directory."""
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        """'train', 'val', 'test' or 'unused' for every row. Raises UserError where a part would be empty."""
+
+
+@dataclass(frozen=True)
+class LeaveOneSiteOut:
+    """Test on one site, train and validate on all others (paper 1, Table 1)."""
+
+    held_out: str
+    val_fraction: float = 0.15
+
+    @property
+    def name(self) -> str:
+        return str(self.held_out)
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        sites = sorted(table[SITE].unique())
+        if len(sites) < 2:
+            raise UserError(
+                f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random"
+            )
+        if self.name not in sites:
+            hint = nearest(self.name, sites)
+            raise UserError(
+                f"held_out={self.held_out} is no site of the data{hint}; sites: {', '.join(sites)}"
+            )
+        seen = table[table[SITE] != self.name]
+        subjects = seen.groupby(SITE)[SUBJECT].nunique()
+        if lonely := list(subjects[subjects < 2].index):
+            raise UserError(
+                f"training sites with a single subject: {', '.join(lonely)}; training and validation need "
+                "one each: give every image its own subject, add subjects or leave the site out"
+            )
+        part = pd.Series("test", index=table.index)
+        part[seen.index] = _train_val(seen, self.val_fraction, seed)
+        return part
+
+
+@dataclass(frozen=True)
+class Official:
+    """The data set's own parts (column `part`); without a val part, val_fraction of train."""
+
+    val_fraction: float = 0.15
+    name: str = "official"
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        if PART not in table:
+            raise UserError("split=official needs the column 'part' (train, val, test); the data have none")
+        part = table[PART].where(table[PART] != "", "unused")
+        train = table[part == "train"]
+        if train.empty:
+            raise UserError("split=official: no row has the part 'train'")
+        if not (part == "val").any():
+            part = part.copy()
+            part[train.index] = _train_val(train, self.val_fraction, seed)
+        return part
+
+
+@dataclass(frozen=True)
+class Random:
+    """Train and validation only, for data of one site."""
+
+    val_fraction: float = 0.2
+    name: str = "random"
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        return _train_val(table, self.val_fraction, seed)
+
+
+def _train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
+    if not 0 < fraction < 1:
+        raise UserError(f"val_fraction={fraction} must lie between 0 and 1, e.g. 0.15")
+    target = round(fraction * len(table))
+    sizes = Counter(zip(table[SITE], table[SUBJECT], strict=True))
+    candidates = _candidates(sizes, seed)
+    if target == 0 or not candidates:
+        raise UserError(
+            f"{len(table)} training images of {len(sizes)} subjects leave nothing to validate on with "
+            f"val_fraction={fraction}; add images or subjects, or raise split.val_fraction"
+        )
+    chosen = _closest_subset({subject: sizes[subject] for subject in candidates}, target)
+    validated = pd.MultiIndex.from_frame(table[[SITE, SUBJECT]]).isin(list(chosen))
+    return pd.Series("train", index=table.index).mask(validated, "val")
+
+
+def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:
+    """Subjects in drawn order, without each site's largest (of equals, the last drawn), which trains."""
+
+    def drawn(subject: tuple[str, str]) -> str:
+        return hashlib.sha256("\0".join((str(seed), *subject)).encode()).hexdigest()
+
+    order = sorted(sizes, key=drawn)
+    kept: dict[str, tuple[str, str]] = {}
+    for site, subject in order:
+        if site not in kept or sizes[site, subject] >= sizes[kept[site]]:
+            kept[site] = site, subject
+    return [subject for subject in order if subject != kept[subject[0]]]
+
+
+def _closest_subset(sizes: dict[tuple[str, str], int], target: int) -> set[tuple[str, str]]:
+    """Subjects whose sizes add up as near to target as any choice can, the first drawn preferred.
+
+    reachable[k] has bit t set if subjects k, k+1, ... can add up to t (subset sums in the bits of an
+    integer).
+    """
+    subjects = list(sizes)
+    reachable = [1]
+    for subject in reversed(subjects):
+        reachable.insert(0, reachable[0] | reachable[0] << sizes[subject])
+    totals = (t for t in range(1, reachable[0].bit_length()) if reachable[0] >> t & 1)
+    missing = min(totals, key=lambda total: abs(total - target))
+    chosen = set()
+    for subject, rest in zip(subjects, reachable[1:], strict=True):
+        if missing >= sizes[subject] and rest >> (missing - sizes[subject]) & 1:
+            chosen.add(subject)
+            missing -= sizes[subject]
+    return chosen

@@ -1,0 +1,123 @@
+"""`python -m ushydra_lab.evaluate RUN data=fetus_framework data.root=...`: a finished run on other images.
+
+Writes the same per-image table and metrics below RUN/external/, and says which sites the run has never seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from ushydra_lab.config import CONF, plain, register_resolvers
+from ushydra_lab.errors import UserError
+
+
+def evaluate(run: Path, overrides: list[str]) -> Path:
+    """Apply a run's selected weights, stage by stage, to all images of another data set; the folder of the results.
+
+    Raises:
+        UserError: RUN is not a finished run, or the data cannot be used.
+    """
+    from ushydra_lab.experiment import build_data, draw_panels, evaluate_stages, part_means
+    from ushydra_lab.runs.files import disk_errors, write_csv, write_json
+
+    config = finished_config(run)
+    name, data_config = chosen_data(overrides, config)
+    config |= {"data": data_config, "split": {"_target_": "ushydra_lab.data.split.External"}}
+    data = build_data(config)
+    data.setup("fit")
+    folder = run / "external" / f"{name}-{data.fingerprint(data.parts)[:8]}"
+    if (folder / "metrics.json").exists():
+        print(f"Evaluated before: {folder}")
+        return folder
+    with disk_errors(folder):
+        table = evaluate_stages(config, run, data)
+        draw_panels(config, run, data, folder)
+        write_csv(folder / "per_image.csv", table)
+        seen = seen_sites(run)
+        write_json(folder / "metrics.json", {"never_seen": sorted(set(data.manifest.sites) - seen), "metrics": part_means(table)})
+    return folder
+
+
+def finished_config(run: Path) -> dict[str, Any]:
+    """A finished run's configuration.
+
+    Raises:
+        UserError: RUN is no run directory, or the run is not finished.
+    """
+    from ushydra_lab.runs.directory import FINISHED
+    from ushydra_lab.runs.files import read_json
+
+    if not (run / "run.json").is_file():
+        raise UserError(f"{run} is no run directory (no run.json). They are multirun/<experiment>/<held out>/seed<seed>/<variant>.")
+    if (status := read_json(run / "run.json")["status"]) != FINISHED:
+        raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
+    config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    return config
+
+
+def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and configuration of the data that the overrides choose.
+
+    Raises:
+        UserError: no data set is chosen, or a key is missing or unknown.
+    """
+    from hydra.errors import HydraException
+
+    if not any(override.startswith("data=") for override in overrides):
+        raise UserError(f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}")
+    register_resolvers()
+    where = [f"{key}={config[key]}" for key in ("scale", "run_root", "cache_dir")]
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=[*where, *overrides], return_hydra_config=True)
+    except HydraException as error:
+        raise UserError(str(error)) from error
+    return cfg.hydra.runtime.choices["data"], plain(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)}))["data"]
+
+
+def seen_sites(run: Path) -> set[str]:
+    """Sites with images that the run was trained or selected on."""
+    split = pd.read_csv(run / "split.csv")
+    return set(split.loc[split["part"].isin(["train", "val"]), "site"])
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluate", description=__doc__)
+    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("overrides", nargs="*", help="data=NAME and its keys")
+    arguments = parser.parse_args()
+    try:
+        show(arguments.run, evaluate(arguments.run, arguments.overrides))
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def show(run: Path, folder: Path) -> None:
+    """Print means per stage and site, and which sites are new to the run."""
+    from ushydra_lab.report.metrics import METRICS
+    from ushydra_lab.report.__main__ import rich_table
+
+    table = pd.read_csv(folder / "per_image.csv")
+    metrics = [name for name in METRICS if name in table]
+    means = table.groupby(["stage", "site"], sort=False)[metrics].mean().reset_index()
+    for name in metrics:
+        means[name] = means[name].map(f"{{:.{METRICS[name].digits}f}}".format)
+    means["images"] = table.groupby(["stage", "site"], sort=False).size().to_numpy()
+    seen = seen_sites(run)
+    means["seen in training"] = ["yes" if site in seen else "never" for site in means["site"]]
+    shown = means.rename(columns={name: METRICS[name].title for name in metrics})
+    Console(width=None if sys.stdout.isatty() else 160).print(rich_table(shown, str(folder), "Means over images."))
+
+
+if __name__ == "__main__":
+    main()

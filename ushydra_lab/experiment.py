@@ -1,0 +1,258 @@
+"""The spine: stages in order, then every stage on the validation and the test images, into one run directory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from matplotlib.figure import Figure
+from torch import nn
+
+from ushydra_lab import __version__
+from ushydra_lab.callbacks.history import History
+from ushydra_lab.config import determining, digest
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.errors import UserError
+from ushydra_lab.report.panels import stage_panel
+from ushydra_lab.runs.directory import RunDirectory, job_identity
+from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
+from ushydra_lab.runs.stage_store import StageFolder, open_stage
+from ushydra_lab.runs.wandb_logger import RunLogger
+from ushydra_lab.tasks.base import Task
+
+log = logging.getLogger(__name__)
+EVALUATED = ("val", "test")
+_manifests: dict[str, Manifest] = {}
+
+
+def run(config: dict[str, Any], path: Path) -> None:
+    """Do one job, or what is missing of it.
+
+    Raises:
+        UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
+    """
+    directory = RunDirectory(path, config)
+    directory.refuse_other_config()
+    L.seed_everything(config["seed"], workers=True, verbose=False)
+    data = rehearse(config)
+    data.setup("fit")
+    identity = job_identity(config, data.fingerprint(data.parts))
+    if directory.finished(identity):
+        log.info("already finished: %s", path)
+        return
+    with directory.claim(identity) as summary, open_logger(config, path, identity) as logger:
+        write_csv(path / "split.csv", data.split_table())
+        summary["stages"] = train_stages(config, path, data, logger)
+        table = evaluate_stages(config, path, data)
+        write_csv(path / "per_image.csv", table)
+        summary["metrics"] = part_means(table)
+        logger.finish(table, draw_panels(config, path, data, path))
+
+
+def rehearse(config: dict[str, Any]) -> UltrasoundData:
+    """Everything that can be refused before anything is written: the data and their split, every stage's task.
+
+    Raises:
+        UserError: the data cannot be used, a component refuses its settings, the canvas is too small.
+    """
+    data = build_data(config)
+    for stage in config["stages"]:
+        with torch.device("meta"):
+            task = build_task(config, stage)
+        try:
+            task.rehearse(data.canvas)
+        except ValueError as error:
+            raise UserError(f"canvas={list(data.canvas)}: {error}") from error
+    return data
+
+
+def read_manifest(config: dict[str, Any]) -> Manifest:
+    """The checked manifest; read once a process, whatever number of jobs use it."""
+    key = digest(config["data"])
+    if key not in _manifests:
+        _manifests[key] = instantiate(config["data"], _convert_="all")
+    return _manifests[key]
+
+
+def build_data(config: dict[str, Any]) -> UltrasoundData:
+    """The data module: the manifest checked, the split drawn."""
+    requires = sorted({name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires})
+    return UltrasoundData(
+        manifest=read_manifest(config),
+        split=instantiate(config["split"]),
+        seed=config["seed"],
+        canvas=tuple(config["canvas"]),
+        batch_size=config["batch_size"],
+        requires=requires,
+        cache_dir=Path(config["cache_dir"]) / "canvases",
+    )
+
+
+def build_task(config: dict[str, Any], stage: str) -> Task:
+    """A stage's task with freshly initialised weights, a function of the seed alone.
+
+    Raises:
+        UserError: a component refuses its settings.
+    """
+    L.seed_everything(config["seed"], workers=True, verbose=False)
+    try:
+        network: nn.Module = instantiate(config["network"], _convert_="all")
+        task: Task = instantiate(config["stages"][stage]["task"], _partial_=True, _convert_="all")(network=network)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise UserError(f"stages.{stage} cannot be built: {cause}") from error
+    return task
+
+
+def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logger: Any) -> dict[str, Any]:
+    """Train, or find, every stage; link its weights and curves into the run directory."""
+    keys: dict[str, str] = {}
+    records: dict[str, Any] = {}
+    for name, stage in config["stages"].items():
+        keys[name] = stage_key(config, name, data, keys)
+        init = checkpoint_path(path, stage["init"]) if stage.get("init") else None
+        with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
+            if folder.done:
+                log.info("%s: found, trained before", name)
+            else:
+                fit(config, name, data, folder, init, logger)
+            records[name] = folder.record
+            link_or_copy(folder.weights, checkpoint_path(path, name))
+            link_or_copy(folder.history, path / "history" / f"{name}.csv")
+    return records
+
+
+def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
+    """Hash of all that determines a stage's weights; the held-out site is not part of it."""
+    stage = config["stages"][name]
+    kept = determining(config)
+    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "network", "trainer")}
+    init = earlier[stage["init"]] if stage.get("init") else None
+    return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
+
+
+def fit(
+    config: dict[str, Any], name: str, data: UltrasoundData, folder: StageFolder, init: Path | None, logger: Any
+) -> None:
+    """Train one stage, from where it was interrupted if it was."""
+    stage = config["stages"][name]
+    task = build_task(config, name)
+    if init:
+        load_network(task, init)
+    best = ModelCheckpoint(
+        folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
+    )
+    last = ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks = [*map(instantiate, stage["callbacks"].values()), best, History(folder.history, name), last]
+    if stage.get("patience"):
+        callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
+    trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=logger.for_stage(name))
+    resume = folder.resume if folder.resume.exists() else None
+    log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
+    trainer.fit(task, data, ckpt_path=resume, weights_only=True)
+    assert best.best_model_score is not None
+    folder.finish(
+        {
+            "key": folder.path.name,
+            "epochs": trainer.current_epoch,
+            "selected_by": task.selection,
+            "selected_epoch": int(torch.load(folder.weights, weights_only=True)["epoch"]) + 1,
+            "score": float(best.best_model_score),
+            "loss_weights": task.loss_weights(),
+        }
+    )
+
+
+def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
+    """The configured trainer, with a progress bar."""
+    trainer: L.Trainer = instantiate(
+        config["trainer"], callbacks=[*callbacks, RichProgressBar(leave=False)], enable_checkpointing=bool(callbacks), **settings
+    )
+    return trainer
+
+
+def load_network(task: Task, checkpoint: Path) -> None:
+    """Put a checkpoint's network weights into a task.
+
+    Raises:
+        UserError: the file is damaged, or holds another network.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:
+        raise UserError(f"{checkpoint} is no checkpoint, or is damaged: {error}") from error
+    weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+    try:
+        task.network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
+
+
+def checkpoint_path(run: Path, stage: str) -> Path:
+    return run / "checkpoints" / f"{stage}.ckpt"
+
+
+def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:
+    """Every stage's name and task, with the selected weights."""
+    for name in config["stages"]:
+        task = build_task(config, name)
+        load_network(task, checkpoint_path(run, name))
+        yield name, task.eval()
+
+
+def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> pd.DataFrame:
+    """stage, part, record, site and every metric, one row an image, for the parts there are."""
+    tables = []
+    trainer = build_trainer(config, [], logger=False)
+    for name, task in trained_tasks(config, run):
+        for part in (part for part in EVALUATED if part in data.parts):
+            batches = trainer.predict(task, data.part_loader(part))
+            columns = {key: torch.cat([batch[key] for batch in batches]).cpu().numpy() for key in batches[0]}
+            table = pd.DataFrame(columns).assign(site=lambda t: [data.manifest.sites[i] for i in t["site"]])
+            tables.append(table.assign(stage=name, part=part))
+    joined = pd.concat(tables, ignore_index=True)
+    return joined[["stage", "part", *(c for c in joined if c not in ("stage", "part"))]]
+
+
+def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """stage -> part -> metric -> mean over the images that have it."""
+    means = table.drop(columns=["record", "site"]).groupby(["stage", "part"], sort=False).mean()
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for (stage, part), row in means.iterrows():
+        result.setdefault(stage, {})[part] = row.dropna().round(9).to_dict()
+    return result
+
+
+def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
+    """The first images of each evaluated part through every stage: kept as PNG below `folder`, and returned for the logger.
+
+    Whole frames are returned only for images declared free of burnt-in names (`deidentified`).
+    """
+    shareable: dict[str, Figure] = {}
+    for part in (part for part in EVALUATED if part in data.parts):
+        batch = {key: values[: config["panel_images"]] for key, values in next(iter(data.part_loader(part))).items()}
+        images, boxes = batch["image"][:, 0].numpy(), batch["nt_box"].numpy() if "nt_box" in batch else None
+        pictures = {}
+        with torch.inference_mode():
+            for stage, task in trained_tasks(config, run):
+                pictures |= {f"{stage}: {name}": values.numpy() for name, values in task.pictures(batch).items()}
+        frame = stage_panel(images, boxes, pictures)
+        with atomic(folder / "figures" / f"{part}.png") as temporary:
+            frame.savefig(temporary, format="png", dpi=110)
+        shareable[part] = frame if config["deidentified"] else stage_panel(images, boxes, pictures, roi_only=True)
+    return shareable
+
+
+def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:
+    """The configured logger, opened for this job."""
+    opened: AbstractContextManager[RunLogger] = instantiate(config["logger"], _partial_=True)(config, path, identity)
+    return opened

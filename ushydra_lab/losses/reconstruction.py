@@ -1,0 +1,10 @@
+"""Phase 1's objective, in the form in which every term is called: (reconstruction, image, box) -> loss per image."""
+
+from torch import Tensor
+
+from ushydra_lab.losses.ms_ssim import ms_ssim
+
+
+def global_ms_ssim(x_hat: Tensor, x: Tensor, box: Tensor) -> Tensor:
+    """1 - MS-SSIM on the whole image (paper 1, section 2.4), (B,); the box is not used."""
+    return 1 - ms_ssim(x_hat, x)

@@ -1,0 +1,48 @@
+"""How well an image was reconstructed: whole canvas, letterboxed content, and inside the NT box."""
+
+import torch
+from torch import Tensor
+
+from ushydra_lab.losses.ms_ssim import combine_maps, combine_maps_in_box, ssim_maps
+from ushydra_lab.losses.roi import box_mask, image_pair, masked_mean, roi_edge, roi_l1
+
+
+def psnr(squared_error: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB for data range 1 from mean squared errors; no error gives inf."""
+    return -10 * torch.log10(squared_error)
+
+
+@torch.no_grad()
+def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tensor) -> dict[str, Tensor]:
+    """Metrics of paper 1, Tables 2 and 3, each (B,).
+
+    Args:
+        x_hat: reconstruction (B, 1, H, W) in [0, 1].
+        x: reference of the same shape.
+        box: NT box on the canvas (B, 4), px.
+        content: box of the letterboxed content (B, 4), px; the padding is outside.
+
+    Returns:
+        `psnr` (dB, inf if identical) and `ms_ssim` of the whole canvas; `psnr_content` and `ms_ssim_content`
+        without the padding; `roi_mae`, `roi_ms_ssim` and `roi_edge_mae` (the loss `roi_edge`, norm
+        `reference`) in the box.
+
+    Raises:
+        ValueError: unequal shapes, a box that is not finite or has no area, or a side under 161 px.
+    """
+    x_hat, x = image_pair(x_hat, x)
+    for name, boxes in (("NT", box), ("content", content)):
+        if not ((boxes[:, 2:] > boxes[:, :2]).all() and boxes.isfinite().all()):
+            raise ValueError(f"{name} boxes must be finite with x2 > x1 and y2 > y1, got {boxes.tolist()}")
+    shape = (x.shape[-2], x.shape[-1])
+    maps = ssim_maps(x_hat, x)
+    squared_error = (x_hat - x).square()
+    return {
+        "psnr": psnr(squared_error.mean((1, 2, 3))),
+        "ms_ssim": combine_maps(maps),
+        "psnr_content": psnr(masked_mean(squared_error, box_mask(content, shape))),
+        "ms_ssim_content": combine_maps_in_box(maps, content, shape),
+        "roi_mae": roi_l1(x_hat, x, box),
+        "roi_ms_ssim": combine_maps_in_box(maps, box, shape),
+        "roi_edge_mae": roi_edge(x_hat, x, box, norm="reference"),
+    }

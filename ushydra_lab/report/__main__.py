@@ -1,0 +1,122 @@
+"""`python -m ushydra_lab.report multirun/nt_phase2`: tables from run directories, printed and written beside them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.report.collect import Collected, collect
+from ushydra_lab.report.metrics import METRICS
+from ushydra_lab.report.tables import comparison_cells, comparisons, markdown, values_table
+from ushydra_lab.runs.files import disk_errors, write_csv, write_text
+
+CAPTION = (
+    "Mean ± SD over seeds (ddof 1) of the mean over images; PSNR and MS-SSIM without letterbox padding; "
+    "checkpoints selected by the validation loss."
+)
+CHANGE_CAPTION = (
+    "Change in % of the earlier method's mean, on the same images and seeds, with its 95 % interval (bootstrap over "
+    "seeds and subjects); * p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the part."
+)
+
+
+def report(experiment: Path) -> None:
+    """Print and write the tables of one experiment; say which runs are missing from them.
+
+    Raises:
+        UserError: there is no finished run, or the tables cannot be written.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    found = collect(experiment)
+    sections = [f"# {experiment.name}\n"]
+    folder = experiment / "report"
+    with disk_errors(folder):
+        for held_out, images in found.images.groupby("held_out", sort=False):
+            sections += _held_out(console, str(held_out), images, folder)
+        sections += _unfinished(console, found)
+        write_text(folder / "tables.md", "\n".join(sections))
+    console.print(f"Written: {folder / 'tables.md'}, and CSV beside it; pictures in each run's figures/")
+
+
+def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> list[str]:
+    values, changes = values_table(images), comparisons(images)
+    write_csv(folder / f"values_{held_out}.csv", values)
+    write_csv(folder / f"comparisons_{held_out}.csv", changes)
+    title = f"held out: {held_out}"
+    texts = [f"## {title}\n", *verdict(changes), "", markdown(values), f"\n{CAPTION}\n"]
+    console.print(rich_table(values, title, CAPTION))
+    if len(changes):
+        cells = comparison_cells(changes)
+        console.print(rich_table(cells, f"{title}: change (%)", CHANGE_CAPTION))
+        texts += [markdown(cells), f"\n{CHANGE_CAPTION}\n"]
+    for sentence in verdict(changes):
+        console.print(sentence, style="bold")
+    return texts
+
+
+def verdict(changes: pd.DataFrame) -> list[str]:
+    """One sentence a method: what changed against the first method, on the unseen site if there is one."""
+    if changes.empty:
+        return []
+    part = "test" if "test" in set(changes["part"]) else "val"
+    where = "On the unseen site" if part == "test" else "On validation images"
+    first = changes["against"].iloc[0]
+    chosen = changes[(changes["part"] == part) & (changes["against"] == first)]
+    return [f"{where}, {b} against {first}: {_sentence(rows)}." for b, rows in chosen.groupby("method", sort=False)]
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    parts = []
+    for row in rows.itertuples():
+        metric = METRICS[str(row.metric)]
+        sure = row.low > 0 or row.high < 0
+        word = ("better" if metric.improves(row.change) else "worse") if sure else "no clear change"
+        parts.append(f"{metric.label} {row.relative:+.1f} % ({word})")
+    return ", ".join(parts)
+
+
+def _unfinished(console: Console, found: Collected) -> list[str]:
+    lines = [f"- {run}: {status}" for run, status in found.unfinished.items()]
+    if not lines:
+        return []
+    for line in lines:
+        console.print(f"[yellow]not in the tables[/] {line}")
+    return ["## Not in the tables\n", *lines]
+
+
+def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
+    shown = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    for column in table:
+        shown.add_column(str(column), justify="left" if column in ("part", "method", "comparison") else "right")
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(str, row))
+    return shown
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.report", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="multirun, or experiments below it")
+    try:
+        for experiment in _experiments(parser.parse_args().folders):
+            report(experiment)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def _experiments(folders: list[Path]) -> list[Path]:
+    """Experiment directories, <experiment>/<held out>/seed<seed>/<variant>, named or below what was named."""
+    found = [run.parents[3] for folder in folders for run in sorted(folder.glob("**/run.json"))]
+    if not found:
+        raise UserError(f"No run below {', '.join(map(str, folders))}. Start one: python -m ushydra_lab +experiment=nt_phase2")
+    return list(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What happens before the first job of a sweep and after its last."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict
+
+from ushydra_lab.config import check, run_path
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.directory import FINISHED, RunDirectory
+from ushydra_lab.runs.files import read_json
+
+
+class Sweep(Callback):
+    """Validates every job before any directory is made; shows the table, and fails if a job did, when all have ended."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Path] = []
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        self._start(config, expand(config))
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        self._start(config, [list(config.hydra.overrides.task)])
+
+    def _start(self, config: DictConfig, jobs: list[list[str]]) -> None:
+        try:
+            scale = config.scale
+            print(f"scale={scale}" + ("" if _given(config, "scale") else " (chosen for this machine; scale=... overrides)"))
+            if not _given(config, "scale"):
+                with open_dict(config):
+                    config.hydra.overrides.task.append(f"scale={scale}")
+            self.jobs = validate(jobs)
+        except UserError as error:
+            _leave(str(error))
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        self._end(Path(config.run_root) / config.name)
+
+    def on_run_end(self, config: DictConfig, **_: Any) -> None:
+        self._end(Path(config.run_root) / config.name)
+
+    def _end(self, experiment: Path) -> None:
+        from ushydra_lab.report.__main__ import report
+
+        try:
+            report(experiment)
+        except UserError as error:
+            print(error, file=sys.stderr)
+        if failed := [job for job in self.jobs if not _finished(job)]:
+            _leave(f"{len(failed)} of {len(self.jobs)} jobs did not finish: {', '.join(map(str, failed))}")
+
+
+def expand(config: DictConfig) -> list[list[str]]:
+    """The overrides of every job of a sweep: the experiment's own sweep, then what was typed."""
+    typed = [*(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()), *config.hydra.overrides.task]
+    choices: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides(typed):
+        if override.is_sweep_override():
+            choices[override.key_or_group] = [f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()]
+        else:
+            choices[override.key_or_group] = [str(override.input_line)]
+    return [list(job) for job in itertools.product(*choices.values())]
+
+
+def validate(jobs: list[list[str]]) -> list[Path]:
+    """The directories of all jobs.
+
+    Raises:
+        UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
+    """
+    from ushydra_lab.experiment import rehearse
+
+    problems: dict[str, None] = {}
+    paths: dict[Path, list[str]] = {}
+    for overrides in jobs:
+        try:
+            cfg = compose("config", overrides=overrides)
+            content = check(cfg)
+            path = run_path(cfg)
+            RunDirectory(path, content).refuse_other_config()
+            rehearse(content)
+            paths.setdefault(path, []).append(" ".join(overrides))
+        except UserError as error:
+            problems[str(error)] = None
+    for path, same in paths.items():
+        if len(same) > 1:
+            problems[f"{len(same)} jobs share {path}: add variant=... to the sweep ({'; '.join(same)})"] = None
+    if problems:
+        raise UserError("\n".join(problems))
+    return list(paths)
+
+
+def _given(config: DictConfig, key: str) -> bool:
+    return any(override.lstrip("+").startswith(f"{key}=") for override in config.hydra.overrides.task)
+
+
+def _finished(job: Path) -> bool:
+    return (job / "run.json").exists() and read_json(job / "run.json")["status"] == FINISHED
+
+
+def _leave(message: str) -> None:
+    """End the program with status 1; SystemExit, since Hydra turns a callback's exceptions into warnings."""
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(1)

@@ -1,0 +1,81 @@
+"""What every task is: a LightningModule around a plain network, with one loss to watch and a table of metrics per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+
+
+class Task(LightningModule):
+    """Base of all tasks.
+
+    A subclass gives `losses(batch)`, the unscaled terms it is trained on, and `evaluate(batch)`, its metrics per image.
+    The validation loss `val/loss` selects the checkpoint and stops the training.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Annotations an image must have to be of use."""
+    selection: ClassVar[str] = "val/loss"
+    """The score that selects a checkpoint; lower is better."""
+
+    def __init__(self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer = optimizer
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Unscaled loss terms, each a scalar."""
+        raise NotImplementedError
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """The training objective."""
+        return torch.stack(list(losses.values())).sum()
+
+    def selection_loss(self, losses: dict[str, Tensor]) -> Tensor:
+        """The validation loss; the training objective unless its weights move."""
+        return self.total(losses)
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """Metrics per image, each (B,)."""
+        raise NotImplementedError
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """What the network makes of each image, for people to look at: name -> (B,H,W) in [0, 1]."""
+        raise NotImplementedError
+
+    def rehearse(self, canvas: tuple[int, int]) -> None:
+        """Refuse a canvas (rows, columns) that the losses or metrics cannot be computed on.
+
+        Raises:
+            ValueError: saying what is too small.
+        """
+
+    def loss_weights(self) -> dict[str, float]:
+        """The weight of each term at the end of the stage."""
+        return {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer(p for p in self.parameters() if p.requires_grad)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        losses = self.losses(batch)
+        total = self.total(losses)
+        self._log_losses("train", {**losses, "loss": total}, batch)
+        return total
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        losses = self.losses(batch)
+        self._log_losses("val", {**losses, "loss": self.selection_loss(losses)}, batch)
+
+    def predict_step(self, batch: Batch, *_: Any) -> dict[str, Tensor]:
+        return {"record": batch["record"], "site": batch["site"], **self.evaluate(batch)}
+
+    def _log_losses(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
+        values = {f"{part}/{name}": value.detach() for name, value in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]))

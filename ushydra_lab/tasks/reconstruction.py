@@ -1,0 +1,88 @@
+"""System 1: a convolutional autoencoder that refines a region of interest (paper 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ushydra_lab.losses.weighting import FixedWeights
+from ushydra_lab.metrics.caliper import nt_thickness
+from ushydra_lab.metrics.reconstruction import reconstruction_metrics
+from ushydra_lab.tasks.base import Batch, Task
+
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,)."""
+
+
+class Reconstruction(Task):
+    """Reconstruct the image under a weighted sum of terms (paper 1, section 2.4).
+
+    Args:
+        terms: name -> loss per image; Phase 1 has the global term alone.
+        weighting: makes the module that weighs the terms from their names; unit weights by default.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("nt_box",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Any],
+        terms: Mapping[str, Term],
+        weighting: Callable[[list[str]], nn.Module] = FixedWeights,
+    ) -> None:
+        super().__init__(network, optimizer)
+        self.terms = dict(terms)
+        self.weighting = weighting(list(self.terms))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The reconstruction, (B,1,H,W) in [0, 1]."""
+        return self.network(image)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        reconstruction = self(batch["image"])
+        return {name: term(reconstruction, batch["image"], batch["nt_box"]).mean() for name, term in self.terms.items()}
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        return self.weighting(losses)
+
+    def selection_loss(self, losses: dict[str, Tensor]) -> Tensor:
+        return self.weighting.selection(losses)
+
+    def rehearse(self, canvas: tuple[int, int]) -> None:
+        height, width = canvas
+        blank, box = torch.zeros(1, 1, height, width), torch.tensor([[0.0, 0.0, width, height]])
+        reconstruction_metrics(blank, blank, box, box)
+        for term in self.terms.values():
+            term(blank, blank, box)
+
+    def loss_weights(self) -> dict[str, float]:
+        return dict(zip(self.terms, self.weighting.weights.tolist(), strict=True))
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """The reconstruction and its absolute error, the error four times brightened."""
+        reconstruction = self(batch["image"])
+        error = (reconstruction - batch["image"]).abs().mul(4).clamp(max=1)
+        return {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """The paper's five metrics, and the caliper: NT thickness before and after, and its drift.
+
+        Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
+        NaN where no lumen between two lines is found.
+        """
+        image, box = batch["image"], batch["nt_box"]
+        reconstruction = self(image).float()
+        metrics = reconstruction_metrics(reconstruction, image, box, batch["content"])
+        before, after = nt_thickness(image, box), nt_thickness(reconstruction, box)
+        drift = after - before
+        metrics |= {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs()}
+        if "pixel_mm" in batch:
+            mm = batch["pixel_mm"]
+            metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
+        if "nt_mm" in batch:
+            metrics["nt_true_mm"] = batch["nt_mm"]
+        return metrics
