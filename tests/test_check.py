@@ -22,9 +22,18 @@ def test_a_usable_manifest_is_summarised_by_site(
     table.to_csv(tmp_path / "m.csv", index=False)
     assert check.main([str(tmp_path / "m.csv"), "--canvas", "30", "80"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    cells = {line.split()[1]: line.replace("│", " ").split() for line in lines if line.startswith("│")}
-    assert cells["a"] == "a 3 3 3 2 3 0.1 .. 0.25 30 40 50".split()
-    assert cells["b"] == "b 2 2 2 2 0 - 30 40 50".split()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert {name: values for name, *values in cells} == {
+        "images": ["3", "2"],
+        "subjects": ["3", "2"],
+        "with nt_box": ["3", "2"],
+        "with nt_mm": ["2", "2"],
+        "with pixel_mm": ["3", "0"],
+        "mm per px": ["0.1 .. 0.25", "-"],
+        "height, px": ["30", "30"],
+        "width, px": ["40", "40"],
+        "30 x 80 filled, %": ["50", "50"],
+    }
     assert "5 images of 2 sites are usable" in lines[-1]
 
 

@@ -44,19 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _overview(manifest: "Manifest", canvas: Sequence[int] | None) -> "Table":
+    """One column per site, so that a narrow terminal shows it whole."""
     from rich.table import Table
 
     from ushydra_lab.data.vocabulary import ANNOTATIONS
 
-    sizes = ["pixel_mm", "height", "width"]
-    shown = Table("site", "images", "subjects", *ANNOTATIONS, "mm per px", "height (px)", "width (px)")
+    sizes = {"pixel_mm": "mm per px", "height": "height, px", "width": "width, px"}
+    table = manifest.table.reindex(columns=manifest.table.columns.union(list(sizes)))
+    sites = [table[table["site"] == site] for site in manifest.sites]
+    shown = Table("site", *manifest.sites)
+    shown.add_row("images", *(str(len(rows)) for rows in sites))
+    shown.add_row("subjects", *(str(rows["subject"].nunique()) for rows in sites))
+    for name, annotation in ANNOTATIONS.items():
+        shown.add_row(f"with {name}", *(str(manifest.has(annotation)[rows.index].sum()) for rows in sites))
+    for column, title in sizes.items():
+        shown.add_row(title, *(_span(rows[column]) for rows in sites))
     if canvas:
-        shown.add_column(f"{canvas[0]} x {canvas[1]} filled (%)")
-    for site, rows in manifest.table.reindex(columns=manifest.table.columns.union(sizes)).groupby("site"):
-        has = [manifest.has(annotation)[rows.index].sum() for annotation in ANNOTATIONS.values()]
-        spans = [_span(rows[column]) for column in sizes]
-        filled = [_span(_filled(rows, canvas))] if canvas else []
-        shown.add_row(str(site), *map(str, [len(rows), rows["subject"].nunique(), *has]), *spans, *filled)
+        shown.add_row(
+            f"{canvas[0]} x {canvas[1]} filled, %", *(_span(_filled(rows, canvas)) for rows in sites)
+        )
     return shown
 
 

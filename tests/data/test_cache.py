@@ -49,11 +49,9 @@ def test_content_counts_not_names_and_canvas_sizes_do_not_mix(paths: list[Path],
     assert store.load([tmp_path / "renamed.png"]).digests == before.digests
     paths[1].replace(paths[0])
     assert store.load(paths[:1]).digests != before.digests
-    assert CanvasCache(tmp_path / "cache", (32, 16)).load([tmp_path / "renamed.png"]).pixels.shape == (
-        1,
-        32,
-        16,
-    )
+    upright = CanvasCache(tmp_path / "cache", (32, 16)).load([tmp_path / "renamed.png"])
+    expected = Letterbox.fit((30, 40), (32, 16)).apply_image(np.asarray(Image.open(tmp_path / "renamed.png")))
+    np.testing.assert_array_equal(upright.pixels, expected[None])
 
 
 @pytest.mark.parametrize(

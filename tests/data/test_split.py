@@ -78,6 +78,11 @@ def test_no_subject_is_in_two_parts_and_no_training_site_is_emptied(
     assert (table["part"] == "val").any()
 
 
+def test_the_largest_subject_of_a_site_is_trained_on() -> None:
+    table = rows(a=[9, 1])
+    assert all(Random().assign(table, seed).tolist() == ["train"] * 9 + ["val"] for seed in range(8))
+
+
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 40))
 def test_no_other_choice_of_subjects_comes_closer_to_the_target(counts: list[int], target: int) -> None:
     subjects = {("a", str(i)): count for i, count in enumerate(counts)}
@@ -129,5 +134,5 @@ def test_impossible_splits_are_refused_with_the_remedy(
 
 
 def test_no_held_out_site_lists_the_sites() -> None:
-    with pytest.raises(UserError, match="held_out=None.*h1, h2, h3"):
+    with pytest.raises(UserError, match=r"held_out=None.*h1, h2, h3"):
         LeaveOneSiteOut(None).assign(PAPER, seed=0)

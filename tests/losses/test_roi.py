@@ -59,7 +59,7 @@ def test_sobel_of_a_flat_image_has_a_finite_gradient():
 
 
 def edge_on_whole_image(x_hat: Tensor, x: Tensor, box: Tensor, norm: str) -> list[float]:
-    """The definition, image by image, from skimage's Sobel magnitudes of the whole images and NumPy's percentile."""
+    """The definition, image by image, from whole-image Sobel magnitudes."""
     values = []
     for a, b, mask in zip(
         x_hat[:, 0].numpy(), x[:, 0].numpy(), box_mask(box, (H, W))[:, 0].numpy(), strict=True

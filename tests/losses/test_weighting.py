@@ -121,5 +121,5 @@ def test_gradnorm_resumes_from_its_state():
 
 
 def test_gradnorm_names_a_term_without_gradient():
-    with pytest.raises(ValueError, match="gradient norm.*b"):
+    with pytest.raises(ValueError, match=r"gradient norm.*b"):
         GradNormWeights(["a", "b"]).step({"a": 1.0, "b": 0.0}, {"a": torch.ones(()), "b": torch.ones(())})

@@ -56,6 +56,7 @@ def test_box_metrics_are_the_losses(pair):
     torch.testing.assert_close(metrics["roi_mae"], roi_l1(*pair, BOX))
     torch.testing.assert_close(metrics["roi_edge_mae"], roi_edge(*pair, BOX, norm="reference"))
     torch.testing.assert_close(metrics["roi_ms_ssim"], roi_ms_ssim(*pair, BOX))
+    torch.testing.assert_close(metrics["ms_ssim_content"], roi_ms_ssim(*pair, CONTENT))
     torch.testing.assert_close(metrics["ms_ssim"], ms_ssim(*pair))
 
 

@@ -18,6 +18,8 @@ def test_as_printed_it_has_the_papers_parameters_and_sizes():
     assert z.shape == (1, 128)
     assert features.shape == (1, 256, 55, 80)
     assert network(x).shape == x.shape
+    slopes = [layer.negative_slope for layer in network.modules() if isinstance(layer, nn.LeakyReLU)]
+    assert slopes == [0.1] * 7
 
 
 @pytest.mark.parametrize("canvas", [(32, 48), (33, 47), (17, 16), (30, 63)])
@@ -44,6 +46,12 @@ def test_reconstruction_is_aligned_with_an_input_that_needs_padding():
     x[..., 32:48, 32:48] = torch.rand(16, 16)
     cropped = x[..., 4:-4, 4:-4]
     torch.testing.assert_close(network(cropped), network(x)[..., 4:-4, 4:-4])
+
+
+def test_padding_makes_no_edge_at_a_bright_border():
+    network = ConvAutoencoder((48, 64), **SMALL).double()
+    bright = torch.full((1, 1, 48, 64), 0.8, dtype=torch.double)
+    torch.testing.assert_close(network(bright[..., 3:-4, 3:-4]), network(bright)[..., 3:-4, 3:-4])
 
 
 def test_map_takes_images_of_any_size():

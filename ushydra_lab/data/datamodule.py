@@ -102,6 +102,7 @@ class UltrasoundData(LightningDataModule):
         self.requires = _required(manifest, requires)
         self.cache = CanvasCache(Path(cache_dir), self.canvas)
         self.part = split.assign(manifest.table, seed).copy()
+        self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
             self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
         self._loaded = False
@@ -118,7 +119,7 @@ class UltrasoundData(LightningDataModule):
         for annotation in self.requires:
             lost = self.fields[annotation.name].isnan().reshape(len(table), -1).any(dim=1).numpy()
             self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
-        for part in ("train", "val"):
+        for part in self.wanted:
             if not (self.part == part).any():
                 raise UserError(
                     f"{self.manifest.name}: no usable image is left in {part}; see the lines above"

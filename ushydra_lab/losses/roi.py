@@ -94,8 +94,9 @@ def _sobel_valid(x: Tensor) -> Tensor:
     smooth_columns = (x[..., :, :-2] + 2 * x[..., :, 1:-1] + x[..., :, 2:]) / 4
     horizontal = smooth_rows[..., 2:] - smooth_rows[..., :-2]
     vertical = smooth_columns[..., 2:, :] - smooth_columns[..., :-2, :]
-    # vector_norm has gradient 0 where both components vanish; a plain square root has none there.
-    return torch.linalg.vector_norm(torch.stack([horizontal, vertical]), dim=0) / 2**0.5
+    squared = (horizontal.square() + vertical.square()) / 2
+    # The gradient of a square root at 0 is infinite: flat places take a constant's instead, which is 0.
+    return torch.where(squared > 0, squared, 1).sqrt().where(squared > 0, 0)
 
 
 def sobel_magnitude(x: Tensor) -> Tensor:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -30,10 +26,8 @@ def stage_panel(
     kinds = ([] if roi_only else ["frame"]) + ([] if boxes is None else ["roi"])
     rows = [(index, kind) for index in range(len(images)) for kind in kinds]
     heights = [images.shape[1] / images.shape[2] if kind == "frame" else 0.3 for _, kind in rows]
-    figure, axes = plt.subplots(
-        len(rows), len(columns), figsize=(2.6 * len(columns), 2.6 * sum(heights) + 0.4), squeeze=False,
-        gridspec_kw={"height_ratios": heights}, layout="constrained",
-    )  # fmt: skip
+    figure = Figure(figsize=(2.6 * len(columns), 2.6 * sum(heights) + 0.4), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": heights})
     for (index, kind), line in zip(rows, axes, strict=True):
         for axis, values in zip(line, columns.values(), strict=True):
             _draw(axis, values[index], None if boxes is None else boxes[index], enlarge=kind == "roi")

@@ -16,6 +16,8 @@ from ushydra_lab.data.phantom.hospitals import MACHINES, Box, Subject
 from ushydra_lab.data.phantom.nt import Fetus
 from ushydra_lab.errors import UserError
 
+VERSION = 1
+"""Goes up with every change of an image, so that older ones on disk are not taken for new ones."""
 SITES: tuple[str, ...] = tuple(MACHINES)
 SCENES: dict[str, Callable[[np.random.Generator], Subject]] = {
     "nt": Fetus.draw,

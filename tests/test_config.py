@@ -1,0 +1,100 @@
+"""What a user types is understood or refused, before anything is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from ushydra_lab.config import CONF, check, determining, digest, flatten, register_resolvers, run_path
+from ushydra_lab.errors import UserError
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=["scale=laptop", *overrides])
+
+
+def test_scale_chooses_the_column_of_every_setting() -> None:
+    laptop = composed("+experiment=nt_phase2")
+    paper = composed("+experiment=nt_phase2", "scale=paper")
+    assert (list(laptop.canvas), list(paper.canvas)) == ([176, 256], [872, 1280])
+    assert paper.stages.phase1.task.optimizer.lr == 1e-4
+    assert paper.stages.phase2.task.optimizer.lr == 1e-5
+
+
+def test_paper_scale_is_table_8() -> None:
+    stages = check(composed("+experiment=nt_phase2", "scale=paper"))["stages"]
+    shown = {name: (s["max_epochs"], s["patience"], s["min_delta"]) for name, s in stages.items()}
+    assert shown == {"phase1": (250, 5, 2e-5), "phase2": (250, 7, 5e-5)}
+
+
+def test_an_unknown_scale_names_the_choices() -> None:
+    with pytest.raises(UserError, match=r"scale=desk.*paper, laptop"):
+        check(composed("+experiment=nt_phase2", "scale=desk"))
+
+
+def test_without_an_experiment_the_choices_are_named() -> None:
+    with pytest.raises(UserError, match=r"\+experiment=NAME.*nt_phase2"):
+        check(composed())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+network.widhts=[1,2]", r"unknown key 'network.widhts' of .*ConvAutoencoder.*'network.widths'"),
+        ("+sede=3", r"unknown key 'sede'.*command line.*'seed'"),
+        ("+stages.phase1.max_epoch=3", r"unknown key 'stages.phase1.max_epoch'.*'stages.phase1.max_epochs'"),
+        ("+stages.phase2.task.optimizer.lrx=1", r"unknown key 'stages.phase2.task.optimizer.lrx' of torch.optim.Adam"),
+        ("+trainer.max_epoks=1", r"unknown key 'trainer.max_epoks' of lightning.pytorch.Trainer.*'trainer.max_epochs'"),
+        ("stages.phase2.max_epochs=many", r"stages.phase2.max_epochs=many"),
+        ("+stages.phase1.init=phase2", r"stages.phase1.init=phase2: not an earlier stage"),
+        ("+loss.terms.mine=3", r"loss.terms.mine needs a _target_"),
+        ("network._target_=ushydra_lab.networks.nothing", r"network._target_=ushydra_lab.networks.nothing"),
+        ("data=manifest", r"data\.path"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_or_value_is_named_with_the_remedy(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check(composed("+experiment=nt_phase2", override))
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    with pytest.raises(UserError) as refused:
+        check(composed("+experiment=nt_phase2", "+foo=1", "+split.bar=2", "+network.baz=3"))
+    assert all(key in str(refused.value) for key in ("'foo'", "'split.bar'", "'network.baz'"))
+
+
+def test_an_unknown_key_names_the_file_it_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ushydra_lab.config.CONF", tmp_path)
+    (tmp_path / "mine.yaml").write_text("learning_rat: 3\n")
+    with pytest.raises(UserError, match=r"'learning_rat' \(in mine.yaml\)"):
+        check(composed("+experiment=nt_phase2", "+learning_rat=3"))
+
+
+def test_the_run_directory_names_experiment_site_seed_and_variant() -> None:
+    cfg = composed("+experiment=nt_phase2", "seed=7", "held_out=hospital_a", "loss=global", "run_root=out")
+    assert run_path(cfg) == Path("out/nt_phase2/hospital_a/seed7/global")
+
+
+def test_identity_follows_what_changes_numbers_and_nothing_else() -> None:
+    def identity(*overrides: str) -> str:
+        return digest(determining(check(composed("+experiment=nt_phase2", *overrides))))
+
+    same = ["run_root=elsewhere", "logger.mode=disabled", "variant=other", "panel_images=1"]
+    different = ["seed=1", "batch_size=4", "network.decoder_input=latent", "stages.phase1.patience=6", "loss=l1"]
+    assert {identity(o) for o in same} == {identity()}
+    assert len({identity(), *(identity(o) for o in different)}) == 1 + len(different)
+
+
+def test_flatten_gives_every_leaf_its_dotted_key() -> None:
+    content: dict[str, Any] = {"a": {"b": 1, "c": {}}, "d": [1, 2]}
+    assert dict(flatten(content)) == {"a.b": 1, "a.c": {}, "d": [1, 2]}
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_is_short_and_composes(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 45
+    assert check(composed(f"+experiment={path.stem}"))["name"] == path.stem

@@ -1,0 +1,261 @@
+"""The spine: one command from images to the table; what is done stays done; the unseen site stays unseen."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from ushydra_lab import experiment
+from ushydra_lab.callbacks.history import History
+from ushydra_lab.config import CONF, check, register_resolvers, run_path
+from ushydra_lab.data import phantom
+from ushydra_lab.errors import UserError
+from ushydra_lab.evaluate import evaluate
+from ushydra_lab.runs.files import read_json
+
+TINY = [
+    "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4", "stages.phase1.max_epochs=2",
+    "stages.phase2.max_epochs=2", "logger.mode=disabled", "panel_images=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom of eight images a hospital; the path of its manifest."""
+    root = tmp_path_factory.mktemp("phantom") / "three hospitals"
+    return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SITES, 8))
+
+
+def configured(root: Path, manifest: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
+    register_resolvers()
+    chosen = ["data=manifest", f"data.path='{manifest}'", "held_out=hospital_c", f"run_root='{root}'"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=["+experiment=nt_phase2", *TINY, *chosen, *overrides])
+    return check(cfg), run_path(cfg)
+
+
+def run(root: Path, manifest: Path, *overrides: str) -> Path:
+    config, path = configured(root, manifest, *overrides)
+    experiment.run(config, path)
+    return path
+
+
+def weights(run: Path, stage: str) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoints" / f"{stage}.ckpt", weights_only=True)["state_dict"]
+    assert isinstance(state, dict)
+    return state
+
+
+def same_weights(a: Path, b: Path, stage: str) -> bool:
+    first, second = weights(a, stage), weights(b, stage)
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: Path) -> Path:
+    """A finished run of the tiny experiment."""
+    return run(tmp_path_factory.mktemp("finished"), hospitals)
+
+
+def test_a_run_directory_holds_what_it_says(finished: Path) -> None:
+    summary = read_json(finished / "run.json")
+    assert summary["status"] == "finished"
+    assert list(summary["stages"]) == ["phase1", "phase2"]
+    assert sum(summary["stages"]["phase2"]["loss_weights"].values()) == pytest.approx(3)
+    for file in ("config.yaml", "split.csv", "per_image.csv", "figures/test.png", "history/phase1.csv"):
+        assert (finished / file).stat().st_size > 0
+
+
+def test_every_image_of_validation_and_test_is_measured_once_a_stage(finished: Path) -> None:
+    images, split = pd.read_csv(finished / "per_image.csv"), pd.read_csv(finished / "split.csv")
+    for _, rows in images.groupby("stage"):
+        assert sorted(rows["record"]) == sorted(split.loc[split["part"] != "train", "record"])
+    assert set(images.loc[images["part"] == "test", "site"]) == {"hospital_c"}
+    assert images[["psnr", "roi_mae", "roi_edge_mae", "roi_ms_ssim", "ms_ssim"]].notna().all(axis=None)
+
+
+def test_results_name_no_subject_or_path(finished: Path, hospitals: Path) -> None:
+    assert not {"subject", "image"} & set(pd.read_csv(finished / "per_image.csv"))
+    assert str(hospitals.parent) not in (finished / "run.json").read_text()
+
+
+def test_the_second_variant_reuses_phase_1(finished: Path, hospitals: Path) -> None:
+    other = run(finished.parents[3], hospitals, "loss=global")
+    one, two = (read_json(path / "run.json")["stages"] for path in (finished, other))
+    assert one["phase1"]["key"] == two["phase1"]["key"]
+    assert one["phase2"]["key"] != two["phase2"]["key"]
+    assert same_weights(finished, other, "phase1")
+    assert not same_weights(finished, other, "phase2")
+
+
+def test_a_finished_run_is_left_alone(finished: Path, hospitals: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    run(finished.parents[3], hospitals)
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bits(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    again = run(tmp_path, hospitals)
+    assert same_weights(finished, again, "phase2")
+    assert (finished / "per_image.csv").read_bytes() == (again / "per_image.csv").read_bytes()
+
+
+@pytest.mark.parametrize("stage", ["phase1", "phase2"])
+def test_an_interrupted_run_continues_to_the_same_bits(
+    finished: Path, hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def interrupt(history: History, trainer: Any, *_: Any) -> None:
+        if history.stage == stage and trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "on_train_epoch_start", interrupt)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run(tmp_path, hospitals)
+    interrupted = configured(tmp_path, hospitals)[1]
+    assert read_json(interrupted / "run.json")["status"] == "interrupted"
+    run(tmp_path, hospitals)
+    assert same_weights(finished, interrupted, "phase2")
+    assert (finished / "per_image.csv").read_bytes() == (interrupted / "per_image.csv").read_bytes()
+    histories = [pd.read_csv(path / "history" / f"{stage}.csv") for path in (finished, interrupted)]
+    pd.testing.assert_frame_equal(*histories)
+
+
+def test_poison_in_the_held_out_site_leaves_every_fitted_number_unchanged(
+    finished: Path, hospitals: Path, tmp_path: Path
+) -> None:
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(hospitals.parent, poisoned)
+    rng = np.random.default_rng(0)
+    for path in (poisoned / "hospital_c").glob("*.png"):
+        with Image.open(path) as image:
+            size = image.size[::-1]
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(path)
+    other = run(tmp_path / "runs", poisoned / "manifest.csv")
+    clean, dirty = (read_json(path / "run.json")["stages"] for path in (finished, other))
+    assert clean == dirty
+    assert all(same_weights(finished, other, stage) for stage in clean)
+    tables = [pd.read_csv(path / "per_image.csv") for path in (finished, other)]
+    pd.testing.assert_frame_equal(*(table[table["part"] == "val"] for table in tables))
+    assert not tables[0][tables[0]["part"] == "test"].equals(tables[1][tables[1]["part"] == "test"])
+
+
+def test_another_configuration_is_refused_with_the_difference(finished: Path, hospitals: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)another configuration.*batch_size: 4 there, 2 now.*variant=NAME"):
+        run(finished.parents[3], hospitals, "batch_size=2")
+    assert read_json(finished / "run.json")["status"] == "finished"
+
+
+def test_other_images_under_the_same_command_are_refused(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(hospitals.parent, changed)
+    path = next((changed / "hospital_a").glob("*.png"))
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    with pytest.raises(UserError, match="other images"):
+        run(finished.parents[3], changed / "manifest.csv")
+
+
+def test_external_evaluation_says_which_sites_are_new(finished: Path, hospitals: Path) -> None:
+    folder = evaluate(finished, ["data=manifest", f"data.path='{hospitals}'"])
+    assert read_json(folder / "metrics.json")["never_seen"] == ["hospital_c"]
+    external, own = pd.read_csv(folder / "per_image.csv"), pd.read_csv(finished / "per_image.csv")
+    assert external["record"].nunique() == 24
+    test = own[own["part"] == "test"].set_index(["stage", "record"])["roi_mae"]
+    again = external.set_index(["stage", "record"]).loc[test.index, "roi_mae"]
+    np.testing.assert_allclose(again, test, rtol=1e-4)
+
+
+def test_a_checkpoint_of_another_network_is_refused(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns("external"))
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace("decoder_input: map", "decoder_input: latent"))
+    with pytest.raises(UserError, match="another network"):
+        evaluate(copy, ["data=manifest", f"data.path='{hospitals}'"])
+    assert not list(copy.glob("external/*/metrics.json"))
+
+
+def test_a_damaged_checkpoint_is_named(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns("external"))
+    damaged = copy / "checkpoints" / "phase1.ckpt"
+    content = damaged.read_bytes()
+    damaged.unlink()
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"phase1.ckpt.*damaged"):
+        evaluate(copy, ["data=manifest", f"data.path='{hospitals}'"])
+
+
+def test_a_full_disk_is_named_and_the_job_can_be_continued(
+    hospitals: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ushydra_lab.callbacks.history.write_csv", full)
+        with pytest.raises(UserError, match=r"no space is left.*run_root="):
+            run(tmp_path, hospitals)
+    assert same_weights(finished, run(tmp_path, hospitals), "phase2")
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, tmp_path: Path) -> None:
+    register_resolvers()
+    one_batch = ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1"]
+    data = ["data=manifest", f"data.path='{hospitals}'", "held_out=hospital_c", f"run_root='{tmp_path}'"]
+    one_epoch = ["stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[f"+experiment={path.stem}", *TINY, *data, *one_batch, *one_epoch])
+    experiment.run(check(cfg), run_path(cfg))
+    assert read_json(run_path(cfg) / "run.json")["status"] == "finished"
+
+
+@pytest.mark.parametrize("weighting", ["unit", "uncertainty", "gradnorm"])
+def test_every_weighting_trains(weighting: str, hospitals: Path, finished: Path) -> None:
+    other = run(finished.parents[3], hospitals, f"weighting={weighting}", f"variant={weighting}")
+    found = read_json(other / "run.json")["stages"]["phase2"]["loss_weights"]
+    assert (found == dict.fromkeys(found, 1.0)) == (weighting == "unit")
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", *arguments]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+
+
+def test_the_command_as_typed_ends_with_the_table(tmp_path: Path, hospitals: Path) -> None:
+    typed = ["ushydra_lab", "+experiment=nt_phase2", "seed=1000,1001"]
+    data = ["data=manifest", f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", "held_out=hospital_b"]
+    done = command(tmp_path, *typed, *TINY, *data)
+    assert done.returncode == 0, done.stderr
+    assert "phase2 global vs" in done.stdout
+    assert "On the unseen site" in done.stdout
+    runs = sorted(str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("run.json"))
+    expected = [f"multirun/nt_phase2/hospital_b/seed{s}/{v}" for s in (1000, 1001) for v in ("global", "roi")]
+    assert runs == expected
+    assert (tmp_path / "multirun/nt_phase2/report/tables.md").exists()
+
+
+def test_a_refused_command_leaves_nothing_behind(tmp_path: Path, hospitals: Path) -> None:
+    typed = ["ushydra_lab", "+experiment=nt_phase2", "seed=1,2", "data=manifest", "held_out=hospital_x"]
+    done = command(tmp_path, *typed, f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", *TINY)
+    assert done.returncode == 1
+    assert "hospital_x" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_does_not_import_torch(tmp_path: Path) -> None:
+    script = "import sys; sys.argv=['x','--help']\ntry:\n import ushydra_lab.__main__ as m; m.main()\nexcept SystemExit: pass\n"
+    script += "sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "+experiment=nt_phase2" in done.stdout
