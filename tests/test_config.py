@@ -97,4 +97,4 @@ def test_flatten_gives_every_leaf_its_dotted_key() -> None:
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
-    assert check(composed(f"+experiment={path.stem}"))["name"] == path.stem
+    assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] == path.stem

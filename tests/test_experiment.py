@@ -254,8 +254,12 @@ def test_a_refused_command_leaves_nothing_behind(tmp_path: Path, hospitals: Path
 
 
 def test_help_does_not_import_torch(tmp_path: Path) -> None:
-    script = "import sys; sys.argv=['x','--help']\ntry:\n import ushydra_lab.__main__ as m; m.main()\nexcept SystemExit: pass\n"
-    script += "sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys, ushydra_lab.__main__ as command\n"
+        "sys.argv = ['ushydra_lab', '--help']\n"
+        "try: command.main()\n"
+        "except SystemExit: sys.exit('torch' in sys.modules)\n"
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "+experiment=nt_phase2" in done.stdout

@@ -16,9 +16,8 @@ from ushydra_lab.config import CONF, check, register_resolvers, run_path
 from ushydra_lab.errors import UserError
 
 log = logging.getLogger("ushydra_lab")
-OTHER_MODES = frozenset(
-    "-h --help --hydra-help --version -c --cfg -i --info -sc --shell-completion -r --run -m --multirun".split()
-)
+OTHER_MODES = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"}
+OTHER_MODES |= {"-r", "--run", "-m", "--multirun"}
 """Hydra's flags that do something else than run; without one, every command is a sweep, be it of one job."""
 
 

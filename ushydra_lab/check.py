@@ -16,12 +16,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a verdict and a table of the sites; the exit status is 0 for a usable manifest, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ushydra_lab.check", description="Check a manifest and its images."
-    )
-    parser.add_argument(
-        "manifest", help="CSV file: one row per image, with the columns image, site and subject"
-    )
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.check", description="Check a manifest and its images.")
+    parser.add_argument("manifest", help="CSV file: one row per image, with the columns image, site and subject")
     parser.add_argument(
         "--canvas", nargs=2, type=int, metavar=("H", "W"), help="also tell how images fit this canvas, px"
     )
@@ -60,9 +56,7 @@ def _overview(manifest: "Manifest", canvas: Sequence[int] | None) -> "Table":
     for column, title in sizes.items():
         shown.add_row(title, *(_span(rows[column]) for rows in sites))
     if canvas:
-        shown.add_row(
-            f"{canvas[0]} x {canvas[1]} filled, %", *(_span(_filled(rows, canvas)) for rows in sites)
-        )
+        shown.add_row(f"{canvas[0]} x {canvas[1]} filled, %", *(_span(_filled(rows, canvas)) for rows in sites))
     return shown
 
 

@@ -28,7 +28,16 @@ CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if 
 """The configuration files: inside the installed package, or beside it in a checkout."""
 
 SCALES = ("paper", "laptop")
-NOT_DETERMINING = ("logger", "run_root", "cache_dir", "panel_images", "deidentified", "variant", "data.root", "data.path")
+NOT_DETERMINING = (
+    "logger",
+    "run_root",
+    "cache_dir",
+    "panel_images",
+    "deidentified",
+    "variant",
+    "data.root",
+    "data.path",
+)
 """Keys that leave every number unchanged: a run may be continued with other values of them."""
 
 
@@ -59,6 +68,7 @@ class Experiment:
     cache_dir: str
     canvas: list[int]
     batch_size: int
+    augment: dict[str, Any]
     data: dict[str, Any]
     split: dict[str, Any]
     network: dict[str, Any]
@@ -163,7 +173,9 @@ def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
                 yield from _walk(stage, f"stages.{name}.")
         elif key == "loss":
             yield from _check_keys(node, {"name", "terms"}, "loss.")
-            plain_terms = [name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term]
+            plain_terms = [
+                name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term
+            ]
             yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
             yield from _walk(node, "loss.")
         elif key == "weighting":
@@ -221,7 +233,9 @@ def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_types(schema: type, node: dict[str, Any], prefix: str) -> Iterator[str]:
-    missing = [name for name, f in inspect.signature(schema).parameters.items() if f.default is f.empty and name not in node]
+    missing = [
+        name for name, f in inspect.signature(schema).parameters.items() if f.default is f.empty and name not in node
+    ]
     yield from (f"'{prefix}{name}' is missing" for name in missing)
     for key, value in node.items():
         try:

@@ -43,7 +43,10 @@ def evaluate(run: Path, overrides: list[str]) -> Path:
         draw_panels(config, run, data, folder)
         write_csv(folder / "per_image.csv", table)
         seen = seen_sites(run)
-        write_json(folder / "metrics.json", {"never_seen": sorted(set(data.manifest.sites) - seen), "metrics": part_means(table)})
+        write_json(
+            folder / "metrics.json",
+            {"never_seen": sorted(set(data.manifest.sites) - seen), "metrics": part_means(table)},
+        )
     return folder
 
 
@@ -57,7 +60,9 @@ def finished_config(run: Path) -> dict[str, Any]:
     from ushydra_lab.runs.files import read_json
 
     if not (run / "run.json").is_file():
-        raise UserError(f"{run} is no run directory (no run.json). They are multirun/<experiment>/<held out>/seed<seed>/<variant>.")
+        raise UserError(
+            f"{run} is no run directory (no run.json). They are multirun/<experiment>/<held out>/seed<seed>/<variant>."
+        )
     if (status := read_json(run / "run.json")["status"]) != FINISHED:
         raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
     config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
@@ -73,7 +78,9 @@ def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict
     from hydra.errors import HydraException
 
     if not any(override.startswith("data=") for override in overrides):
-        raise UserError(f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}")
+        raise UserError(
+            f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
+        )
     register_resolvers()
     where = [f"{key}={config[key]}" for key in ("scale", "run_root", "cache_dir")]
     try:
@@ -81,7 +88,9 @@ def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict
             cfg = compose("config", overrides=[*where, *overrides], return_hydra_config=True)
     except HydraException as error:
         raise UserError(str(error)) from error
-    return cfg.hydra.runtime.choices["data"], plain(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)}))["data"]
+    return cfg.hydra.runtime.choices["data"], plain(
+        OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)})
+    )["data"]
 
 
 def seen_sites(run: Path) -> set[str]:
@@ -104,8 +113,8 @@ def main() -> None:
 
 def show(run: Path, folder: Path) -> None:
     """Print means per stage and site, and which sites are new to the run."""
-    from ushydra_lab.report.metrics import METRICS
     from ushydra_lab.report.__main__ import rich_table
+    from ushydra_lab.report.metrics import METRICS
 
     table = pd.read_csv(folder / "per_image.csv")
     metrics = [name for name in METRICS if name in table]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +24,7 @@ from ushydra_lab.config import determining, digest
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.panels import stage_panel
+from ushydra_lab.report.panels import Picture, stage_panel
 from ushydra_lab.runs.directory import RunDirectory, job_identity
 from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
@@ -34,12 +36,24 @@ EVALUATED = ("val", "test")
 _manifests: dict[str, Manifest] = {}
 
 
+def quieten_lightning() -> None:
+    """Leave out what Lightning says at every start and nobody can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*LeafSpec.*is deprecated",
+        ".*does not have many workers",  # the data are in memory: workers would only copy them
+        "Checkpoint directory .* exists and is not empty",  # a stage that is continued
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
 def run(config: dict[str, Any], path: Path) -> None:
     """Do one job, or what is missing of it.
 
     Raises:
         UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
     """
+    quieten_lightning()
     directory = RunDirectory(path, config)
     directory.refuse_other_config()
     L.seed_everything(config["seed"], workers=True, verbose=False)
@@ -85,7 +99,9 @@ def read_manifest(config: dict[str, Any]) -> Manifest:
 
 def build_data(config: dict[str, Any]) -> UltrasoundData:
     """The data module: the manifest checked, the split drawn."""
-    requires = sorted({name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires})
+    requires = sorted(
+        {name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires}
+    )
     return UltrasoundData(
         manifest=read_manifest(config),
         split=instantiate(config["split"]),
@@ -94,6 +110,7 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
         batch_size=config["batch_size"],
         requires=requires,
         cache_dir=Path(config["cache_dir"]) / "canvases",
+        augment=instantiate(config["augment"]),
     )
 
 
@@ -105,7 +122,7 @@ def build_task(config: dict[str, Any], stage: str) -> Task:
     """
     L.seed_everything(config["seed"], workers=True, verbose=False)
     try:
-        network: nn.Module = instantiate(config["network"], _convert_="all")
+        network: nn.Module = instantiate(config["network"], _convert_="all").to(memory_format=torch.channels_last)
         task: Task = instantiate(config["stages"][stage]["task"], _partial_=True, _convert_="all")(network=network)
     except Exception as error:
         cause = error.__cause__ or error
@@ -135,7 +152,7 @@ def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: 
     """Hash of all that determines a stage's weights; the held-out site is not part of it."""
     stage = config["stages"][name]
     kept = determining(config)
-    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "network", "trainer")}
+    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "network", "trainer")}
     init = earlier[stage["init"]] if stage.get("init") else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
 
@@ -173,9 +190,14 @@ def fit(
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
-    """The configured trainer, with a progress bar."""
+    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
+    bar = [RichProgressBar()] if sys.stdout.isatty() else []
     trainer: L.Trainer = instantiate(
-        config["trainer"], callbacks=[*callbacks, RichProgressBar(leave=False)], enable_checkpointing=bool(callbacks), **settings
+        config["trainer"],
+        callbacks=[*callbacks, *bar],
+        enable_progress_bar=bool(bar),
+        enable_checkpointing=bool(callbacks),
+        **settings,
     )
     return trainer
 
@@ -216,6 +238,7 @@ def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> 
     for name, task in trained_tasks(config, run):
         for part in (part for part in EVALUATED if part in data.parts):
             batches = trainer.predict(task, data.part_loader(part))
+            assert batches
             columns = {key: torch.cat([batch[key] for batch in batches]).cpu().numpy() for key in batches[0]}
             table = pd.DataFrame(columns).assign(site=lambda t: [data.manifest.sites[i] for i in t["site"]])
             tables.append(table.assign(stage=name, part=part))
@@ -225,15 +248,16 @@ def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> 
 
 def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """stage -> part -> metric -> mean over the images that have it."""
-    means = table.drop(columns=["record", "site"]).groupby(["stage", "part"], sort=False).mean()
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for (stage, part), row in means.iterrows():
-        result.setdefault(stage, {})[part] = row.dropna().round(9).to_dict()
+    for keys, rows in table.groupby(["stage", "part"], sort=False):
+        stage, part = map(str, keys)
+        means = rows.drop(columns=["stage", "part", "record", "site"]).mean().dropna()
+        result.setdefault(stage, {})[part] = {str(metric): round(float(mean), 9) for metric, mean in means.items()}
     return result
 
 
 def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
-    """The first images of each evaluated part through every stage: kept as PNG below `folder`, and returned for the logger.
+    """The first images of each evaluated part through every stage: PNG below `folder`, and returned to be logged.
 
     Whole frames are returned only for images declared free of burnt-in names (`deidentified`).
     """
@@ -241,7 +265,7 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     for part in (part for part in EVALUATED if part in data.parts):
         batch = {key: values[: config["panel_images"]] for key, values in next(iter(data.part_loader(part))).items()}
         images, boxes = batch["image"][:, 0].numpy(), batch["nt_box"].numpy() if "nt_box" in batch else None
-        pictures = {}
+        pictures: dict[str, Picture] = {}
         with torch.inference_mode():
             for stage, task in trained_tasks(config, run):
                 pictures |= {f"{stage}: {name}": values.numpy() for name, values in task.pictures(batch).items()}

@@ -30,9 +30,7 @@ def test_canvases_are_those_of_the_letterbox_also_from_disk(paths: list[Path], t
     assert len(set(fresh.digests)) == 5
 
 
-def test_the_second_load_decodes_nothing(
-    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_second_load_decodes_nothing(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = CanvasCache(tmp_path / "cache", (16, 32))
     store.load(paths[:3])
     decoded: list[bytes] = []
@@ -84,9 +82,7 @@ def test_an_interrupted_write_leaves_no_entry_and_no_litter(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(
-            UserError, match=r"cache: no space left; the canvases of 5 images need 2,760 bytes"
-        ):
+        with pytest.raises(UserError, match=r"cache: no space left; the canvases of 5 images need 2,760 bytes"):
             store.load(paths)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert store.load(paths).native == [(30, 40)] * 5

@@ -119,9 +119,7 @@ def test_noise_in_place_of_the_held_out_images_changes_nothing_that_is_fitted_on
         for old, new in zip(before[part], batches(poisoned, part), strict=True):
             assert old.keys() == new.keys()
             assert all(torch.equal(old[key], new[key]) for key in old)
-    assert all(
-        torch.equal(old, new["record"]) for old, new in zip(order, poisoned.train_dataloader(), strict=True)
-    )
+    assert all(torch.equal(old, new["record"]) for old, new in zip(order, poisoned.train_dataloader(), strict=True))
     assert poisoned.fingerprint() == prints[0]
     assert poisoned.fingerprint(("test",)) != prints[1]
     assert not torch.equal(before["test"][0]["image"], batches(poisoned, "test")[0]["image"])
@@ -210,9 +208,7 @@ def test_loading_leaves_the_global_generator_alone(make: Callable[..., Ultrasoun
 def test_missing_annotations_are_named_before_anything_is_read(
     make: Callable[..., UltrasoundData], tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        UserError, match=r"(?s)nt_box: columns nt_x1, nt_y1, nt_x2, nt_y2.*nt_mm: columns nt_mm"
-    ):
+    with pytest.raises(UserError, match=r"(?s)nt_box: columns nt_x1, nt_y1, nt_x2, nt_y2.*nt_mm: columns nt_mm"):
         make(lambda table: table[["image", "site", "subject"]], requires=("nt_box", "nt_mm"))
     with pytest.raises(UserError, match=r"'nt_bx' .did you mean 'nt_box'"):
         make(requires=("nt_bx",))
@@ -248,9 +244,7 @@ def test_optional_annotations_are_nan_where_absent_and_no_key_where_nobody_has_t
     assert batch["nt_mm"].isnan().tolist() == [True, False, False, False]
 
 
-def test_a_part_without_images_is_an_error_that_names_those_there_are(
-    write_images: Write, tmp_path: Path
-) -> None:
+def test_a_part_without_images_is_an_error_that_names_those_there_are(write_images: Write, tmp_path: Path) -> None:
     manifest = Manifest.checked(write_images({"a": 10}), "m", tmp_path)
     data = UltrasoundData(manifest, Random(), 0, CANVAS, 4, ["nt_box"], tmp_path / "cache")
     assert data.parts == ["train", "val"]
@@ -259,9 +253,7 @@ def test_a_part_without_images_is_an_error_that_names_those_there_are(
 
 
 def test_a_part_emptied_by_missing_annotations_is_an_error(make: Callable[..., UltrasoundData]) -> None:
-    data = make(
-        lambda table: table.assign(nt_mm=table["nt_mm"].where(table["site"] == "c")), requires=("nt_mm",)
-    )
+    data = make(lambda table: table.assign(nt_mm=table["nt_mm"].where(table["site"] == "c")), requires=("nt_mm",))
     with pytest.raises(UserError, match="no usable image is left in train"):
         data.setup()
 

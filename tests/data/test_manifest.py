@@ -18,9 +18,7 @@ def problems(table: pd.DataFrame, root: Path) -> str:
     return str(error.value)
 
 
-def test_a_good_table_passes_whether_its_cells_are_numbers_or_text(
-    write_images: Write, tmp_path: Path
-) -> None:
+def test_a_good_table_passes_whether_its_cells_are_numbers_or_text(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"b": 2, "a": 2}, size=(30, 40))
     manifest = Manifest.checked(table, "manifest.csv", tmp_path)
     assert manifest.sites == ["a", "b"]
@@ -97,9 +95,7 @@ def test_a_bad_cell_is_named_with_the_remedy(
     assert message in problems(write_images({"a": 1}).astype(object).assign(**values), tmp_path)
 
 
-def test_a_box_may_stick_out_by_one_pixel_and_annotations_may_be_empty(
-    write_images: Write, tmp_path: Path
-) -> None:
+def test_a_box_may_stick_out_by_one_pixel_and_annotations_may_be_empty(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 2}, size=(30, 40)).astype(object)
     table.loc[0, "nt_x2"] = 41.0
     table.loc[1, ["nt_x1", "nt_y1", "nt_x2", "nt_y2", "nt_mm", "pixel_mm"]] = ["", None, "NA", np.nan, "", ""]
@@ -137,9 +133,7 @@ def test_unreadable_files_are_told_apart(write_images: Write, tmp_path: Path) ->
     frames[0].save(tmp_path / "a/3.png", format="GIF", save_all=True, append_images=frames[1:])
     message = problems(table, tmp_path)
     assert message.startswith("manifest.csv: 4 problems")
-    for row, expected in enumerate(
-        ("damaged or truncated", "file is empty", "is not an image", "holds 2 frames")
-    ):
+    for row, expected in enumerate(("damaged or truncated", "file is empty", "is not an image", "holds 2 frames")):
         assert f"row {row} (a/{row}.png): {expected}" in message.replace("is damaged", "damaged")
 
 

@@ -53,9 +53,7 @@ def test_the_held_out_site_does_not_influence_the_draw() -> None:
     other = rows(h1=[1] * 766, h2=[1] * 759, h3=[5, 7, 1]).sample(frac=1, random_state=0)
     split = LeaveOneSiteOut("h3")
     before, after = (
-        table.assign(part=split.assign(table, seed=5))
-        .query("site != 'h3'")
-        .set_index(["site", "subject"])["part"]
+        table.assign(part=split.assign(table, seed=5)).query("site != 'h3'").set_index(["site", "subject"])["part"]
         for table in (PAPER, other)
     )
     assert before.sort_index().equals(after.sort_index())
@@ -126,9 +124,7 @@ def test_random_has_no_test_part() -> None:
         (Random(), rows(a=[30]), "of 1 subjects leave nothing"),
     ],
 )
-def test_impossible_splits_are_refused_with_the_remedy(
-    split: Split, table: pd.DataFrame, message: str
-) -> None:
+def test_impossible_splits_are_refused_with_the_remedy(split: Split, table: pd.DataFrame, message: str) -> None:
     with pytest.raises(UserError, match=message):
         split.assign(table, seed=0)
 

@@ -33,9 +33,7 @@ def value_and_gradient(function, x_hat: Tensor, x: Tensor) -> tuple[Tensor, Tens
 @pytest.mark.parametrize("shape", [(161, 161), (176, 256), (163, 201), (218, 167)])
 def test_agrees_with_pytorch_msssim_at_even_and_odd_sizes(shape):
     pair = [image.double() for image in speckle(*shape)]
-    for ours, theirs in zip(
-        value_and_gradient(ms_ssim, *pair), value_and_gradient(reference, *pair), strict=True
-    ):
+    for ours, theirs in zip(value_and_gradient(ms_ssim, *pair), value_and_gradient(reference, *pair), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-15)
 
 

@@ -61,9 +61,7 @@ def test_sobel_of_a_flat_image_has_a_finite_gradient():
 def edge_on_whole_image(x_hat: Tensor, x: Tensor, box: Tensor, norm: str) -> list[float]:
     """The definition, image by image, from whole-image Sobel magnitudes."""
     values = []
-    for a, b, mask in zip(
-        x_hat[:, 0].numpy(), x[:, 0].numpy(), box_mask(box, (H, W))[:, 0].numpy(), strict=True
-    ):
+    for a, b, mask in zip(x_hat[:, 0].numpy(), x[:, 0].numpy(), box_mask(box, (H, W))[:, 0].numpy(), strict=True):
         edge_hat, edge = sobel(a)[mask], sobel(b)[mask]
         scale_hat, scale = {
             "reference": (np.percentile(edge, 99), np.percentile(edge, 99)),
@@ -95,9 +93,7 @@ def test_l1_is_the_mean_over_the_mask(box):
 BOX = torch.tensor([[0.0, 0, 9, 7], [20.2, 10.4, 37, 24], [5, 5, 25, 15]])
 
 
-@pytest.mark.parametrize(
-    "loss", [roi_l1, roi_edge, lambda *a: roi_edge(*a, "self"), lambda *a: roi_edge(*a, "kernel")]
-)
+@pytest.mark.parametrize("loss", [roi_l1, roi_edge, lambda *a: roi_edge(*a, "self"), lambda *a: roi_edge(*a, "kernel")])
 def test_gradients_are_those_of_finite_differences(loss):
     x_hat, x = (image.double() for image in images())
     assert torch.autograd.gradcheck(lambda a: loss(a, x, BOX), (x_hat.requires_grad_(),), fast_mode=True)

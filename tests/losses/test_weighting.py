@@ -41,7 +41,7 @@ def test_uncertainty_learns_the_closed_form_optimum():
         optimiser.zero_grad()
         combine(LOSSES).backward()
         optimiser.step()
-    torch.testing.assert_close(combine.weights, 1 / torch.stack(list(LOSSES.values())), rtol=1e-3, atol=0)
+    torch.testing.assert_close(combine.present(), 1 / torch.stack(list(LOSSES.values())), rtol=1e-3, atol=0)
 
 
 def test_epochs_are_compared_by_a_score_that_falling_variances_cannot_lower():

@@ -24,9 +24,7 @@ def pair():
 def test_whole_image_metrics_agree_with_skimage_and_pytorch_msssim(pair):
     x_hat, x = pair
     metrics = reconstruction_metrics(x_hat, x, BOX, CONTENT)
-    expected = [
-        peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1) for a, b in zip(x, x_hat, strict=True)
-    ]
+    expected = [peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1) for a, b in zip(x, x_hat, strict=True)]
     assert metrics["psnr"].tolist() == pytest.approx(expected, abs=1e-4)
     reference = pytorch_msssim.ms_ssim(x_hat.double(), x.double(), data_range=1, size_average=False)
     assert metrics["ms_ssim"].tolist() == pytest.approx(reference.tolist(), abs=1e-6)
@@ -38,9 +36,7 @@ def test_content_psnr_is_that_of_the_cropped_content(pair):
     for a, b, box in zip(x.numpy(), x_hat.numpy(), CONTENT.int().tolist(), strict=True):
         crop = (0, slice(box[1], box[3]), slice(box[0], box[2]))
         expected.append(peak_signal_noise_ratio(a[crop], b[crop], data_range=1))
-    assert reconstruction_metrics(x_hat, x, BOX, CONTENT)["psnr_content"].tolist() == pytest.approx(
-        expected, abs=1e-4
-    )
+    assert reconstruction_metrics(x_hat, x, BOX, CONTENT)["psnr_content"].tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_perfect_padding_inflates_the_full_metrics_and_not_the_content_ones(pair):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ushydra_lab.report.statistics import compare, holm, spread, worst_site
+from ushydra_lab.report.statistics import compare, holm, spread
 
 
 def table(values: np.ndarray, seeds: tuple[int, ...] = (0, 1)) -> pd.DataFrame:
@@ -32,16 +32,10 @@ def test_one_seed_has_no_sd() -> None:
     assert np.isnan(spread(table(np.ones((1, 4)), (0,)), "m").sd)
 
 
-def test_worst_site_follows_the_metrics_direction() -> None:
-    images = table(np.array([[1.0, 5.0, 1.0, 5.0]]), (0,))
-    assert worst_site(images, "m", lower_is_better=True) == ("a", 5.0)
-    assert worst_site(images, "m", lower_is_better=False) == ("b", 1.0)
-
-
 def test_comparison_of_a_constant_ratio_is_exact() -> None:
     a = np.random.default_rng(0).uniform(1, 2, (2, 30))
-    found = compare(table(a), table(0.9 * a), "m")
-    assert found.relative == pytest.approx(-10)
+    found = compare(table(a), table(0.9 * a), "m", relative=True)
+    assert found.change == pytest.approx(-10)
     assert (found.low, found.high) == (pytest.approx(-10), pytest.approx(-10))
     assert found.p == pytest.approx(stats.wilcoxon(-0.1 * a.mean(0)).pvalue)
     assert (found.subjects, found.seeds) == (30, 2)
@@ -50,12 +44,12 @@ def test_comparison_of_a_constant_ratio_is_exact() -> None:
 def test_comparison_uses_only_images_both_methods_have() -> None:
     a, b = table(np.ones((1, 10)), (0,)), table(np.full((1, 10), 2.0), (0,))
     b.loc[3:, "m"] = np.nan
-    assert compare(a, b, "m").subjects == 3
+    assert compare(a, b, "m", relative=True).subjects == 3
 
 
 def test_nothing_in_common_is_not_a_number() -> None:
-    found = compare(table(np.ones((1, 3)), (0,)), table(np.ones((1, 3)), (1,)), "m")
-    assert np.isnan(found.relative)
+    found = compare(table(np.ones((1, 3)), (0,)), table(np.ones((1, 3)), (1,)), "m", relative=True)
+    assert np.isnan(found.change)
     assert found.subjects == 0
 
 
@@ -67,8 +61,8 @@ def test_bootstrap_interval_covers_the_truth() -> None:
         a = 10 + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.5, (8, 40))
         b = a + 1 + rng.normal(0, 0.6, (1, 40)) + rng.normal(0, 0.25, (8, 1)) + rng.normal(0, 0.3, (8, 40))
         seeds = tuple(range(8))
-        found = compare(table(a, seeds), table(b, seeds), "m", resamples=400)
-        covered += found.low <= 10.0 <= found.high
+        found = compare(table(a, seeds), table(b, seeds), "m", relative=False, resamples=400)
+        covered += found.low <= 1.0 <= found.high
     assert 0.88 <= covered / trials <= 0.99
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.losses.weighting import calibrated_weights, gradient_norms
+from ushydra_lab.losses.weighting import FixedWeights, GradNormWeights, calibrated_weights, gradient_norms
 from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.reconstruction import Reconstruction
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class GradientCalibration(Callback):
         self.norms: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Task)
+        assert isinstance(pl_module, Reconstruction)
         if self.norms:
             return
         self.norms = self._mean_norms(trainer, pl_module)
@@ -48,13 +49,18 @@ class GradientCalibration(Callback):
             weights = calibrated_weights(self.norms, cap=self.cap)
         except ValueError as error:
             raise UserError(f"The loss weights cannot be calibrated: {error}") from error
+        assert isinstance(pl_module.weighting, FixedWeights)
         pl_module.weighting.weights.copy_(weights)
         values = dict(zip(self.norms, weights.tolist(), strict=True))
-        log.info("calibrated loss weights: %s", "  ".join(f"{k} {v:.4g} (|g| {self.norms[k]:.3g})" for k, v in values.items()))
+        log.info(
+            "calibrated loss weights: %s",
+            "  ".join(f"{k} {v:.4g} (|g| {self.norms[k]:.3g})" for k, v in values.items()),
+        )
 
     def _mean_norms(self, trainer: Trainer, task: Task) -> dict[str, float]:
         assert trainer.train_dataloader is not None
-        found = [term_gradient_norms(trainer, task, batch) for _, batch in zip(range(self.batches), trainer.train_dataloader)]
+        batches = itertools.islice(trainer.train_dataloader, self.batches)
+        found = [term_gradient_norms(trainer, task, batch) for batch in batches]
         return {name: sum(norms[name] for norms in found) / len(found) for name in found[0]}
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,11 +71,14 @@ class GradientCalibration(Callback):
 
 
 class GradNorm(Callback):
-    """Before each step, move the weights so that the terms' gradient norms keep pace with their training (Chen 2018)."""
+    """Before each step, move the weights so that the terms' gradient norms keep pace with their training (Chen 2018).
+
+    Goes with `GradNormWeights`.
+    """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        assert isinstance(pl_module, Task)
-        losses: dict[str, Tensor] = {}
+        assert isinstance(pl_module, Reconstruction)
+        assert isinstance(pl_module.weighting, GradNormWeights)
         with torch.enable_grad(), trainer.precision_plugin.train_step_context():
             losses = pl_module.losses(batch)
             norms = gradient_norms(losses, list(pl_module.network.parameters()))

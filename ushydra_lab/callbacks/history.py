@@ -33,7 +33,9 @@ class History(Callback):
         if last or time.monotonic() - self._spoke > self.quiet_s:
             self._spoke = time.monotonic()
             losses = "  ".join(f"{name} {values[name]:.5f}" for name in ("train/loss", "val/loss") if name in values)
-            log.info("%s  epoch %d of at most %d  %s", self.stage, trainer.current_epoch + 1, trainer.max_epochs, losses)
+            log.info(
+                "%s  epoch %d of at most %d  %s", self.stage, trainer.current_epoch + 1, trainer.max_epochs, losses
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

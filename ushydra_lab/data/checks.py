@@ -56,24 +56,18 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
         given = cells.notna() & ~cells.map(lambda cell: str(cell).strip().lower() in MISSING)
         for position in np.flatnonzero(given & numbers.isna()):
             cell = cells.iloc[position]
-            comma = (
-                "; write the decimal comma as a point" if "," in str(cell) else "; leave it empty if unknown"
-            )
+            comma = "; write the decimal comma as a point" if "," in str(cell) else "; leave it empty if unknown"
             problems.append((int(position), f"{column} = {str(cell)!r} is not a finite number{comma}"))
         table[column] = numbers
     return table, problems
 
 
 def _schema() -> pa.DataFrameSchema:
-    tight = pa.Check.str_matches(
-        r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name"
-    )
+    tight = pa.Check.str_matches(r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name")
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
-    part = pa.Check.isin(
-        ["", *PARTS], error=f"is not one of {', '.join(PARTS)}; leave it empty for an unused image"
-    )
+    part = pa.Check.isin(["", *PARTS], error=f"is not one of {', '.join(PARTS)}; leave it empty for an unused image")
     schema = {
         IMAGE: pa.Column(checks=tight),
         SITE: pa.Column(checks=folder),
@@ -87,9 +81,7 @@ def _schema() -> pa.DataFrameSchema:
                 annotation.high,
                 error=f"is not within {annotation.low:g} to {annotation.high:g} {annotation.unit}",
             )
-            schema |= {
-                c: pa.Column(float, plausible, nullable=True, required=False) for c in annotation.columns
-            }
+            schema |= {c: pa.Column(float, plausible, nullable=True, required=False) for c in annotation.columns}
     return pa.DataFrameSchema(schema)
 
 

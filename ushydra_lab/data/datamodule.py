@@ -19,6 +19,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ushydra_lab.data.augment import FlipShift
 from ushydra_lab.data.cache import CanvasCache
 from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.manifest import Manifest
@@ -94,10 +95,11 @@ class UltrasoundData(LightningDataModule):
         batch_size: int,
         requires: Sequence[str],
         cache_dir: str | Path,
+        augment: FlipShift | None = None,
     ) -> None:
         """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
         super().__init__()
-        self.manifest, self.seed, self.batch_size = manifest, seed, batch_size
+        self.manifest, self.seed, self.batch_size, self.augment = manifest, seed, batch_size, augment
         self.canvas = int(canvas[0]), int(canvas[1])
         self.requires = _required(manifest, requires)
         self.cache = CanvasCache(Path(cache_dir), self.canvas)
@@ -121,9 +123,7 @@ class UltrasoundData(LightningDataModule):
             self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
         for part in self.wanted:
             if not (self.part == part).any():
-                raise UserError(
-                    f"{self.manifest.name}: no usable image is left in {part}; see the lines above"
-                )
+                raise UserError(f"{self.manifest.name}: no usable image is left in {part}; see the lines above")
         self._loaded = True
 
     def _leave_out(self, rows: pd.Series, reason: str) -> None:
@@ -188,6 +188,12 @@ class UltrasoundData(LightningDataModule):
         own = torch.Generator()
         return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own)
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augments training batches on their device, as a function of (seed, step), so a resumed run sees the same."""
+        if self.augment is None or self.trainer is None or not self.trainer.training:
+            return batch
+        return self.augment(batch, np.random.default_rng([self.seed, self.trainer.global_step]))
+
     def split_table(self) -> pd.DataFrame:
         """Columns record, image, site, subject, part (PARTS or unused). Stays local: it names subjects."""
         self.setup()
@@ -220,8 +226,6 @@ def _required(manifest: Manifest, names: Sequence[str]) -> list[Annotation]:
         raise UserError(f"requires: no such annotation {hints}; there are {', '.join(ANNOTATIONS)}")
     required = [ANNOTATIONS[name] for name in names]
     if absent := [annotation for annotation in required if not manifest.has(annotation).any()]:
-        needs = [
-            f"{a.name}: columns {', '.join(a.columns)} ({a.unit}), filled in one row at least" for a in absent
-        ]
+        needs = [f"{a.name}: columns {', '.join(a.columns)} ({a.unit}), filled in one row at least" for a in absent]
         raise UserError.listing(f"{manifest.name}: annotations this experiment requires are missing", needs)
     return required

@@ -15,9 +15,7 @@ from PIL import Image
 from rich.progress import track
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-MAX_PIXELS = (
-    50_000_000  # no scanner's frame comes near it: a bigger one is a decompression bomb or a wrong file
-)
+MAX_PIXELS = 50_000_000  # no scanner's frame comes near it: a bigger one is a decompression bomb or a wrong file
 TOO_LARGE = f"claims more than {MAX_PIXELS:,} px; crop it or reduce its size"
 PROGRESS_FROM = 200
 ORIENTATION = 0x0112
@@ -46,9 +44,7 @@ def read_bytes(path: Path) -> bytes:
             raise ImageProblem("is not a file")
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ImageProblem(
-            "file not found; check the path and the spelling (upper and lower case count)"
-        ) from None
+        raise ImageProblem("file not found; check the path and the spelling (upper and lower case count)") from None
     except OSError as error:
         raise ImageProblem(f"cannot be read: {error.strerror}") from error
     if not content:
@@ -93,9 +89,7 @@ def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         return np.rint(np.asarray(image, np.float64) / 257).astype(np.uint8)
     if image.mode in ("I", "F"):
-        raise ImageProblem(
-            f"has {image.mode!r} pixels (32 bits, no fixed range); export it with 8 or 16 bits"
-        )
+        raise ImageProblem(f"has {image.mode!r} pixels (32 bits, no fixed range); export it with 8 or 16 bits")
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), layers)

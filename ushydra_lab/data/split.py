@@ -40,14 +40,10 @@ class LeaveOneSiteOut:
     def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
         sites = sorted(table[SITE].unique())
         if len(sites) < 2:
-            raise UserError(
-                f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random"
-            )
+            raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")
         if self.name not in sites:
             hint = nearest(self.name, sites)
-            raise UserError(
-                f"held_out={self.held_out} is no site of the data{hint}; sites: {', '.join(sites)}"
-            )
+            raise UserError(f"held_out={self.held_out} is no site of the data{hint}; sites: {', '.join(sites)}")
         seen = table[table[SITE] != self.name]
         subjects = seen.groupby(SITE)[SUBJECT].nunique()
         if lonely := list(subjects[subjects < 2].index):

@@ -24,9 +24,7 @@ def image_pair(x_hat: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: the shapes differ or are not (B, 1, H, W), or the reference asks for a gradient.
     """
     if x_hat.shape != x.shape or x.ndim != 4 or x.shape[1] != 1:
-        raise ValueError(
-            f"expected two images of shape (B, 1, H, W), got {tuple(x_hat.shape)} and {tuple(x.shape)}"
-        )
+        raise ValueError(f"expected two images of shape (B, 1, H, W), got {tuple(x_hat.shape)} and {tuple(x.shape)}")
     if x.requires_grad:
         raise ValueError("the reference (second argument) gets no gradient: pass the reconstruction first")
     dtype = torch.promote_types(torch.promote_types(x_hat.dtype, x.dtype), torch.float32)

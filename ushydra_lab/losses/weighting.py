@@ -13,7 +13,23 @@ def _stack(terms: Sequence[str], losses: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([losses[term] for term in terms])
 
 
-class FixedWeights(nn.Module):
+class Weighting(nn.Module):
+    """How K named terms become one objective, and one score that compares epochs."""
+
+    def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The objective, a scalar."""
+        raise NotImplementedError
+
+    def selection(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The score, a scalar; lower is better."""
+        raise NotImplementedError
+
+    def present(self) -> Tensor:
+        """The weight of each term now, (K,), without gradient."""
+        raise NotImplementedError
+
+
+class FixedWeights(Weighting):
     """Weighted sum with weights that do not change during training; they are saved with the model.
 
     Raises:
@@ -38,8 +54,11 @@ class FixedWeights(nn.Module):
         """The score that compares epochs: here the objective itself."""
         return self(losses)
 
+    def present(self) -> Tensor:
+        return self.weights.clone()
 
-class UncertaintyWeights(nn.Module):
+
+class UncertaintyWeights(Weighting):
     """Learned uncertainty (Cipolla et al. 2018): sum of exp(-s) L + s, s a term's log variance."""
 
     def __init__(self, terms: Sequence[str]) -> None:
@@ -47,9 +66,8 @@ class UncertaintyWeights(nn.Module):
         self.terms = tuple(terms)
         self.log_variances = nn.Parameter(torch.zeros(len(terms)))
 
-    @property
-    def weights(self) -> Tensor:
-        """The present weights exp(-s), (K,), without gradient."""
+    def present(self) -> Tensor:
+        """exp(-s), (K,), without gradient."""
         return torch.exp(-self.log_variances.detach())
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:

@@ -13,16 +13,17 @@ from rich.table import Table
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import METRICS
-from ushydra_lab.report.tables import comparison_cells, comparisons, markdown, values_table
+from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, values_table
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
 CAPTION = (
     "Mean ± SD over seeds (ddof 1) of the mean over images; PSNR and MS-SSIM without letterbox padding; "
-    "checkpoints selected by the validation loss."
+    "NT lost: share of images whose reconstruction has no measurable NT; checkpoints selected by the validation loss."
 )
 CHANGE_CAPTION = (
-    "Change in % of the earlier method's mean, on the same images and seeds, with its 95 % interval (bootstrap over "
-    "seeds and subjects); * p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the part."
+    "Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; "
+    "95 % interval by bootstrap over seeds and subjects; "
+    "* p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the table."
 )
 
 
@@ -45,40 +46,49 @@ def report(experiment: Path) -> None:
 
 
 def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> list[str]:
+    texts = [f"## held out: {held_out}\n"]
+    for part, where in PARTS.items():
+        chosen = images[images["part"] == part]
+        if len(chosen):
+            seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"]).size().max()
+            title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
+            texts += _part(console, title, chosen, folder / f"{held_out}_{part}")
+    return texts
+
+
+def _part(console: Console, title: str, images: pd.DataFrame, file: Path) -> list[str]:
     values, changes = values_table(images), comparisons(images)
-    write_csv(folder / f"values_{held_out}.csv", values)
-    write_csv(folder / f"comparisons_{held_out}.csv", changes)
-    title = f"held out: {held_out}"
-    texts = [f"## {title}\n", *verdict(changes), "", markdown(values), f"\n{CAPTION}\n"]
+    write_csv(file.with_name(f"{file.name}_values.csv"), values)
     console.print(rich_table(values, title, CAPTION))
+    texts = [f"### {title}\n", markdown(values), f"\n{CAPTION}\n"]
     if len(changes):
         cells = comparison_cells(changes)
-        console.print(rich_table(cells, f"{title}: change (%)", CHANGE_CAPTION))
+        write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
+        console.print(rich_table(cells, "", CHANGE_CAPTION))
         texts += [markdown(cells), f"\n{CHANGE_CAPTION}\n"]
     for sentence in verdict(changes):
-        console.print(sentence, style="bold")
+        console.print(sentence + "\n", style="bold")
+        texts.append(f"{sentence}\n")
     return texts
 
 
 def verdict(changes: pd.DataFrame) -> list[str]:
-    """One sentence a method: what changed against the first method, on the unseen site if there is one."""
+    """One sentence a method: what changed against the first method."""
     if changes.empty:
         return []
-    part = "test" if "test" in set(changes["part"]) else "val"
-    where = "On the unseen site" if part == "test" else "On validation images"
     first = changes["against"].iloc[0]
-    chosen = changes[(changes["part"] == part) & (changes["against"] == first)]
-    return [f"{where}, {b} against {first}: {_sentence(rows)}." for b, rows in chosen.groupby("method", sort=False)]
+    chosen = changes[changes["against"] == first]
+    return [f"{b} against {first}: {_sentence(rows)}." for b, rows in chosen.groupby("method", sort=False)]
 
 
 def _sentence(rows: pd.DataFrame) -> str:
-    parts = []
-    for row in rows.itertuples():
-        metric = METRICS[str(row.metric)]
-        sure = row.low > 0 or row.high < 0
-        word = ("better" if metric.improves(row.change) else "worse") if sure else "no clear change"
-        parts.append(f"{metric.label} {row.relative:+.1f} % ({word})")
-    return ", ".join(parts)
+    words = {"better": [], "worse": [], "no clear change": []}  # type: dict[str, list[str]]
+    for row in rows.dropna(subset="change").to_dict("records"):
+        metric = METRICS[row["metric"]]
+        clear = row["low"] > 0 or row["high"] < 0
+        word = ("better" if metric.improves(row["change"]) else "worse") if clear else "no clear change"
+        words[word].append(metric.label)
+    return "; ".join(f"{word} in {', '.join(labels)}" for word, labels in words.items() if labels)
 
 
 def _unfinished(console: Console, found: Collected) -> list[str]:
@@ -93,7 +103,7 @@ def _unfinished(console: Console, found: Collected) -> list[str]:
 def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
     shown = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     for column in table:
-        shown.add_column(str(column), justify="left" if column in ("part", "method", "comparison") else "right")
+        shown.add_column(str(column), justify="left" if column in ("method", "comparison") else "right")
     for row in table.itertuples(index=False):
         shown.add_row(*map(str, row))
     return shown
@@ -114,7 +124,9 @@ def _experiments(folders: list[Path]) -> list[Path]:
     """Experiment directories, <experiment>/<held out>/seed<seed>/<variant>, named or below what was named."""
     found = [run.parents[3] for folder in folders for run in sorted(folder.glob("**/run.json"))]
     if not found:
-        raise UserError(f"No run below {', '.join(map(str, folders))}. Start one: python -m ushydra_lab +experiment=nt_phase2")
+        raise UserError(
+            f"No run below {', '.join(map(str, folders))}. Start one: python -m ushydra_lab +experiment=nt_phase2"
+        )
     return list(dict.fromkeys(found))
 
 

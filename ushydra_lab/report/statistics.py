@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,11 @@ class Spread:
 class Comparison:
     """Method b against method a on the same images and seeds.
 
-    change: mean difference b - a; relative: in per cent of a's mean; low, high: 95 % interval of `relative`;
-    p: two-sided Wilcoxon signed-rank test on the subjects' mean differences (NaN where it is undefined).
+    change: b's mean minus a's, in per cent of a's mean if `relative`; low, high: its 95 % interval; p: two-sided
+    Wilcoxon signed-rank test on the subjects' mean differences. NaN where undefined.
     """
 
     change: float
-    relative: float
     low: float
     high: float
     p: float
@@ -42,16 +42,12 @@ class Comparison:
 def spread(images: pd.DataFrame, metric: str) -> Spread:
     """Mean over images within each seed, then mean and SD over seeds."""
     per_seed = images.groupby("seed")[metric].mean().dropna()
-    return Spread(per_seed.mean(), per_seed.std(ddof=1), len(per_seed), int(images.groupby("seed")[metric].count().max()))
+    return Spread(
+        per_seed.mean(), per_seed.std(ddof=1), len(per_seed), int(images.groupby("seed")[metric].count().max())
+    )
 
 
-def worst_site(images: pd.DataFrame, metric: str, lower_is_better: bool) -> tuple[str, float]:
-    """The site with the worst mean (over seeds of the mean over images), and that mean."""
-    means = images.groupby(["site", "seed"])[metric].mean().groupby("site").mean()
-    return (means.idxmax(), means.max()) if lower_is_better else (means.idxmin(), means.min())
-
-
-def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, resamples: int = 5000) -> Comparison:
+def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, resamples: int = 5000) -> Comparison:
     """Paired comparison of two methods' per-image tables (columns seed, site, subject, record and the metric).
 
     The interval is a percentile bootstrap that draws seeds and, independently, subjects with replacement, since the
@@ -60,29 +56,32 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, resamples: int = 5000
     keys = ["seed", "site", "subject", "record"]
     pairs = a[[*keys, metric]].merge(b[[*keys, metric]], on=keys, suffixes=("_a", "_b")).dropna()
     if pairs.empty:
-        nan = float("nan")
-        return Comparison(nan, nan, nan, nan, nan, 0, 0)
+        return Comparison(np.nan, np.nan, np.nan, np.nan, 0, 0)
     cells = pairs.assign(n=1).groupby(["seed", "site", "subject"])[[f"{metric}_a", f"{metric}_b", "n"]].sum()
     first, second, counts = (cells[column].unstack(["site", "subject"]).fillna(0).to_numpy() for column in cells)
+    drawn = _bootstrap(first, second, counts, relative, resamples)
+    low, high = np.percentile(drawn, [2.5, 97.5]) if np.isfinite(drawn).all() else (np.nan, np.nan)
     per_subject = (second.sum(0) - first.sum(0)) / counts.sum(0)
-    mean_a, mean_b = first.sum() / counts.sum(), second.sum() / counts.sum()
-    relative = 100 * (mean_b - mean_a) / mean_a
-    low, high = np.nanpercentile(_bootstrap_relative(first, second, resamples), [2.5, 97.5])
-    p = float(wilcoxon(per_subject).pvalue) if len(per_subject) > 1 and np.any(per_subject) else float("nan")
-    return Comparison(mean_b - mean_a, relative, low, high, p, len(per_subject), len(first))
+    p = float(wilcoxon(per_subject).pvalue) if np.any(per_subject) else np.nan
+    change = float(_change(first.sum(), second.sum(), counts.sum(), relative))
+    return Comparison(change, float(low), float(high), p, len(per_subject), len(first))
 
 
-def _bootstrap_relative(first: Floats, second: Floats, resamples: int) -> Floats:
-    """Relative changes in per cent over resampled seeds (rows) and subjects (columns)."""
+def _change(total_a: Any, total_b: Any, count: Any, relative: bool) -> Any:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 100 * (np.asarray(total_b) - total_a) / total_a if relative else (total_b - total_a) / count
+
+
+def _bootstrap(first: Floats, second: Floats, counts: Floats, relative: bool, resamples: int) -> Floats:
+    """Changes over resampled seeds (rows) and subjects (columns); a draw without any image is left out."""
     rng = np.random.default_rng(0)
     seeds, subjects = first.shape
     rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
     columns = rng.multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
-    total_a = np.einsum("bs,sj,bj->b", rows, first, columns, optimize=True)
-    total_b = np.einsum("bs,sj,bj->b", rows, second, columns, optimize=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative: Floats = 100 * (total_b - total_a) / total_a
-    return relative
+    totals = [np.einsum("bs,sj,bj->b", rows, x, columns, optimize=True) for x in (first, second, counts)]
+    filled = totals[2] > 0
+    changes: Floats = _change(totals[0][filled], totals[1][filled], totals[2][filled], relative)
+    return changes
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -1,12 +1,12 @@
 """One job's directory: what it holds, whether it is done, and that it is never mixed with another configuration.
 
-    config.yaml     resolved configuration
-    split.csv       part of every image (local: it names images and subjects)
-    per_image.csv   stage, part, record and the metrics of every validation and test image
-    checkpoints/    the selected weights of every stage
-    history/        curves of every stage
-    figures/        panels
-    run.json        status, stages, metrics per part, versions; written last
+config.yaml     resolved configuration
+split.csv       part of every image (local: it names images and subjects)
+per_image.csv   stage, part, record and the metrics of every validation and test image
+checkpoints/    the selected weights of every stage
+history/        curves of every stage
+figures/        panels
+run.json        status, stages, metrics per part, versions; written last
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class RunDirectory:
         now = dict(flatten(determining(self.config)))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
-            differences = [f"{key}: {before.get(key, '(absent)')} there, {now.get(key, '(absent)')} now" for key in changed]
+            differences = [
+                f"{key}: {before.get(key, '(absent)')} there, {now.get(key, '(absent)')} now" for key in changed
+            ]
             differences.append("to keep both, name this one: variant=NAME")
             raise UserError.listing(f"{self.path} holds results of another configuration:", differences)
 
@@ -116,7 +118,9 @@ def job_identity(config: dict[str, Any], data_fingerprint: str) -> str:
 
 def versions() -> dict[str, str]:
     """The lab's and the main packages' versions."""
-    return {"ushydra_lab": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    return {"ushydra_lab": __version__, "python": platform.python_version()} | {
+        name: version(name) for name in PACKAGES
+    }
 
 
 def _now() -> str:

@@ -19,7 +19,7 @@ from ushydra_lab.runs.files import read_json
 
 
 class Sweep(Callback):
-    """Validates every job before any directory is made; shows the table, and fails if a job did, when all have ended."""
+    """Validates every job before any directory is made; when all have ended shows the table, and fails if a job did."""
 
     def __init__(self) -> None:
         self.jobs: list[Path] = []
@@ -33,7 +33,10 @@ class Sweep(Callback):
     def _start(self, config: DictConfig, jobs: list[list[str]]) -> None:
         try:
             scale = config.scale
-            print(f"scale={scale}" + ("" if _given(config, "scale") else " (chosen for this machine; scale=... overrides)"))
+            print(
+                f"scale={scale}"
+                + ("" if _given(config, "scale") else " (chosen for this machine; scale=... overrides)")
+            )
             if not _given(config, "scale"):
                 with open_dict(config):
                     config.hydra.overrides.task.append(f"scale={scale}")
@@ -60,11 +63,16 @@ class Sweep(Callback):
 
 def expand(config: DictConfig) -> list[list[str]]:
     """The overrides of every job of a sweep: the experiment's own sweep, then what was typed."""
-    typed = [*(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()), *config.hydra.overrides.task]
+    typed = [
+        *(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()),
+        *config.hydra.overrides.task,
+    ]
     choices: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(typed):
         if override.is_sweep_override():
-            choices[override.key_or_group] = [f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()]
+            choices[override.key_or_group] = [
+                f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()
+            ]
         else:
             choices[override.key_or_group] = [str(override.input_line)]
     return [list(job) for job in itertools.product(*choices.values())]

@@ -1,4 +1,4 @@
-"""What every task is: a LightningModule around a plain network, with one loss to watch and a table of metrics per image."""
+"""What every task is: a LightningModule around a plain network, one loss to watch, metrics for each image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Task(LightningModule):
     selection: ClassVar[str] = "val/loss"
     """The score that selects a checkpoint; lower is better."""
 
-    def __init__(self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]) -> None:
+    def __init__(
+        self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    ) -> None:
         super().__init__()
         self.network = network
         self.optimizer = optimizer

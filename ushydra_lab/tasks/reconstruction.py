@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ushydra_lab.losses.weighting import FixedWeights
+from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
 from ushydra_lab.tasks.base import Batch, Task
@@ -26,13 +26,14 @@ class Reconstruction(Task):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("nt_box",)
+    weighting: Weighting
 
     def __init__(
         self,
         network: nn.Module,
         optimizer: Callable[..., Any],
         terms: Mapping[str, Term],
-        weighting: Callable[[list[str]], nn.Module] = FixedWeights,
+        weighting: Callable[[list[str]], Weighting] = FixedWeights,
     ) -> None:
         super().__init__(network, optimizer)
         self.terms = dict(terms)
@@ -60,7 +61,7 @@ class Reconstruction(Task):
             term(blank, blank, box)
 
     def loss_weights(self) -> dict[str, float]:
-        return dict(zip(self.terms, self.weighting.weights.tolist(), strict=True))
+        return dict(zip(self.terms, self.weighting.present().tolist(), strict=True))
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The reconstruction and its absolute error, the error four times brightened."""
@@ -72,14 +73,15 @@ class Reconstruction(Task):
         """The paper's five metrics, and the caliper: NT thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
-        NaN where no lumen between two lines is found.
+        NaN where no lumen between two lines is found; `nt_lost` is 1 where only the reconstruction has none.
         """
         image, box = batch["image"], batch["nt_box"]
         reconstruction = self(image).float()
         metrics = reconstruction_metrics(reconstruction, image, box, batch["content"])
         before, after = nt_thickness(image, box), nt_thickness(reconstruction, box)
         drift = after - before
-        metrics |= {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs()}
+        lost = (after.isnan() & ~before.isnan()).float()
+        metrics |= {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs(), "nt_lost": lost}
         if "pixel_mm" in batch:
             mm = batch["pixel_mm"]
             metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}

@@ -76,9 +76,7 @@ def test_the_strip_is_resolved_on_the_small_canvas(records: list[Record]) -> Non
 
 
 def test_hospitals_are_told_apart_by_their_grey_levels(records: list[Record]) -> None:
-    histograms = np.array(
-        [np.histogram(record.image, 32, (0, 256))[0] / record.image.size for record in records]
-    )
+    histograms = np.array([np.histogram(record.image, 32, (0, 256))[0] / record.image.size for record in records])
     site = np.array([SITES.index(record.site) for record in records])
     train = np.arange(len(records)) % 2 == 0
     centroids = np.stack([np.sqrt(histograms[train & (site == k)]).mean(axis=0) for k in range(3)])

@@ -24,9 +24,7 @@ def test_spreadsheets_of_all_kinds_say_the_same(
     assert manifest.table["nt_x2"].tolist() == [34.0, 34.0]
 
 
-def test_problems_name_the_line_of_the_file_despite_blank_lines_and_quotes(
-    write_images: Write, tmp_path: Path
-) -> None:
+def test_problems_name_the_line_of_the_file_despite_blank_lines_and_quotes(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 3}).astype(object)
     table.loc[2, "pixel_mm"] = "x"
     header, *lines = table.assign(note="one").to_csv(index=False).splitlines()

@@ -35,9 +35,7 @@ def read(root: str | PathLike[str], structure: str = "NT") -> Manifest:
     present = boxes[boxes["fname"].isin(images)]
     print(f"{SITE}: {len(present)} of {len(boxes)} images with a box of {structure} are under {root}")
     if present.empty:
-        raise UserError(
-            f"{root}: holds no image that {SHEET} names; the sets' Standard folders belong beside it"
-        )
+        raise UserError(f"{root}: holds no image that {SHEET} names; the sets' Standard folders belong beside it")
     paths = present["fname"].map(images)
     content = paths.map(lambda path: _digest(root / path))
     table = pd.DataFrame(
@@ -67,9 +65,7 @@ def _sheet(root: Path) -> Path:
 def _boxes(sheet: Path, structure: str) -> pd.DataFrame:
     table = pd.read_excel(sheet, dtype={"fname": str, "structure": str})
     if missing := [column for column in COLUMNS if column not in table]:
-        raise UserError(
-            f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}"
-        )
+        raise UserError(f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     boxes = table[table["structure"].str.strip() == structure]
     if boxes.empty:

@@ -16,6 +16,4 @@ def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per
     folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        return manifest_csv.read(
-            phantom.write(folder, scene, seed, dict.fromkeys(phantom.SITES, images_per_site))
-        )
+        return manifest_csv.read(phantom.write(folder, scene, seed, dict.fromkeys(phantom.SITES, images_per_site)))
