@@ -67,7 +67,7 @@ def training_step(
 ) -> Work:
     """A Phase-1 step on images in memory; without `similarity` the network's own forward and backward."""
     layout = torch.channels_last if fast else torch.contiguous_format
-    network = ConvAutoencoder(canvas).to(device).to(memory_format=layout)
+    network = ConvAutoencoder(canvas).to(device).to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam((p for p in network.parameters() if p.requires_grad), lr=1e-4, fused=fast)
     x = torch.rand(BATCH, 1, *canvas, device=device)
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
-from hydra.utils import get_object, instantiate
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
-from torch import nn
 
 from ushydra_lab import __version__
+from ushydra_lab.assembly import build_task, build_trainer, load_network, open_logger, rehearse
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import Manifest
-from ushydra_lab.errors import UserError
 from ushydra_lab.report.panels import Picture, stage_panel
 from ushydra_lab.runs.directory import RunDirectory, job_identity
 from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
@@ -33,7 +29,6 @@ from ushydra_lab.tasks.base import Task
 
 log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
-_manifests: dict[str, Manifest] = {}
 
 
 def quieten_lightning() -> None:
@@ -72,65 +67,7 @@ def run(config: dict[str, Any], path: Path) -> None:
         logger.finish(table, draw_panels(config, path, data, path))
 
 
-def rehearse(config: dict[str, Any]) -> UltrasoundData:
-    """Everything that can be refused before anything is written: the data and their split, every stage's task.
-
-    Raises:
-        UserError: the data cannot be used, a component refuses its settings, the canvas is too small.
-    """
-    data = build_data(config)
-    for stage in config["stages"]:
-        with torch.device("meta"):
-            task = build_task(config, stage)
-        try:
-            task.rehearse(data.canvas)
-        except ValueError as error:
-            raise UserError(f"canvas={list(data.canvas)}: {error}") from error
-    return data
-
-
-def read_manifest(config: dict[str, Any]) -> Manifest:
-    """The checked manifest; read once a process, whatever number of jobs use it."""
-    key = digest(config["data"])
-    if key not in _manifests:
-        _manifests[key] = instantiate(config["data"], _convert_="all")
-    return _manifests[key]
-
-
-def build_data(config: dict[str, Any]) -> UltrasoundData:
-    """The data module: the manifest checked, the split drawn."""
-    requires = sorted(
-        {name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires}
-    )
-    return UltrasoundData(
-        manifest=read_manifest(config),
-        split=instantiate(config["split"]),
-        seed=config["seed"],
-        canvas=tuple(config["canvas"]),
-        batch_size=config["batch_size"],
-        requires=requires,
-        cache_dir=Path(config["cache_dir"]) / "canvases",
-        augment=instantiate(config["augment"]),
-    )
-
-
-def build_task(config: dict[str, Any], stage: str) -> Task:
-    """A stage's task with freshly initialised weights, a function of the seed alone.
-
-    Raises:
-        UserError: a component refuses its settings.
-    """
-    L.seed_everything(config["seed"], workers=True, verbose=False)
-    try:
-        network: nn.Module = instantiate(config["network"], _convert_="all").to(memory_format=torch.channels_last)
-        task: Task = instantiate(config["stages"][stage]["task"], _partial_=True, _convert_="all")(network=network)
-    except Exception as error:
-        cause = error.__cause__ or error
-        raise UserError(f"stages.{stage} cannot be built: {cause}") from error
-    return task
-
-
-def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logger: Any) -> dict[str, Any]:
+def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logger: RunLogger) -> dict[str, Any]:
     """Train, or find, every stage; link its weights and curves into the run directory."""
     keys: dict[str, str] = {}
     records: dict[str, Any] = {}
@@ -158,7 +95,7 @@ def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: 
 
 
 def fit(
-    config: dict[str, Any], name: str, data: UltrasoundData, folder: StageFolder, init: Path | None, logger: Any
+    config: dict[str, Any], name: str, data: UltrasoundData, folder: StageFolder, init: Path | None, logger: RunLogger
 ) -> None:
     """Train one stage, from where it was interrupted if it was."""
     stage = config["stages"][name]
@@ -187,36 +124,6 @@ def fit(
             "loss_weights": task.loss_weights(),
         }
     )
-
-
-def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
-    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
-    bar = [RichProgressBar()] if sys.stdout.isatty() else []
-    trainer: L.Trainer = instantiate(
-        config["trainer"],
-        callbacks=[*callbacks, *bar],
-        enable_progress_bar=bool(bar),
-        enable_checkpointing=bool(callbacks),
-        **settings,
-    )
-    return trainer
-
-
-def load_network(task: Task, checkpoint: Path) -> None:
-    """Put a checkpoint's network weights into a task.
-
-    Raises:
-        UserError: the file is damaged, or holds another network.
-    """
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:
-        raise UserError(f"{checkpoint} is no checkpoint, or is damaged: {error}") from error
-    weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
-    try:
-        task.network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
 
 
 def checkpoint_path(run: Path, stage: str) -> Path:
@@ -274,9 +181,3 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
             frame.savefig(temporary, format="png", dpi=110)
         shareable[part] = frame if config["deidentified"] else stage_panel(images, boxes, pictures, roi_only=True)
     return shareable
-
-
-def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:
-    """The configured logger, opened for this job."""
-    opened: AbstractContextManager[RunLogger] = instantiate(config["logger"], _partial_=True)(config, path, identity)
-    return opened

@@ -84,7 +84,7 @@ def validate(jobs: list[list[str]]) -> list[Path]:
     Raises:
         UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
     """
-    from ushydra_lab.experiment import rehearse
+    from ushydra_lab.assembly import rehearse
 
     problems: dict[str, None] = {}
     paths: dict[Path, list[str]] = {}

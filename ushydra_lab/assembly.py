@@ -1,0 +1,122 @@
+"""From a resolved configuration to objects: data, tasks, trainer, logger."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from torch import nn
+
+from ushydra_lab.config import digest
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.wandb_logger import RunLogger
+from ushydra_lab.tasks.base import Task
+
+_manifests: dict[str, Manifest] = {}
+_rehearsed: set[str] = set()
+
+
+def rehearse(config: dict[str, Any]) -> UltrasoundData:
+    """Everything that can be refused before anything is written: the data and their split, every stage's task.
+
+    Raises:
+        UserError: the data cannot be used, a component refuses its settings, the canvas is too small.
+    """
+    data = build_data(config)
+    key = digest([config["network"], config["stages"], config["canvas"]])
+    if key in _rehearsed:
+        return data
+    for stage in config["stages"]:
+        with torch.device("meta"):
+            task = build_task(config, stage)
+        try:
+            task.rehearse(data.canvas)
+        except ValueError as error:
+            raise UserError(f"canvas={list(data.canvas)}: {error}") from error
+    _rehearsed.add(key)
+    return data
+
+
+def read_manifest(config: dict[str, Any]) -> Manifest:
+    """The checked manifest; read once a process, whatever number of jobs use it."""
+    key = digest(config["data"])
+    if key not in _manifests:
+        _manifests[key] = instantiate(config["data"], _convert_="all")
+    return _manifests[key]
+
+
+def build_data(config: dict[str, Any]) -> UltrasoundData:
+    """The data module: the manifest checked, the split drawn."""
+    requires = sorted(
+        {name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires}
+    )
+    return UltrasoundData(
+        manifest=read_manifest(config),
+        split=instantiate(config["split"]),
+        seed=config["seed"],
+        canvas=tuple(config["canvas"]),
+        batch_size=config["batch_size"],
+        requires=requires,
+        cache_dir=Path(config["cache_dir"]) / "canvases",
+        augment=instantiate(config["augment"]),
+    )
+
+
+def build_task(config: dict[str, Any], stage: str) -> Task:
+    """A stage's task with freshly initialised weights, a function of the seed alone.
+
+    Raises:
+        UserError: a component refuses its settings.
+    """
+    L.seed_everything(config["seed"], workers=True, verbose=False)
+    try:
+        network: nn.Module = instantiate(config["network"], _convert_="all").to(memory_format=torch.channels_last)
+        task: Task = instantiate(config["stages"][stage]["task"], _partial_=True, _convert_="all")(network=network)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise UserError(f"stages.{stage} cannot be built: {cause}") from error
+    return task
+
+
+def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
+    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
+    bar = [RichProgressBar()] if sys.stdout.isatty() else []
+    trainer: L.Trainer = instantiate(
+        config["trainer"],
+        callbacks=[*callbacks, *bar],
+        enable_progress_bar=bool(bar),
+        enable_checkpointing=bool(callbacks),
+        **settings,
+    )
+    return trainer
+
+
+def load_network(task: Task, checkpoint: Path) -> None:
+    """Put a checkpoint's network weights into a task.
+
+    Raises:
+        UserError: the file is damaged, or holds another network.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:
+        raise UserError(f"{checkpoint} is no checkpoint, or is damaged: {error}") from error
+    weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+    try:
+        task.network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
+
+
+def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:
+    """The configured logger, opened for this job."""
+    opened: AbstractContextManager[RunLogger] = instantiate(config["logger"], _partial_=True)(config, path, identity)
+    return opened
