@@ -1,6 +1,9 @@
 """What several test modules share: tiny image folders with their tables, and the real samples."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the test processes share the cores
+
 from collections.abc import Callable
 from pathlib import Path
 

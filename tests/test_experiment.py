@@ -118,7 +118,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(
 
     with monkeypatch.context() as patch:
         patch.setattr(History, "on_train_epoch_start", interrupt)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(KeyboardInterrupt):
             run(tmp_path, hospitals)
     interrupted = configured(tmp_path, hospitals)[1]
     assert read_json(interrupted / "run.json")["status"] == "interrupted"
@@ -224,6 +224,16 @@ def test_every_weighting_trains(weighting: str, hospitals: Path, finished: Path)
     other = run(finished.parents[3], hospitals, f"weighting={weighting}", f"variant={weighting}")
     found = read_json(other / "run.json")["stages"]["phase2"]["loss_weights"]
     assert (found == dict.fromkeys(found, 1.0)) == (weighting == "unit")
+
+
+def test_offline_wandb_holds_panels_and_curves_but_no_path_or_subject(hospitals: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, hospitals, "logger.mode=offline")
+    (file,) = done.glob("wandb/offline-run-*/*.wandb")
+    content = file.read_bytes()
+    assert b"panels/test" in content
+    assert b"phase2-val/loss" in content
+    for secret in (str(tmp_path), str(hospitals.parent), "hospital_a/0001", str(Path.home())):
+        assert secret.encode() not in content
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,17 @@ def quieten_lightning() -> None:
         "Checkpoint directory .* exists and is not empty",  # a stage that is continued
     ):
         warnings.filterwarnings("ignore", message)
+
+
+@contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the program as everywhere else; Lightning ignores further ones and exits."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def run(config: dict[str, Any], path: Path) -> None:
@@ -112,7 +125,8 @@ def fit(
     trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=logger.for_stage(name))
     resume = folder.resume if folder.resume.exists() else None
     log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
-    trainer.fit(task, data, ckpt_path=resume, weights_only=True)
+    with ctrl_c():
+        trainer.fit(task, data, ckpt_path=resume, weights_only=True)
     assert best.best_model_score is not None
     folder.finish(
         {
@@ -144,7 +158,8 @@ def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> 
     trainer = build_trainer(config, [], logger=False)
     for name, task in trained_tasks(config, run):
         for part in (part for part in EVALUATED if part in data.parts):
-            batches = trainer.predict(task, data.part_loader(part))
+            with ctrl_c():
+                batches = trainer.predict(task, data.part_loader(part))
             assert batches
             columns = {key: torch.cat([batch[key] for batch in batches]).cpu().numpy() for key in batches[0]}
             table = pd.DataFrame(columns).assign(site=lambda t: [data.manifest.sites[i] for i in t["site"]])

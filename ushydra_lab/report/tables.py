@@ -73,9 +73,11 @@ def _change_cell(row: pd.Series) -> str:
     metric = METRICS[row["metric"]]
     if np.isnan(row["change"]):
         return "n/a"
+    if row["change"] == row["low"] == row["high"] == 0:
+        return "none"
     digits = 1 if metric.change == "%" else metric.digits
     star = "*" if row["p_holm"] < 0.05 else ""
-    return f"{row['change']:+.{digits}f}{star} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    return f"{row['change']:+.{digits}f}{star}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -85,4 +87,4 @@ def markdown(table: pd.DataFrame) -> str:
         ["---"] * table.shape[1],
         *table.astype(str).values.tolist(),
     ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(row).replace("\n", " ") + " |" for row in rows)

@@ -1,0 +1,86 @@
+"""Tables from run directories: nothing averaged silently, nothing lost."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.report.__main__ import main, report, verdict
+from ushydra_lab.report.collect import collect
+from ushydra_lab.report.tables import comparisons, values_table
+
+SUBJECTS = 12
+
+
+def write_run(root: Path, seed: int, variant: str, gain: float, status: str = "finished") -> Path:
+    """A run of two stages; Phase 2 multiplies ROI-MAE by 1 - gain and adds 10 gain dB."""
+    run = root / "exp" / "site_c" / f"seed{seed}" / variant
+    run.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    mae = rng.uniform(0.01, 0.02, SUBJECTS)
+    first = pd.DataFrame({"stage": "phase1", "part": "test", "record": range(SUBJECTS), "site": "site_c"})
+    first = first.assign(psnr_content=30.0 + seed, roi_mae=mae)
+    second = first.assign(stage="phase2", psnr_content=first["psnr_content"] + 10 * gain, roi_mae=mae * (1 - gain))
+    pd.concat([first, second]).to_csv(run / "per_image.csv", index=False)
+    pd.DataFrame({"record": range(SUBJECTS), "subject": [f"{i:03d}" for i in range(SUBJECTS)]}).to_csv(
+        run / "split.csv", index=False
+    )
+    stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
+    (run / "run.json").write_text(
+        json.dumps({"status": status, "seed": seed, "variant": variant, "stages": stages, "error": "out of memory"})
+    )
+    return run
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    for seed in (1, 2):
+        write_run(tmp_path, seed, "roi", 0.1)
+        write_run(tmp_path, seed, "global", 0.02)
+    return tmp_path / "exp"
+
+
+def test_a_shared_stage_is_one_method_and_counted_once(experiment: Path) -> None:
+    images = collect(experiment).images
+    assert set(images["method"]) == {"phase1", "phase2 roi", "phase2 global"}
+    assert (images.groupby(["method", "seed"]).size() == SUBJECTS).all()
+
+
+def test_values_are_mean_and_sd_over_seeds(experiment: Path) -> None:
+    table = values_table(collect(experiment).images).set_index("method")
+    assert table.loc["phase1", "PSNR (dB) ↑"] == f"31.50 ± {np.std([31, 32], ddof=1):.2f}"
+
+
+def test_changes_are_those_put_in(experiment: Path) -> None:
+    found = comparisons(collect(experiment).images).set_index(["method", "against", "metric"])
+    assert found.loc[("phase2 roi", "phase1", "roi_mae"), "change"] == pytest.approx(-10)
+    assert found.loc[("phase2 roi", "phase1", "psnr_content"), "change"] == pytest.approx(1)
+    assert len(found) == 3 * 2
+
+
+def test_the_verdict_knows_which_way_is_better(experiment: Path) -> None:
+    sentences = verdict(comparisons(collect(experiment).images))
+    assert "phase2 roi against phase1: better in PSNR (dB), ROI-MAE." in sentences
+
+
+def test_what_is_missing_is_said(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(experiment.parent, 3, "roi", 0.5, status="failed")
+    (write_run(experiment.parent, 4, "roi", 0.5) / "per_image.csv").unlink()
+    report(experiment)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "seed3/roi: out of memory" in printed
+    assert "seed4/roi: damaged" in printed
+    assert "2 seeds" in printed
+    assert "out of memory" in (experiment / "report" / "tables.md").read_text()
+
+
+def test_no_finished_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, 1, "roi", 0.1, status="interrupted")
+    with pytest.raises(UserError, match="No finished run"):
+        report(tmp_path / "exp")
+    monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="No run below"):
+        main()
