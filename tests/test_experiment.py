@@ -247,7 +247,8 @@ def test_the_command_as_typed_ends_with_the_table(tmp_path: Path, hospitals: Pat
     done = command(tmp_path, *typed, *TINY, *data)
     assert done.returncode == 0, done.stderr
     assert "phase2 global vs" in done.stdout
-    assert "On the unseen site" in done.stdout
+    assert "unseen site, held out hospital_b (8 images, 2 seeds)" in done.stdout
+    assert "phase2 roi against phase1:" in done.stdout
     runs = sorted(str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("run.json"))
     expected = [f"multirun/nt_phase2/hospital_b/seed{s}/{v}" for s in (1000, 1001) for v in ("global", "roi")]
     assert runs == expected

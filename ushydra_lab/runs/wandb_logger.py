@@ -29,7 +29,10 @@ class RunLogger:
         return WandbLogger(experiment=self.run, prefix=stage) if self.run else False
 
     def finish(self, table: pd.DataFrame, figures: dict[str, Figure]) -> None:
-        """Log what is known when all stages are done: the table without record numbers, means per part, the panels."""
+        """Log what is known when all stages are done: the table without record numbers, means per part, the panels.
+
+        The table is HTML, since wandb.Table writes the user's home directory into the run.
+        """
         if not self.run:
             return
         anonymous = table.drop(columns="record")
@@ -38,7 +41,7 @@ class RunLogger:
             where = f"{row.pop('stage')}/{row.pop('part')}/{row.pop('site')}"
             self.run.summary.update({f"{where}/{metric}": value for metric, value in row.items() if value == value})
         panels = {f"panels/{name}": wandb.Image(figure) for name, figure in figures.items()}
-        self.run.log({"per_image": wandb.Table(dataframe=anonymous), **panels})
+        self.run.log({"per_image": wandb.Html(anonymous.to_html(index=False)), **panels})
 
 
 @contextmanager
