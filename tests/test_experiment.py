@@ -129,6 +129,39 @@ def test_an_interrupted_run_continues_to_the_same_bits(
     pd.testing.assert_frame_equal(*histories)
 
 
+def test_a_stage_killed_just_after_its_early_stop_is_not_trained_further(
+    hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = ["stages.phase1.max_epochs=6", "stages.phase1.patience=1", "stages.phase1.min_delta=10"]
+    undisturbed = run(tmp_path / "a", hospitals, *early)
+    assert read_json(undisturbed / "run.json")["stages"]["phase1"]["epochs"] == 2
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ushydra_lab.runs.stage_store.StageFolder.finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "b", hospitals, *early)
+    continued = run(tmp_path / "b", hospitals, *early)
+    assert read_json(continued / "run.json")["stages"] == read_json(undisturbed / "run.json")["stages"]
+    assert same_weights(undisturbed, continued, "phase2")
+
+
+def test_a_damaged_training_state_is_named(hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ushydra_lab.runs.stage_store.StageFolder.finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, hospitals)
+    (state,) = tmp_path.glob(".stages/*/last.ckpt")
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"last.ckpt is damaged.*Remove"):
+        run(tmp_path, hospitals)
+
+
 def test_poison_in_the_held_out_site_leaves_every_fitted_number_unchanged(
     finished: Path, hospitals: Path, tmp_path: Path
 ) -> None:

@@ -99,16 +99,28 @@ def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings:
     return trainer
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors and plain types only.
+
+    Raises:
+        UserError: the file is damaged, or holds anything else.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content["state_dict"], content["epoch"]
+    except Exception as error:
+        remedy = f"Remove {path.parent} and run the same command again: it is made anew."
+        raise UserError(f"{path} is damaged or no checkpoint ({error}). {remedy}") from error
+    return content
+
+
 def load_network(task: Task, checkpoint: Path) -> None:
     """Put a checkpoint's network weights into a task.
 
     Raises:
         UserError: the file is damaged, or holds another network.
     """
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:
-        raise UserError(f"{checkpoint} is no checkpoint, or is damaged: {error}") from error
+    state = read_checkpoint(checkpoint)["state_dict"]
     weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
     try:
         task.network.load_state_dict(weights)

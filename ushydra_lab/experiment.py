@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
 
 from ushydra_lab import __version__
-from ushydra_lab.assembly import build_task, build_trainer, load_network, open_logger, rehearse
+from ushydra_lab.assembly import build_task, build_trainer, load_network, open_logger, read_checkpoint, rehearse
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -86,7 +86,7 @@ def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logge
     records: dict[str, Any] = {}
     for name, stage in config["stages"].items():
         keys[name] = stage_key(config, name, data, keys)
-        init = checkpoint_path(path, stage["init"]) if stage.get("init") else None
+        init = checkpoint_path(path, stage["init"]) if stage["init"] else None
         with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
             if folder.done:
                 log.info("%s: found, trained before", name)
@@ -103,7 +103,7 @@ def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: 
     stage = config["stages"][name]
     kept = determining(config)
     shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "network", "trainer")}
-    init = earlier[stage["init"]] if stage.get("init") else None
+    init = earlier[stage["init"]] if stage["init"] else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
 
 
@@ -119,11 +119,15 @@ def fit(
         folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
     )
     last = ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks = [*map(instantiate, stage["callbacks"].values()), best, History(folder.history, name), last]
-    if stage.get("patience"):
+    history = History(folder.history, name)
+    callbacks = list(map(instantiate, stage["callbacks"].values()))
+    if stage["patience"]:
         callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
+    callbacks += [history, best, last]  # in this order: the history records the early stop, the last checkpoint all
     trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=logger.for_stage(name))
     resume = folder.resume if folder.resume.exists() else None
+    if resume:
+        read_checkpoint(resume)
     log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
     with ctrl_c():
         trainer.fit(task, data, ckpt_path=resume, weights_only=True)
@@ -131,9 +135,9 @@ def fit(
     folder.finish(
         {
             "key": folder.path.name,
-            "epochs": trainer.current_epoch,
+            "epochs": len(history.rows),
             "selected_by": task.selection,
-            "selected_epoch": int(torch.load(folder.weights, weights_only=True)["epoch"]) + 1,
+            "selected_epoch": int(read_checkpoint(folder.weights)["epoch"]) + 1,
             "score": float(best.best_model_score),
             "loss_weights": task.loss_weights(),
         }

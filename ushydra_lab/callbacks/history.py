@@ -16,20 +16,28 @@ log = logging.getLogger(__name__)
 
 
 class History(Callback):
-    """Writes `path` after every epoch and logs a line at most every `quiet_s` seconds; survives a resumed stage."""
+    """Writes `path` after every epoch and logs a line at most every `quiet_s` seconds; survives a resumed stage.
+
+    Remembers an early stop too: Lightning would train a stage that was killed just after it for another epoch.
+    """
 
     def __init__(self, path: Path, stage: str, quiet_s: float = 15.0) -> None:
         self.path = path
         self.stage = stage
         self.quiet_s = quiet_s
         self.rows: list[dict[str, float]] = []
+        self.stopped = False
         self._spoke = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self.stopped
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.rows.append({"epoch": trainer.current_epoch, **values})
+        self.stopped = trainer.should_stop
         write_csv(self.path, pd.DataFrame(self.rows))
-        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        last = trainer.current_epoch + 1 == trainer.max_epochs or self.stopped
         if last or time.monotonic() - self._spoke > self.quiet_s:
             self._spoke = time.monotonic()
             losses = "  ".join(f"{name} {values[name]:.5f}" for name in ("train/loss", "val/loss") if name in values)
@@ -38,7 +46,7 @@ class History(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = state_dict["rows"]
+        self.rows, self.stopped = state_dict["rows"], state_dict["stopped"]
