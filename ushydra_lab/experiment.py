@@ -123,7 +123,7 @@ def fit(
     callbacks = list(map(instantiate, stage["callbacks"].values()))
     if stage["patience"]:
         callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
-    callbacks += [history, best, last]  # in this order: the history records the early stop, the last checkpoint all
+    callbacks += [history, best, last]  # last: it keeps the state of all others
     trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=logger.for_stage(name))
     resume = folder.resume if folder.resume.exists() else None
     if resume:

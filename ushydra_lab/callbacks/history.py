@@ -26,18 +26,18 @@ class History(Callback):
         self.stage = stage
         self.quiet_s = quiet_s
         self.rows: list[dict[str, float]] = []
+        self.trainer: Trainer | None = None
         self.stopped = False
         self._spoke = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.should_stop = self.stopped
+        self.trainer, trainer.should_stop = trainer, self.stopped
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.rows.append({"epoch": trainer.current_epoch, **values})
-        self.stopped = trainer.should_stop
         write_csv(self.path, pd.DataFrame(self.rows))
-        last = trainer.current_epoch + 1 == trainer.max_epochs or self.stopped
+        last = trainer.current_epoch + 1 == trainer.max_epochs
         if last or time.monotonic() - self._spoke > self.quiet_s:
             self._spoke = time.monotonic()
             losses = "  ".join(f"{name} {values[name]:.5f}" for name in ("train/loss", "val/loss") if name in values)
@@ -46,7 +46,8 @@ class History(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "stopped": self.stopped}
+        # asked of the trainer only now: early stopping decides after all other callbacks, just before the checkpoint
+        return {"rows": self.rows, "stopped": self.trainer is not None and self.trainer.should_stop}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self.stopped = state_dict["rows"], state_dict["stopped"]
