@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -86,8 +88,20 @@ def build_task(config: dict[str, Any], stage: str) -> Task:
     return task
 
 
+def quieten_lightning() -> None:
+    """Leave out what Lightning says at every start and nobody can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*LeafSpec.*is deprecated",
+        ".*does not have many workers",  # the data are in memory: workers would only copy them
+        "Checkpoint directory .* exists and is not empty",  # a stage that is continued
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
 def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
     """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
+    quieten_lightning()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     trainer: L.Trainer = instantiate(
         config["trainer"],

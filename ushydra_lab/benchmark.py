@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +116,7 @@ def main() -> None:
     for row in rows:
         cells = [row["what"], row["size"], f"{row['s']:.4f}", row["against"], f"{row['other_s']:.4f}"]
         table.add_row(*map(str, cells), f"{row['other_s'] / row['s']:.2f}")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps({"title": title, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 

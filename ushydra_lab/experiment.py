@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,17 +32,6 @@ log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
 
 
-def quieten_lightning() -> None:
-    """Leave out what Lightning says at every start and nobody can act on."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (
-        ".*LeafSpec.*is deprecated",
-        ".*does not have many workers",  # the data are in memory: workers would only copy them
-        "Checkpoint directory .* exists and is not empty",  # a stage that is continued
-    ):
-        warnings.filterwarnings("ignore", message)
-
-
 @contextmanager
 def ctrl_c() -> Iterator[None]:
     """Let Ctrl-C end the program as everywhere else; Lightning ignores further ones and exits."""
@@ -61,7 +49,6 @@ def run(config: dict[str, Any], path: Path) -> None:
     Raises:
         UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
     """
-    quieten_lightning()
     directory = RunDirectory(path, config)
     directory.refuse_other_config()
     L.seed_everything(config["seed"], workers=True, verbose=False)
