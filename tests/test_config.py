@@ -54,6 +54,13 @@ def test_without_an_experiment_the_choices_are_named() -> None:
         ("+loss.terms.mine=3", r"loss.terms.mine needs a _target_"),
         ("network._target_=ushydra_lab.networks.nothing", r"network._target_=ushydra_lab.networks.nothing"),
         ("data=manifest", r"data\.path"),
+        ("batch_size=0", r"batch_size=0: must be at least 1"),
+        ("seed=-3", r"seed=-3: must be at least 0"),
+        ("canvas=[176]", r"canvas=\[176\]: two numbers"),
+        ("stages.phase1.patience=0", r"stages.phase1.patience=0: must be at least 1"),
+        ("stages.phase1=null", r"stages.phase1=None: a stage has a task"),
+        ("logger.mode=loud", r"logger.mode=loud: choose one of offline, online, disabled"),
+        ("variant=../elsewhere", r"variant=../elsewhere: it names a folder"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_or_value_is_named_with_the_remedy(override: str, message: str) -> None:
@@ -98,3 +105,14 @@ def test_flatten_gives_every_leaf_its_dotted_key() -> None:
 def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
     assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] == path.stem
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_option_of_every_group_composes(path: Path) -> None:
+    group = path.parent.name
+    chosen = [] if group == "experiment" else [f"{group}={path.stem}"]
+    name = path.stem if group == "experiment" else "nt_phase2"
+    fill = {"data=fetus_framework": "data.root=here", "data=manifest": "data.path=here"}
+    fill |= {"weighting=manual": "weighting.module.weights=[1,5,2]", "experiment=nt_fetus_framework": "data.root=here"}
+    extra = [fill[key]] if (key := f"{group}={path.stem}") in fill else []
+    check(composed(f"+experiment={name}", *chosen, *extra))

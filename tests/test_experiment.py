@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from ushydra_lab import experiment
+from ushydra_lab.assembly import rehearse
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import CONF, check, register_resolvers, run_path
 from ushydra_lab.data import phantom
@@ -295,6 +296,34 @@ def test_a_refused_command_leaves_nothing_behind(tmp_path: Path, hospitals: Path
     assert "hospital_x" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.path=nowhere.csv", "nowhere.csv"),
+        ("data.path=.", r"directory|folder"),
+        ("trainer.precision=fuzzy", "precision"),
+        ("stages.phase1.task.optimizer.lr=-1", "learning rate"),
+        ("augment.shift=-3", "shift=-3"),
+        ("canvas=[100,176]", "161 px"),
+        ("network.decoder_input=nothing", "decoder_input"),
+    ],
+)
+def test_what_a_component_refuses_is_said_before_anything_starts(
+    override: str, message: str, hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"(?is){message}"):
+        rehearse(configured(tmp_path, hospitals, override)[0])
+
+
+def test_a_lost_checkpoint_is_put_back(hospitals: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, hospitals)
+    before = weights(done, "phase2")
+    (done / "checkpoints" / "phase2.ckpt").unlink()
+    run(tmp_path, hospitals)
+    assert all(torch.equal(before[key], value) for key, value in weights(done, "phase2").items())
 
 
 def test_help_does_not_import_torch(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import sys
@@ -10,9 +9,8 @@ import sys
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from ushydra_lab.config import CONF, check, register_resolvers, run_path
+from ushydra_lab.config import CONF, check, explain, register_resolvers, run_path
 from ushydra_lab.errors import UserError
 
 log = logging.getLogger("ushydra_lab")
@@ -47,17 +45,6 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nInterrupted. The same command continues where this one stopped.", file=sys.stderr)
         sys.exit(130)
-
-
-def explain(error: HydraException) -> str:
-    """Hydra's message, with the nearest known key where one is unknown."""
-    cause = error.__cause__
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
-        known = list(map(str, cause.parent_node))
-        near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"unknown key '{cause.full_key}' on the command line{hint} Known there: {', '.join(known)}"
-    return str(error)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
-from ushydra_lab.config import digest
+from ushydra_lab.config import digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.errors import UserError
@@ -33,7 +33,7 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
         UserError: the data cannot be used, a component refuses its settings, the canvas is too small.
     """
     data = build_data(config)
-    key = digest([config["network"], config["stages"], config["canvas"]])
+    key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
     for stage in config["stages"]:
@@ -43,6 +43,11 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
             task.rehearse(data.canvas)
         except ValueError as error:
             raise UserError(f"canvas={list(data.canvas)}: {error}") from error
+        try:
+            task.optimizer([nn.Parameter(torch.zeros(1))])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"stages.{stage}.task.optimizer: {error}") from error
+    build_trainer(config, [], max_epochs=1, logger=False)
     _rehearsed.add(key)
     return data
 
@@ -51,7 +56,7 @@ def read_manifest(config: dict[str, Any]) -> Manifest:
     """The checked manifest; read once a process, whatever number of jobs use it."""
     key = digest(config["data"])
     if key not in _manifests:
-        _manifests[key] = instantiate(config["data"], _convert_="all")
+        _manifests[key] = make(config["data"])
     return _manifests[key]
 
 
@@ -62,13 +67,13 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
     )
     return UltrasoundData(
         manifest=read_manifest(config),
-        split=instantiate(config["split"]),
+        split=make(config["split"]),
         seed=config["seed"],
         canvas=tuple(config["canvas"]),
         batch_size=config["batch_size"],
         requires=requires,
         cache_dir=Path(config["cache_dir"]) / "canvases",
-        augment=instantiate(config["augment"]),
+        augment=make(config["augment"]),
     )
 
 
@@ -103,7 +108,7 @@ def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings:
     """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
     quieten_lightning()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
-    trainer: L.Trainer = instantiate(
+    trainer: L.Trainer = make(
         config["trainer"],
         callbacks=[*callbacks, *bar],
         enable_progress_bar=bool(bar),
@@ -144,5 +149,5 @@ def load_network(task: Task, checkpoint: Path) -> None:
 
 def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:
     """The configured logger, opened for this job."""
-    opened: AbstractContextManager[RunLogger] = instantiate(config["logger"], _partial_=True)(config, path, identity)
+    opened: AbstractContextManager[RunLogger] = make(config["logger"], _partial_=True)(config, path, identity)
     return opened

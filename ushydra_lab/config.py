@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from ushydra_lab.errors import UserError
 
@@ -28,6 +29,7 @@ CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if 
 """The configuration files: inside the installed package, or beside it in a checkout."""
 
 SCALES = ("paper", "laptop")
+LOGGER_MODES = ("offline", "online", "disabled")
 NOT_DETERMINING = (
     "logger",
     "run_root",
@@ -93,9 +95,26 @@ def by_scale(paper: Any, laptop: Any, *, _root_: DictConfig) -> Any:
     return paper if _root_.scale == "paper" else laptop
 
 
+def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
+    """Instantiate a node with a `_target_`, in plain Python types.
+
+    Raises:
+        UserError: the component refuses its settings; in its own words if it raised one itself.
+    """
+    try:
+        return instantiate(node, _convert_="all", **settings)
+    except InstantiationException as error:
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, UserError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
+
+
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
-    return f"{instantiate(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
+    return f"{make(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
 
 
 def register_resolvers() -> None:
@@ -108,6 +127,15 @@ def register_resolvers() -> None:
 def run_path(cfg: DictConfig) -> Path:
     """The directory of one job's results."""
     return Path(cfg.run_root) / cfg.name / run_label(_root_=cfg)
+
+
+def check_data(node: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: the data set's reader does not know a key.
+    """
+    if problems := list(_walk(node, "data.")):
+        raise UserError.listing("The data cannot be used:", problems)
 
 
 def digest(content: Any) -> str:
@@ -164,13 +192,29 @@ def check(cfg: DictConfig) -> dict[str, Any]:
     return content
 
 
+def explain(error: HydraException) -> str:
+    """Hydra's message, with the nearest known key where one is unknown."""
+    cause = error.__cause__
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
+        known = list(map(str, cause.parent_node))
+        near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"unknown key '{cause.full_key}' on the command line{hint} Known there: {', '.join(known)}"
+    return str(error)
+
+
 def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
     yield from _check_keys(content, {f.name for f in fields(Experiment)}, "")
     for key, node in content.items():
         if key == "stages":
-            for name, stage in node.items():
+            for name, stage in (node or {}).items():
+                if not isinstance(stage, dict):
+                    yield f"stages.{name}={stage}: a stage has a task and max_epochs"
+                    continue
                 yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
                 yield from _walk(stage, f"stages.{name}.")
+        elif key == "logger" and node.get("mode") not in LOGGER_MODES:
+            yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
         elif key == "loss":
             yield from _check_keys(node, {"name", "terms"}, "loss.")
             plain_terms = [
@@ -224,9 +268,19 @@ def _origin(key: str) -> str:
 
 
 def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
+    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
+        if isinstance(content.get(key), int) and content[key] < least:
+            yield f"{key}={content[key]}: must be at least {least}"
+    if not re.fullmatch(r"\w[\w.+-]*", str(content.get("variant"))):
+        yield f"variant={content.get('variant')}: it names a folder; letters, digits and _ . + - only"
+    if len(content.get("canvas", [])) != 2:
+        yield f"canvas={content.get('canvas')}: two numbers, [rows,columns]"
     yield from _check_types(Experiment, content, "")
     for name, stage in content["stages"].items():
         yield from _check_types(Stage, stage, f"stages.{name}.")
+        for key in ("max_epochs", "patience"):
+            if isinstance(stage.get(key), int) and stage[key] < 1:
+                yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
         earlier = list(content["stages"])[: list(content["stages"]).index(name)]
         if stage.get("init") not in (None, *earlier):
             yield f"stages.{name}.init={stage['init']}: not an earlier stage ({', '.join(earlier) or 'there is none'})"

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from ushydra_lab.config import CONF, plain, register_resolvers
+from ushydra_lab.config import CONF, check_data, explain, plain, register_resolvers
 from ushydra_lab.errors import UserError
 
 
@@ -57,7 +56,7 @@ def finished_config(run: Path) -> dict[str, Any]:
     Raises:
         UserError: RUN is no run directory, or the run is not finished.
     """
-    from ushydra_lab.runs.directory import FINISHED
+    from ushydra_lab.runs.directory import FINISHED, read_config
     from ushydra_lab.runs.files import read_json
 
     if not (run / "run.json").is_file():
@@ -66,8 +65,7 @@ def finished_config(run: Path) -> dict[str, Any]:
         )
     if (status := read_json(run / "run.json")["status"]) != FINISHED:
         raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
-    config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    return config
+    return read_config(run / "config.yaml")
 
 
 def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -88,15 +86,15 @@ def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = compose("config", overrides=[*where, *overrides], return_hydra_config=True)
     except HydraException as error:
-        raise UserError(str(error)) from error
-    return cfg.hydra.runtime.choices["data"], plain(
-        OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)})
-    )["data"]
+        raise UserError(explain(error)) from error
+    data = plain(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)}))["data"]
+    check_data(data)
+    return cfg.hydra.runtime.choices["data"], data
 
 
 def seen_sites(run: Path) -> set[str]:
     """Sites with images that the run was trained or selected on."""
-    split = pd.read_csv(run / "split.csv")
+    split = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
     return set(split.loc[split["part"].isin(["train", "val"]), "site"])
 
 
@@ -117,7 +115,7 @@ def show(run: Path, folder: Path) -> None:
     from ushydra_lab.report.__main__ import rich_table
     from ushydra_lab.report.metrics import METRICS
 
-    table = pd.read_csv(folder / "per_image.csv")
+    table = pd.read_csv(folder / "per_image.csv", converters={"site": str})
     metrics = [name for name in METRICS if name in table]
     means = table.groupby(["stage", "site"], sort=False)[metrics].mean().reset_index()
     for name in metrics:

@@ -12,14 +12,13 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
 
 from ushydra_lab import __version__
 from ushydra_lab.assembly import build_task, build_trainer, load_network, open_logger, read_checkpoint, rehearse
 from ushydra_lab.callbacks.history import History
-from ushydra_lab.config import determining, digest
+from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.report.panels import Picture, stage_panel
 from ushydra_lab.runs.directory import RunDirectory, job_identity
@@ -107,7 +106,7 @@ def fit(
     )
     last = ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     history = History(folder.history, name)
-    callbacks = list(map(instantiate, stage["callbacks"].values()))
+    callbacks = list(map(make, stage["callbacks"].values()))
     if stage["patience"]:
         callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
     callbacks += [history, best, last]  # last: it keeps the state of all others

@@ -15,7 +15,9 @@ from ushydra_lab.report.tables import comparisons, values_table
 SUBJECTS = 12
 
 
-def write_run(root: Path, seed: int, variant: str, gain: float, status: str = "finished") -> Path:
+def write_run(
+    root: Path, seed: int, variant: str, gain: float, status: str = "finished", settings: str = "same"
+) -> Path:
     """A run of two stages; Phase 2 multiplies ROI-MAE by 1 - gain and adds 10 gain dB."""
     run = root / "exp" / "site_c" / f"seed{seed}" / variant
     run.mkdir(parents=True)
@@ -30,7 +32,16 @@ def write_run(root: Path, seed: int, variant: str, gain: float, status: str = "f
     )
     stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
     (run / "run.json").write_text(
-        json.dumps({"status": status, "seed": seed, "variant": variant, "stages": stages, "error": "out of memory"})
+        json.dumps(
+            {
+                "status": status,
+                "seed": seed,
+                "variant": variant,
+                "stages": stages,
+                "settings": settings,
+                "error": "out of memory",
+            }
+        )
     )
     return run
 
@@ -68,11 +79,13 @@ def test_the_verdict_knows_which_way_is_better(experiment: Path) -> None:
 
 def test_what_is_missing_is_said(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(experiment.parent, 3, "roi", 0.5, status="failed")
+    write_run(experiment.parent, 5, "roi", 0.5, settings="other")
     (write_run(experiment.parent, 4, "roi", 0.5) / "per_image.csv").unlink()
     report(experiment)
     printed = " ".join(capsys.readouterr().out.split())
     assert "seed3/roi: out of memory" in printed
     assert "seed4/roi: damaged" in printed
+    assert "seed5/roi: other settings" in printed
     assert "2 seeds" in printed
     assert "out of memory" in (experiment / "report" / "tables.md").read_text()
 

@@ -19,6 +19,10 @@ class FlipShift:
     flip: float = 0.5
     shift: int = 8
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1 or self.shift < 0:
+            raise ValueError(f"flip={self.flip} must lie between 0 and 1, shift={self.shift} must not be negative")
+
     def __call__(self, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         """A new batch; `rng` decides, so the same generator state gives the same batch."""
         boxes = {name for name, known in ANNOTATIONS.items() if known.kind == "box" and name in batch}

@@ -107,6 +107,7 @@ class UltrasoundData(LightningDataModule):
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
             self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
+        self._refuse_empty_parts()
         self._loaded = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -121,10 +122,12 @@ class UltrasoundData(LightningDataModule):
         for annotation in self.requires:
             lost = self.fields[annotation.name].isnan().reshape(len(table), -1).any(dim=1).numpy()
             self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
-        for part in self.wanted:
-            if not (self.part == part).any():
-                raise UserError(f"{self.manifest.name}: no usable image is left in {part}; see the lines above")
+        self._refuse_empty_parts()
         self._loaded = True
+
+    def _refuse_empty_parts(self) -> None:
+        if empty := [part for part in self.wanted if not (self.part == part).any()]:
+            raise UserError(f"{self.manifest.name}: no usable image is left in {', '.join(empty)}; see the lines above")
 
     def _leave_out(self, rows: pd.Series, reason: str) -> None:
         left = rows.index[rows & (self.part[rows.index] != UNUSED)]

@@ -122,7 +122,7 @@ def main() -> None:
 
 def _experiments(folders: list[Path]) -> list[Path]:
     """Experiment directories, <experiment>/<held out>/seed<seed>/<variant>, named or below what was named."""
-    found = [run.parents[3] for folder in folders for run in sorted(folder.glob("**/run.json"))]
+    found = [run.resolve().parents[3] for folder in folders for run in sorted(folder.glob("**/run.json"))]
     if not found:
         raise UserError(
             f"No run below {', '.join(map(str, folders))}. Start one: python -m ushydra_lab +experiment=nt_phase2"

@@ -34,12 +34,17 @@ def collect(experiment: Path) -> Collected:
     tables: list[pd.DataFrame] = []
     unfinished: dict[str, str] = {}
     keys: list[dict[str, Any]] = []
+    known: dict[Path, tuple[Path, str]] = {}
     for summary_file in sorted(experiment.rglob("run.json")):
         run = summary_file.parent
         try:
             summary = json.loads(summary_file.read_text(encoding="utf-8"))
             if summary["status"] != FINISHED:
                 unfinished[str(run)] = summary.get("error", summary["status"])
+                continue
+            first, settings = known.setdefault(run.parent.parent / run.name, (run, summary["settings"]))
+            if settings != summary["settings"]:
+                unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
                 continue
             tables.append(_read_run(run, summary))
             keys += [_who(run, summary) | {"stage": s, "key": r["key"]} for s, r in summary["stages"].items()]
@@ -57,8 +62,9 @@ def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
 
 def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
     """One run's images; subjects come from split.csv, since the per-image table does not name them."""
-    subjects = pd.read_csv(run / "split.csv", dtype={"subject": str})[["record", "subject"]]
-    return pd.read_csv(run / "per_image.csv").merge(subjects, how="left", on="record").assign(**_who(run, summary))
+    subjects = pd.read_csv(run / "split.csv", converters={"subject": str})[["record", "subject"]]
+    images = pd.read_csv(run / "per_image.csv", converters={"site": str})
+    return images.merge(subjects, how="left", on="record").assign(**_who(run, summary))
 
 
 def _methods(keys: pd.DataFrame) -> pd.DataFrame:

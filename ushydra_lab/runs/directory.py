@@ -46,7 +46,7 @@ class RunDirectory:
         stored = self.path / "config.yaml"
         if not stored.exists():
             return
-        before = dict(flatten(determining(yaml.safe_load(stored.read_text(encoding="utf-8")))))
+        before = dict(flatten(determining(read_config(stored))))
         now = dict(flatten(determining(self.config)))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
@@ -62,7 +62,10 @@ class RunDirectory:
         Raises:
             UserError: it is done, but with other data.
         """
-        if not self.summary_file.exists() or (summary := read_json(self.summary_file))["status"] != FINISHED:
+        if not self.summary_file.exists():
+            return False
+        summary = read_json(self.summary_file)
+        if summary.get("status") != FINISHED or not all(self.checkpoint(stage).exists() for stage in summary["stages"]):
             return False
         if summary["identity"] != identity:
             raise UserError(
@@ -75,6 +78,10 @@ class RunDirectory:
     def summary_file(self) -> Path:
         return self.path / "run.json"
 
+    def checkpoint(self, stage: str) -> Path:
+        """The selected weights of a stage."""
+        return self.path / "checkpoints" / f"{stage}.ckpt"
+
     @contextmanager
     def claim(self, identity: str) -> Iterator[dict[str, Any]]:
         """Hold the directory while the job runs; yields the summary, to be filled, which is written at the end.
@@ -84,7 +91,8 @@ class RunDirectory:
         """
         summary: dict[str, Any] = {"status": RUNNING, "identity": identity, "name": self.config["name"]}
         summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
-        summary |= {"versions": versions(), "started": _now()}
+        settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
+        summary |= {"settings": settings, "versions": versions(), "started": _now()}
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
@@ -109,6 +117,21 @@ class RunDirectory:
         finally:
             summary["ended"] = _now()
             write_json(self.summary_file, summary)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration stored in a run directory.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}). Remove its folder and run the same command again.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (no keys). Remove its folder and run the same command again.")
+    return content
 
 
 def job_identity(config: dict[str, Any], data_fingerprint: str) -> str:

@@ -72,7 +72,10 @@ def link_or_copy(source: Path, target: Path) -> None:
 def disk_errors(folder: Path) -> Iterator[None]:
     """Turn "no space left", a full quota and a read-only folder into a message that names the folder."""
     reasons = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
-    reasons |= {errno.EACCES: "it may not be written"}
+    reasons |= {
+        errno.EACCES: "it may not be written",
+        errno.ENOTDIR: "part of it is a file",
+    }
     try:
         yield
     except (OSError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ class Sweep(Callback):
             self.jobs = validate(jobs)
         except UserError as error:
             _leave(str(error))
+        except Exception:  # Hydra would turn it into a warning and start the jobs
+            traceback.print_exc()
+            _leave("The jobs could not be checked; none was started.")
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         self._end(Path(config.run_root) / config.name)
@@ -93,8 +97,8 @@ def validate(jobs: list[list[str]]) -> list[Path]:
             cfg = compose("config", overrides=overrides)
             content = check(cfg)
             path = run_path(cfg)
-            RunDirectory(path, content).refuse_other_config()
             rehearse(content)
+            RunDirectory(path, content).refuse_other_config()
             paths.setdefault(path, []).append(" ".join(overrides))
         except UserError as error:
             problems[str(error)] = None
@@ -111,7 +115,10 @@ def _given(config: DictConfig, key: str) -> bool:
 
 
 def _finished(job: Path) -> bool:
-    return (job / "run.json").exists() and read_json(job / "run.json")["status"] == FINISHED
+    try:
+        return bool(read_json(job / "run.json")["status"] == FINISHED)
+    except (OSError, KeyError, UserError):
+        return False
 
 
 def _leave(message: str) -> None:
