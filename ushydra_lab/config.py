@@ -185,6 +185,8 @@ def check(cfg: DictConfig) -> dict[str, Any]:
         names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
         raise UserError(f"No experiment chosen. Add +experiment=NAME, one of: {', '.join(names)}")
     content = plain(cfg)
+    if not isinstance(content.get("stages"), dict) or not content["stages"]:
+        raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
     problems = list(_unknown_keys(content)) or list(_wrong_values(content))
     if problems:
         raise UserError.listing("The configuration cannot be used:", problems)
@@ -207,7 +209,7 @@ def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
     yield from _check_keys(content, {f.name for f in fields(Experiment)}, "")
     for key, node in content.items():
         if key == "stages":
-            for name, stage in (node or {}).items():
+            for name, stage in node.items():
                 if not isinstance(stage, dict):
                     yield f"stages.{name}={stage}: a stage has a task and max_epochs"
                     continue
@@ -255,14 +257,15 @@ def _check_target(node: dict[str, Any], prefix: str) -> Iterator[str]:
 def _check_keys(node: dict[str, Any], known: set[str], prefix: str, of: str = "") -> Iterator[str]:
     for key in node:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            hint = f"; did you mean '{prefix}{near[0]}'?" if near else ""
+            public = sorted(name for name in known if not name.startswith("_"))
+            near = difflib.get_close_matches(str(key), public, n=1)
+            hint = f"; did you mean '{prefix}{near[0]}'?" if near else f"; known are {', '.join(public)}"
             yield f"unknown key '{prefix}{key}'{of} ({_origin(str(key))}){hint}"
 
 
 def _origin(key: str) -> str:
     """Which configuration file has the key, else the command line."""
-    pattern = re.compile(rf"(^|[\s{{,]){re.escape(key)}\s*:", re.MULTILINE)
+    pattern = re.compile(rf"^\s*{re.escape(key)}\s*:", re.MULTILINE)
     files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text())]
     return f"in {', '.join(map(str, files))}" if files else "from the command line or your own configuration file"
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from ushydra_lab.config import check, run_path
+from ushydra_lab.config import check, explain, run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import FINISHED, RunDirectory
 from ushydra_lab.runs.files import read_json
@@ -102,6 +103,8 @@ def validate(jobs: list[list[str]]) -> list[Path]:
             paths.setdefault(path, []).append(" ".join(overrides))
         except UserError as error:
             problems[str(error)] = None
+        except HydraException as error:
+            problems[explain(error)] = None
     for path, same in paths.items():
         if len(same) > 1:
             problems[f"{len(same)} jobs share {path}: add variant=... to the sweep ({'; '.join(same)})"] = None
