@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,10 @@ def test_every_weighting_trains(weighting: str, hospitals: Path, finished: Path)
 def test_offline_wandb_holds_panels_and_curves_but_no_path_or_subject(hospitals: Path, tmp_path: Path) -> None:
     done = run(tmp_path, hospitals, "logger.mode=offline")
     (file,) = done.glob("wandb/offline-run-*/*.wandb")
-    content = file.read_bytes()
+    content, deadline = b"", time.monotonic() + 60
+    while b"panels/test" not in content and time.monotonic() < deadline:  # wandb's own process writes the file
+        time.sleep(0.2)
+        content = file.read_bytes()
     assert b"panels/test" in content
     assert b"phase2-val/loss" in content
     for secret in (str(tmp_path), str(hospitals.parent), "hospital_a/0001", str(Path.home())):
