@@ -19,6 +19,7 @@ from ushydra_lab.config import digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
 
@@ -111,6 +112,7 @@ def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings:
     trainer: L.Trainer = make(
         config["trainer"],
         callbacks=[*callbacks, *bar],
+        plugins=[AtomicCheckpointIO()],
         enable_progress_bar=bool(bar),
         enable_checkpointing=bool(callbacks),
         **settings,
