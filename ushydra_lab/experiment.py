@@ -21,7 +21,7 @@ from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.report.panels import Picture, stage_panel
-from ushydra_lab.runs.directory import RunDirectory, job_identity
+from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
 from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.wandb_logger import RunLogger
@@ -128,10 +128,6 @@ def fit(
             "loss_weights": task.loss_weights(),
         }
     )
-
-
-def checkpoint_path(run: Path, stage: str) -> Path:
-    return run / "checkpoints" / f"{stage}.ckpt"
 
 
 def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:

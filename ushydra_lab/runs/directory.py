@@ -65,7 +65,9 @@ class RunDirectory:
         if not self.summary_file.exists():
             return False
         summary = read_json(self.summary_file)
-        if summary.get("status") != FINISHED or not all(self.checkpoint(stage).exists() for stage in summary["stages"]):
+        if summary.get("status") != FINISHED or not all(
+            checkpoint_path(self.path, stage).exists() for stage in summary["stages"]
+        ):
             return False
         if summary["identity"] != identity:
             raise UserError(
@@ -77,10 +79,6 @@ class RunDirectory:
     @property
     def summary_file(self) -> Path:
         return self.path / "run.json"
-
-    def checkpoint(self, stage: str) -> Path:
-        """The selected weights of a stage."""
-        return self.path / "checkpoints" / f"{stage}.ckpt"
 
     @contextmanager
     def claim(self, identity: str) -> Iterator[dict[str, Any]]:
@@ -117,6 +115,11 @@ class RunDirectory:
         finally:
             summary["ended"] = _now()
             write_json(self.summary_file, summary)
+
+
+def checkpoint_path(run: Path, stage: str) -> Path:
+    """The selected weights of a stage."""
+    return run / "checkpoints" / f"{stage}.ckpt"
 
 
 def read_config(path: Path) -> dict[str, Any]:
