@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ushydra_lab.config import CONF, check, determining, digest, flatten, register_resolvers, run_path
+from ushydra_lab.config import CONF, determining, digest, flatten, register_resolvers, run_path
 from ushydra_lab.errors import UserError
+from ushydra_lab.validation import check
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -75,7 +76,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 def test_an_unknown_key_names_the_file_it_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ushydra_lab.config.CONF", tmp_path)
+    monkeypatch.setattr("ushydra_lab.validation.CONF", tmp_path)
     (tmp_path / "mine.yaml").write_text("learning_rat: 3\n")
     with pytest.raises(UserError, match=r"'learning_rat' \(in mine.yaml\)"):
         check(composed("+experiment=nt_phase2", "+learning_rat=3"))
@@ -112,7 +113,9 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
     group = path.parent.name
     chosen = [] if group == "experiment" else [f"{group}={path.stem}"]
     name = path.stem if group == "experiment" else "nt_phase2"
-    fill = {"data=fetus_framework": "data.root=here", "data=manifest": "data.path=here"}
-    fill |= {"weighting=manual": "weighting.module.weights=[1,5,2]", "experiment=nt_fetus_framework": "data.root=here"}
+    fill = {"weighting=manual": "weighting.module.weights=[1,5,2]", "experiment=nt_fetus_framework": "data.root=here"}
     extra = [fill[key]] if (key := f"{group}={path.stem}") in fill else []
+    if group == "data":
+        keys = OmegaConf.load(path).data
+        extra = [f"data.{key}=here" for key in keys if OmegaConf.is_missing(keys, key)]
     check(composed(f"+experiment={name}", *chosen, *extra))

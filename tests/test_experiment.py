@@ -17,11 +17,12 @@ from PIL import Image
 from ushydra_lab import experiment
 from ushydra_lab.assembly import rehearse
 from ushydra_lab.callbacks.history import History
-from ushydra_lab.config import CONF, check, register_resolvers, run_path
+from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.runs.files import read_json
+from ushydra_lab.validation import check
 
 TINY = [
     "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4", "stages.phase1.max_epochs=2",
@@ -33,7 +34,7 @@ TINY = [
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A phantom of eight images a hospital; the path of its manifest."""
     root = tmp_path_factory.mktemp("phantom") / "three hospitals"
-    return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SITES, 8))
+    return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 8))
 
 
 def configured(root: Path, manifest: Path, *overrides: str) -> tuple[dict[str, Any], Path]:

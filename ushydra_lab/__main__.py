@@ -10,8 +10,9 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from ushydra_lab.config import CONF, check, explain, register_resolvers, run_path
+from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
+from ushydra_lab.validation import check, explain
 
 log = logging.getLogger("ushydra_lab")
 OTHER_MODES = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"}

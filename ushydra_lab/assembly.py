@@ -17,7 +17,7 @@ from torch import nn
 
 from ushydra_lab.config import digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.runs.wandb_logger import RunLogger
@@ -57,15 +57,15 @@ def read_manifest(config: dict[str, Any]) -> Manifest:
     """The checked manifest; read once a process, whatever number of jobs use it."""
     key = digest(config["data"])
     if key not in _manifests:
-        _manifests[key] = make(config["data"])
+        source: Source = make(config["data"])
+        _manifests[key] = source.checked()
     return _manifests[key]
 
 
 def build_data(config: dict[str, Any]) -> UltrasoundData:
     """The data module: the manifest checked, the split drawn."""
-    requires = sorted(
-        {name for stage in config["stages"].values() for name in get_object(stage["task"]["_target_"]).requires}
-    )
+    tasks = [stage["task"] for stage in config["stages"].values()]
+    requires = sorted({name for task in tasks for name in get_object(task["_target_"]).requires(task)})
     return UltrasoundData(
         manifest=read_manifest(config),
         split=make(config["split"]),
@@ -74,6 +74,7 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
         batch_size=config["batch_size"],
         requires=requires,
         cache_dir=Path(config["cache_dir"]) / "canvases",
+        cache_gb=config["cache_gb"],
         augment=make(config["augment"]),
     )
 

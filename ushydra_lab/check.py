@@ -1,84 +1,91 @@
-"""Check a manifest before training: python -m ushydra_lab.check MANIFEST.csv [--canvas H W]."""
+"""Check a data set before training: python -m ushydra_lab.check IMAGES.csv, or data=NAME data.root=FOLDER ..."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
-    from ushydra_lab.data.manifest import Manifest
+    from ushydra_lab.audit.report import Report
+    from ushydra_lab.data.manifest import Source
+
+SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a verdict and a table of the sites; the exit status is 0 for a usable manifest, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.check", description="Check a manifest and its images.")
-    parser.add_argument("manifest", help="CSV file: one row per image, with the columns image, site and subject")
+    """Print a verdict and what it rests on, and write a page; the exit status is 1 where problems block training."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.check", description=__doc__)
+    parser.add_argument("data", nargs="+", help="a CSV file with the columns image, site and subject; or data=NAME ...")
     parser.add_argument(
         "--canvas", nargs=2, type=int, metavar=("H", "W"), help="also tell how images fit this canvas, px"
     )
+    parser.add_argument("--out", type=Path, help="folder of the page (default: multirun/check/NAME)")
     options = parser.parse_args(arguments)
     if options.canvas and min(options.canvas) < 1:
         parser.error("--canvas: H and W must be at least 1")
-    from rich.console import Console
-
-    from ushydra_lab.data.readers import manifest_csv
-
-    console = Console()
     try:
-        manifest = manifest_csv.read(options.manifest)
+        return _check(options.data, options.canvas and tuple(options.canvas), options.out)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    console.print(_overview(manifest, options.canvas))
-    print(f"{manifest.name}: {len(manifest.table)} images of {len(manifest.sites)} sites are usable")
-    return 0
 
 
-def _overview(manifest: "Manifest", canvas: Sequence[int] | None) -> "Table":
+def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -> int:
+    from ushydra_lab.audit import page, report
+    from ushydra_lab.data import checks
+
+    name, source = _source(words)
+    folder = out or Path("multirun") / "check" / name
+    page.refuse_foreign(folder)
+    found = report.audit(source, canvas)
+    written = page.write(found, folder)
+    _show(found)
+    if found.problems:
+        print(checks.listing(source.name, found.examined), file=sys.stderr)
+    print(f"{source.name}: {found.verdict}\n{written}")
+    return 1 if found.problems else 0
+
+
+def _source(words: list[str]) -> tuple[str, "Source"]:
+    """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
+    from ushydra_lab.config import make
+    from ushydra_lab.validation import chosen_data
+
+    name = ""
+    if not re.match(r"[+~]*[\w./@]+=", words[0]):
+        path = Path(words[0])
+        quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
+        name, words = path.stem, ["data=manifest", f"data.path='{quoted}'", *words[1:]]
+    chosen, config = chosen_data(words, {"scale": "laptop"})
+    return name or chosen, make(config)
+
+
+def _show(found: "Report") -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(_overview(found))
+    for finding in found.findings:
+        if finding.flags:
+            print(f"\n{finding.title}: {len(finding.flags)}")
+            print(*(f"  - {flag.text}" for flag in finding.flags[:SHOWN]), sep="\n")
+            print(f"  ... and {len(finding.flags) - SHOWN} more" if len(finding.flags) > SHOWN else "")
+
+
+def _overview(found: "Report") -> "Table":
     """One column per site, so that a narrow terminal shows it whole."""
     from rich.table import Table
 
-    from ushydra_lab.data.vocabulary import ANNOTATIONS
-
-    sizes = {"pixel_mm": "mm per px", "height": "height, px", "width": "width, px"}
-    table = manifest.table.reindex(columns=manifest.table.columns.union(list(sizes)))
-    sites = [table[table["site"] == site] for site in manifest.sites]
-    shown = Table("site", *manifest.sites)
-    shown.add_row("images", *(str(len(rows)) for rows in sites))
-    shown.add_row("subjects", *(str(rows["subject"].nunique()) for rows in sites))
-    for name, annotation in ANNOTATIONS.items():
-        shown.add_row(f"with {name}", *(str(manifest.has(annotation)[rows.index].sum()) for rows in sites))
-    for column, title in sizes.items():
-        shown.add_row(title, *(_span(rows[column]) for rows in sites))
-    if canvas:
-        shown.add_row(f"{canvas[0]} x {canvas[1]} filled, %", *(_span(_filled(rows, canvas)) for rows in sites))
+    shown = Table("site", *found.overview.columns)
+    for what, cells in zip(found.overview.index, found.overview.to_numpy(str), strict=True):
+        shown.add_row(str(what), *cells)
     return shown
-
-
-def _span(values: "pd.Series") -> str:
-    """'0.061 .. 0.12', one number where all are equal, '-' where there is none."""
-    low, high = values.min(), values.max()
-    if values.isna().all():
-        return "-"
-    return f"{low:.4g}" if low == high else f"{low:.4g} .. {high:.4g}"
-
-
-def _filled(rows: "pd.DataFrame", canvas: Sequence[int]) -> "pd.Series":
-    """How much of the canvas each image takes up, the rest is padding, %."""
-    from ushydra_lab.data.letterbox import Letterbox
-
-    height, width = canvas
-
-    def share(size: "pd.Series") -> float:
-        content = Letterbox.fit((size["height"], size["width"]), (height, width)).size
-        return 100 * content[0] * content[1] / (height * width)
-
-    return rows[["height", "width"]].apply(share, axis=1)
 
 
 if __name__ == "__main__":

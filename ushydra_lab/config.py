@@ -1,26 +1,19 @@
-"""What a composed configuration may contain, and the resolvers its files use.
-
-Hydra does not validate plain YAML: `+model.lrx=1` merges silently. After composition every node with a `_target_` is
-checked against the callable's signature, every other key against the dataclasses below.
-"""
+"""What a composed configuration contains, the resolvers its files use, and what is made of it."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import inspect
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.errors import UserError
 
@@ -34,11 +27,16 @@ NOT_DETERMINING = (
     "logger",
     "run_root",
     "cache_dir",
+    "cache_gb",
     "panel_images",
     "deidentified",
     "variant",
     "data.root",
     "data.path",
+    "data.cache",
+    "data.images",
+    "data.csv",
+    "data.subject_key",
 )
 """Keys that leave every number unchanged: a run may be continued with other values of them."""
 
@@ -68,6 +66,7 @@ class Experiment:
     panel_images: int
     run_root: str
     cache_dir: str
+    cache_gb: float
     canvas: list[int]
     batch_size: int
     augment: dict[str, Any]
@@ -79,6 +78,7 @@ class Experiment:
     stages: dict[str, Any]
     loss: dict[str, Any] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
+    roi: str | None = None
 
 
 def detect_scale() -> str:
@@ -129,15 +129,6 @@ def run_path(cfg: DictConfig) -> Path:
     return Path(cfg.run_root) / cfg.name / run_label(_root_=cfg)
 
 
-def check_data(node: dict[str, Any]) -> None:
-    """
-    Raises:
-        UserError: the data set's reader does not know a key.
-    """
-    if problems := list(_walk(node, "data.")):
-        raise UserError.listing("The data cannot be used:", problems)
-
-
 def digest(content: Any) -> str:
     """SHA-256 of plain content, independent of key order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
@@ -152,7 +143,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UserError(_omegaconf_message(error)) from error
+        raise UserError(omegaconf_message(error)) from error
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
 
@@ -175,133 +166,7 @@ def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix.rstrip("."), content
 
 
-def check(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration of one job.
-
-    Raises:
-        UserError: listing every unknown key (with its file and the nearest known key), missing value and wrong type.
-    """
-    if OmegaConf.is_missing(cfg, "name"):
-        names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-        raise UserError(f"No experiment chosen. Add +experiment=NAME, one of: {', '.join(names)}")
-    content = plain(cfg)
-    if not isinstance(content.get("stages"), dict) or not content["stages"]:
-        raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
-    problems = list(_unknown_keys(content)) or list(_wrong_values(content))
-    if problems:
-        raise UserError.listing("The configuration cannot be used:", problems)
-    content["stages"] = {name: vars(Stage(**stage)) for name, stage in content["stages"].items()}
-    return content
-
-
-def explain(error: HydraException) -> str:
-    """Hydra's message, with the nearest known key where one is unknown."""
-    cause = error.__cause__
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
-        known = list(map(str, cause.parent_node))
-        near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"unknown key '{cause.full_key}' on the command line{hint} Known there: {', '.join(known)}"
-    return str(error)
-
-
-def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
-    yield from _check_keys(content, {f.name for f in fields(Experiment)}, "")
-    for key, node in content.items():
-        if key == "stages":
-            for name, stage in node.items():
-                if not isinstance(stage, dict):
-                    yield f"stages.{name}={stage}: a stage has a task and max_epochs"
-                    continue
-                yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
-                yield from _walk(stage, f"stages.{name}.")
-        elif key == "logger" and node.get("mode") not in LOGGER_MODES:
-            yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
-        elif key == "loss":
-            yield from _check_keys(node, {"name", "terms"}, "loss.")
-            plain_terms = [
-                name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term
-            ]
-            yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
-            yield from _walk(node, "loss.")
-        elif key == "weighting":
-            yield from _check_keys(node, {"module", "callbacks"}, "weighting.")
-            yield from _walk(node, "weighting.")
-        else:
-            yield from _walk({key: node}, "")
-
-
-def _walk(node: Any, prefix: str) -> Iterator[str]:
-    """Problems of every `_target_` node at or below `node`."""
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node:
-        yield from _check_target(node, prefix)
-    for key, child in node.items():
-        yield from _walk(child, f"{prefix}{key}.")
-
-
-def _check_target(node: dict[str, Any], prefix: str) -> Iterator[str]:
-    try:
-        target = get_object(node["_target_"])
-    except Exception as error:
-        yield f"{prefix}_target_={node['_target_']}: {error}"
-        return
-    parameters = inspect.signature(target).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    known = set(parameters) | {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-    yield from _check_keys(node, known, prefix, of=f" of {node['_target_']}")
-
-
-def _check_keys(node: dict[str, Any], known: set[str], prefix: str, of: str = "") -> Iterator[str]:
-    for key in node:
-        if key not in known:
-            public = sorted(name for name in known if not name.startswith("_"))
-            near = difflib.get_close_matches(str(key), public, n=1)
-            hint = f"; did you mean '{prefix}{near[0]}'?" if near else f"; known are {', '.join(public)}"
-            yield f"unknown key '{prefix}{key}'{of} ({_origin(str(key))}){hint}"
-
-
-def _origin(key: str) -> str:
-    """Which configuration file has the key, else the command line."""
-    pattern = re.compile(rf"^\s*{re.escape(key)}\s*:", re.MULTILINE)
-    files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text())]
-    return f"in {', '.join(map(str, files))}" if files else "from the command line or your own configuration file"
-
-
-def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
-    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
-        if isinstance(content.get(key), int) and content[key] < least:
-            yield f"{key}={content[key]}: must be at least {least}"
-    if not re.fullmatch(r"\w[\w.+-]*", str(content.get("variant"))):
-        yield f"variant={content.get('variant')}: it names a folder; letters, digits and _ . + - only"
-    if len(content.get("canvas", [])) != 2:
-        yield f"canvas={content.get('canvas')}: two numbers, [rows,columns]"
-    yield from _check_types(Experiment, content, "")
-    for name, stage in content["stages"].items():
-        yield from _check_types(Stage, stage, f"stages.{name}.")
-        for key in ("max_epochs", "patience"):
-            if isinstance(stage.get(key), int) and stage[key] < 1:
-                yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
-        earlier = list(content["stages"])[: list(content["stages"]).index(name)]
-        if stage.get("init") not in (None, *earlier):
-            yield f"stages.{name}.init={stage['init']}: not an earlier stage ({', '.join(earlier) or 'there is none'})"
-
-
-def _check_types(schema: type, node: dict[str, Any], prefix: str) -> Iterator[str]:
-    missing = [
-        name for name, f in inspect.signature(schema).parameters.items() if f.default is f.empty and name not in node
-    ]
-    yield from (f"'{prefix}{name}' is missing" for name in missing)
-    for key, value in node.items():
-        try:
-            OmegaConf.merge(OmegaConf.structured(schema), {key: value})
-        except OmegaConfBaseException as error:
-            yield f"{prefix}{key}={value}: {_omegaconf_message(error)}"
-
-
-def _omegaconf_message(error: OmegaConfBaseException) -> str:
+def omegaconf_message(error: OmegaConfBaseException) -> str:
     """The first line of the message, with the full key where OmegaConf knows it."""
     line = str(error).splitlines()[0]
     key = getattr(error, "full_key", None)

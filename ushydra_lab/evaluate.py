@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from ushydra_lab.config import CONF, check_data, explain, plain, register_resolvers
 from ushydra_lab.errors import UserError
+from ushydra_lab.validation import chosen_data
 
 
 def evaluate(run: Path, overrides: list[str]) -> Path:
@@ -66,30 +64,6 @@ def finished_config(run: Path) -> dict[str, Any]:
     if (status := read_json(run / "run.json")["status"]) != FINISHED:
         raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
     return read_config(run / "config.yaml")
-
-
-def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and configuration of the data that the overrides choose.
-
-    Raises:
-        UserError: no data set is chosen, or a key is missing or unknown.
-    """
-    from hydra.errors import HydraException
-
-    if not any(override.startswith("data=") for override in overrides):
-        raise UserError(
-            f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
-        )
-    register_resolvers()
-    where = [f"{key}={config[key]}" for key in ("scale", "run_root", "cache_dir")]
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[*where, *overrides], return_hydra_config=True)
-    except HydraException as error:
-        raise UserError(explain(error)) from error
-    data = plain(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)}))["data"]
-    check_data(data)
-    return cfg.hydra.runtime.choices["data"], data
 
 
 def seen_sites(run: Path) -> set[str]:

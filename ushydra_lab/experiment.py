@@ -172,7 +172,7 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     shareable: dict[str, Figure] = {}
     for part in (part for part in EVALUATED if part in data.parts):
         batch = {key: values[: config["panel_images"]] for key, values in next(iter(data.part_loader(part))).items()}
-        images, boxes = batch["image"][:, 0].numpy(), batch["nt_box"].numpy() if "nt_box" in batch else None
+        images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
         pictures: dict[str, Picture] = {}
         with torch.inference_mode():
             for stage, task in trained_tasks(config, run):

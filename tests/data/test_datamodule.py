@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ushydra_lab.data.datamodule import EpochSampler, UltrasoundData
 from ushydra_lab.data.letterbox import Letterbox
-from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random
 from ushydra_lab.errors import UserError
 
@@ -32,7 +33,7 @@ def make(write_images: Write, tmp_path: Path) -> Callable[..., UltrasoundData]:
     ) -> UltrasoundData:
         counts = {"a": 6, "b": 5, "c": 4}
         table = write_images(counts) if write else table_of(counts)
-        manifest = Manifest.checked(change(table), "m", tmp_path)
+        manifest = Source(change(table), "m", tmp_path).checked()
         split = LeaveOneSiteOut("c", 0.3)
         return UltrasoundData(manifest, split, seed, CANVAS, batch_size, requires, tmp_path / "cache")
 
@@ -245,7 +246,7 @@ def test_optional_annotations_are_nan_where_absent_and_no_key_where_nobody_has_t
 
 
 def test_a_part_without_images_is_an_error_that_names_those_there_are(write_images: Write, tmp_path: Path) -> None:
-    manifest = Manifest.checked(write_images({"a": 10}), "m", tmp_path)
+    manifest = Source(write_images({"a": 10}), "m", tmp_path).checked()
     data = UltrasoundData(manifest, Random(), 0, CANVAS, 4, ["nt_box"], tmp_path / "cache")
     assert data.parts == ["train", "val"]
     with pytest.raises(UserError, match="no images in 'test'; it has train, val"):
@@ -261,7 +262,89 @@ def test_the_fingerprint_tells_which_part_an_image_is_in(write_images: Write, tm
     table = write_images({"a": 4})
 
     def fingerprint(parts: list[str]) -> str:
-        manifest = Manifest.checked(table.assign(part=parts), "m", tmp_path)
+        manifest = Source(table.assign(part=parts), "m", tmp_path).checked()
         return UltrasoundData(manifest, Official(), 0, CANVAS, 4, [], tmp_path / "cache").fingerprint()
 
     assert fingerprint(["train", "train", "val", "val"]) != fingerprint(["train", "val", "val", "val"])
+
+
+ENDS = ["ofd_1_x", "ofd_1_y", "ofd_2_x", "ofd_2_y", "bpd_1_x", "bpd_1_y", "bpd_2_x", "bpd_2_y"]
+
+
+@pytest.fixture
+def annotated(write_images: Write, tmp_path: Path) -> pd.DataFrame:
+    """Six images with a mask, end points, a plane and two boxes; of the last image only the plane is known."""
+    table = write_images({"a": 6}, size=(30, 40)).drop(columns=["nt_x1", "nt_y1", "nt_x2", "nt_y2", "nt_mm"])
+    labels = np.zeros((30, 40), np.uint8)
+    labels[4:20, 8:33], labels[9:12, 15:25] = 100, 200
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    table = table.assign(mask="mask.png", plane=["brain", "femur"] * 3)
+    table[["it_x1", "it_y1", "it_x2", "it_y2"]] = [10, 8, 20, 12]
+    table[["cm_x1", "cm_y1", "cm_x2", "cm_y2"]] = [22, 8, 30, 16]
+    table[ENDS] = [8, 12, 33, 12, 20.5, 4, 20.5, 20]
+    table = table.astype(object)
+    table.loc[5, [*ENDS, "mask", "it_x1", "it_y1", "it_x2", "it_y2"]] = ""
+    return table
+
+
+def data_of(table: pd.DataFrame, folder: Path, requires: tuple[str, ...] = ()) -> UltrasoundData:
+    code = MaskCode.of({"parenchyma": 100, "csp": 200})
+    manifest = Source(table, "m", folder, code).checked()
+    return UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, requires, folder / "cache")
+
+
+def test_masks_points_categories_and_several_boxes_go_through_one_letterbox(
+    annotated: pd.DataFrame, tmp_path: Path
+) -> None:
+    data = data_of(annotated, tmp_path)
+    batch = {key: torch.cat([b[key] for b in data.train_dataloader()]) for key in next(iter(data.train_dataloader()))}
+    fit = Letterbox.fit((30, 40), CANVAS)
+    for record, *values in zip(*(batch[k] for k in ("record", "landmarks", "it_box", "mask", "plane")), strict=True):
+        landmarks, it_box, mask, plane = values
+        assert plane == (1 if record % 2 == 0 else 2)
+        if record == 5:
+            assert landmarks.isnan().all()
+            assert it_box.isnan().all()
+            assert (mask == 255).all()
+            continue
+        np.testing.assert_allclose(landmarks, fit.apply_points([[8, 12], [33, 12], [20.5, 4], [20.5, 20]]), rtol=1e-6)
+        np.testing.assert_allclose(it_box, fit.apply_box([10, 8, 20, 12]), rtol=1e-6)
+        rows, columns = torch.nonzero(mask == 2, as_tuple=True)
+        edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert np.abs(np.array(edges) - fit.apply_box([15, 9, 25, 12])).max() <= 0.5
+        assert set(mask.unique().tolist()) == {0, 1, 2}
+    assert batch["plane"].dtype == torch.int64
+    assert batch["mask"].dtype == torch.uint8
+
+
+def test_a_crop_moves_every_annotation_and_what_it_cuts_off_is_missing(annotated: pd.DataFrame, tmp_path: Path) -> None:
+    whole = annotated.iloc[:2].copy()
+    whole[["crop_x1", "crop_y1", "crop_x2", "crop_y2"]] = [[6, 2, 36, 24], [6, 2, 30, 24]]
+    data = data_of(whole, tmp_path)
+    data.setup()
+    batch = {key: torch.cat([next(iter(data.part_loader(p)))[key] for p in data.parts]) for key in data.fields}
+    first, second = batch["record"].argsort().tolist()
+    fit = Letterbox.fit((30, 40), CANVAS, (6, 2, 36, 24))
+    np.testing.assert_allclose(batch["landmarks"][first, 1], fit.apply_points([33, 12]), rtol=1e-6)
+    np.testing.assert_allclose(batch["cm_box"][first], fit.apply_box([22, 8, 30, 16]), rtol=1e-6)
+    assert batch["landmarks"][second].isnan().all()
+    assert not batch["cm_box"][second].isnan().any()
+    assert tuple(batch["content"][first].tolist()) == fit.content
+
+
+def test_rows_without_a_required_mask_or_box_are_left_out(
+    annotated: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_of(annotated, tmp_path, ("mask", "it_box"))
+    data.setup()
+    assert 5 not in data.records
+    assert "left out: 1 images that have no mask (5.png)" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"midbrain_box: columns midbrain_x1"):
+        data_of(annotated, tmp_path, ("midbrain_box",))
+
+
+def test_the_fingerprint_follows_every_kind_of_annotation(annotated: pd.DataFrame, tmp_path: Path) -> None:
+    whole = annotated.iloc[:5]
+    before = data_of(whole, tmp_path).fingerprint()
+    for change in ({"plane": "brain"}, {"cm_x2": 31}, {"bpd_2_y": 21}, {"mask": ""}):
+        assert data_of(whole.assign(**change), tmp_path).fingerprint() != before

@@ -7,8 +7,19 @@ from scipy import ndimage
 from ushydra_lab.data.letterbox import Letterbox
 
 side = st.integers(1, 1500)
-letterboxes = st.builds(Letterbox.fit, st.tuples(side, side), st.tuples(side, side))
 units = st.floats(0, 1, width=32)
+
+
+@st.composite
+def crops(draw: st.DrawFn, native: tuple[int, int]) -> tuple[float, ...] | None:
+    """No crop, or a box inside the image, not always on whole pixels."""
+    (x1, x2), (y1, y2) = (sorted((draw(units) * n, draw(units) * n)) for n in native[::-1])
+    return (x1, y1, x2, y2) if draw(st.booleans()) and x2 > x1 and y2 > y1 else None
+
+
+letterboxes = st.tuples(side, side).flatmap(
+    lambda native: st.builds(Letterbox.fit, st.just(native), st.tuples(side, side), crops(native))
+)
 
 
 def test_paper_canvas_by_hand() -> None:
@@ -25,9 +36,9 @@ def test_content_is_the_largest_centred_fit_with_the_same_aspect(letterbox: Lett
     assert rows <= canvas_rows
     assert columns <= canvas_columns
     assert rows == canvas_rows or columns == canvas_columns
-    scale = min(canvas_rows / letterbox.native[0], canvas_columns / letterbox.native[1])
-    assert abs(rows - scale * letterbox.native[0]) <= 0.5 or rows == 1
-    assert abs(columns - scale * letterbox.native[1]) <= 0.5 or columns == 1
+    scale = min(canvas_rows / letterbox.used[0], canvas_columns / letterbox.used[1])
+    assert abs(rows - scale * letterbox.used[0]) <= 0.5 or rows == 1
+    assert abs(columns - scale * letterbox.used[1]) <= 0.5 or columns == 1
     x1, y1, x2, y2 = letterbox.content
     assert abs(x1 - (canvas_columns - x2)) <= 1
     assert abs(y1 - (canvas_rows - y2)) <= 1
@@ -35,7 +46,7 @@ def test_content_is_the_largest_centred_fit_with_the_same_aspect(letterbox: Lett
 
 @given(letterboxes, st.tuples(units, units))
 def test_points_come_back_within_half_a_pixel(letterbox: Letterbox, unit: tuple[float, float]) -> None:
-    point = np.array(unit) * letterbox.native[::-1]
+    point = np.array(letterbox.start[::-1]) + np.array(unit) * letterbox.used[::-1]
     assert np.abs(letterbox.invert_points(letterbox.apply_points(point)) - point).max() < 0.5
     x1, y1, x2, y2 = letterbox.content
     x, y = letterbox.apply_points(point)
@@ -47,8 +58,8 @@ def test_points_come_back_within_half_a_pixel(letterbox: Letterbox, unit: tuple[
 def test_boxes_come_back_within_half_a_pixel_unless_nothing_of_them_is_left(
     letterbox: Letterbox, unit: tuple[float, ...]
 ) -> None:
-    height, width = letterbox.native
-    (x1, x2), (y1, y2) = sorted(np.array(unit[:2]) * width), sorted(np.array(unit[2:]) * height)
+    (top, left), (height, width) = letterbox.start, letterbox.used
+    (x1, x2), (y1, y2) = sorted(left + np.array(unit[:2]) * width), sorted(top + np.array(unit[2:]) * height)
     mapped = letterbox.apply_box([x1, y1, x2, y2])
     size = np.array([x2 - x1, y2 - y1]) * letterbox.scale[::-1]
     if np.isnan(mapped).any():
@@ -56,6 +67,15 @@ def test_boxes_come_back_within_half_a_pixel_unless_nothing_of_them_is_left(
         assert size.min() < 1 + 1e-6
     else:
         assert np.abs(letterbox.invert_box(mapped) - [x1, y1, x2, y2]).max() < 0.5
+
+
+def test_a_crop_is_grown_to_whole_pixels_and_shown_alone() -> None:
+    image = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
+    letterbox = Letterbox.fit((20, 30), (8, 12), (4.5, 2.0, 15.2, 9.9))
+    np.testing.assert_array_equal(letterbox.apply_image(image), image[2:10, 4:16])
+    np.testing.assert_allclose(letterbox.apply_points([4, 2]), [0, 0])
+    np.testing.assert_allclose(letterbox.apply_box([0, 0, 10, 30]), [0, 0, 6, 8])
+    assert np.isnan(letterbox.apply_box([20, 0, 25, 20])).all()
 
 
 def test_boxes_are_clipped_to_the_canvas_and_lost_ones_are_nan() -> None:
@@ -71,19 +91,23 @@ def test_boxes_are_clipped_to_the_canvas_and_lost_ones_are_nan() -> None:
 @given(
     st.tuples(st.integers(60, 300), st.integers(60, 300)),
     st.tuples(st.integers(60, 300), st.integers(60, 300)),
-    st.tuples(st.floats(0.25, 0.75), st.floats(0.25, 0.75)),
+    st.tuples(st.floats(0.3, 0.7), st.floats(0.3, 0.7)),
+    st.booleans(),
 )
 def test_a_bright_blob_moves_where_its_coordinates_say(
-    native: tuple[int, int], canvas: tuple[int, int], unit: tuple[float, float]
+    native: tuple[int, int], canvas: tuple[int, int], unit: tuple[float, float], cropped: bool
 ) -> None:
-    letterbox = Letterbox.fit(native, canvas)
+    letterbox = Letterbox.fit(native, canvas, (3.2, 1.7, native[1] - 0.4, native[0] - 2.3) if cropped else None)
     x, y = unit[0] * native[1], unit[1] * native[0]
     rows, columns = np.mgrid[: native[0], : native[1]] + 0.5
     blob = 255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 4.0**2))
     image = letterbox.apply_image(np.rint(blob).astype(np.uint8))
-    row, column = ndimage.center_of_mass(image.astype(float))
     expected = letterbox.apply_points([x, y])
+    row, column = ndimage.center_of_mass(image.astype(float))
     assert np.hypot(column + 0.5 - expected[0], row + 0.5 - expected[1]) < 0.1 + 0.05 * max(letterbox.scale)
+    disc = ((rows - y) ** 2 + (columns - x) ** 2 < 10**2).astype(np.uint8)
+    row, column = ndimage.center_of_mass(letterbox.apply_image(disc, nearest=True))
+    assert np.hypot(column + 0.5 - expected[0], row + 0.5 - expected[1]) < 0.5 * max(1, *letterbox.scale)
 
 
 def test_padding_is_zero_and_content_keeps_its_values() -> None:

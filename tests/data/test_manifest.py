@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data import checks
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.errors import UserError
 
 Write = Callable[..., pd.DataFrame]
@@ -14,32 +16,20 @@ Write = Callable[..., pd.DataFrame]
 
 def problems(table: pd.DataFrame, root: Path) -> str:
     with pytest.raises(UserError) as error:
-        Manifest.checked(table, "manifest.csv", root)
+        Source(table, "manifest.csv", root).checked()
     return str(error.value)
 
 
 def test_a_good_table_passes_whether_its_cells_are_numbers_or_text(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"b": 2, "a": 2}, size=(30, 40))
-    manifest = Manifest.checked(table, "manifest.csv", tmp_path)
+    manifest = Source(table, "manifest.csv", tmp_path).checked()
     assert manifest.sites == ["a", "b"]
     assert manifest.table.index.tolist() == [0, 1, 2, 3]
     assert manifest.table["height"].tolist() == [30] * 4
     assert manifest.table["width"].tolist() == [40] * 4
     assert all(Path(path).is_absolute() for path in manifest.table["image"])
-    as_text = Manifest.checked(table.astype(str).astype(object), "manifest.csv", tmp_path)
+    as_text = Source(table.astype(str).astype(object), "manifest.csv", tmp_path).checked()
     pd.testing.assert_frame_equal(as_text.table, manifest.table, check_dtype=False)
-
-
-def test_the_fingerprint_follows_content_not_place(write_images: Write, tmp_path: Path) -> None:
-    table = write_images({"a": 2})
-    first = Manifest.checked(table, "one", tmp_path).fingerprint
-    moved = tmp_path / "elsewhere"
-    moved.mkdir()
-    (tmp_path / "a").rename(moved / "a")
-    assert Manifest.checked(table, "two", moved).fingerprint == first
-    assert Manifest.checked(table.assign(nt_mm=1.6), "two", moved).fingerprint != first
-    Image.fromarray(np.zeros((30, 40), np.uint8)).save(moved / "a" / "0.png")
-    assert Manifest.checked(table, "two", moved).fingerprint != first
 
 
 def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, tmp_path: Path) -> None:
@@ -99,8 +89,101 @@ def test_a_box_may_stick_out_by_one_pixel_and_annotations_may_be_empty(write_ima
     table = write_images({"a": 2}, size=(30, 40)).astype(object)
     table.loc[0, "nt_x2"] = 41.0
     table.loc[1, ["nt_x1", "nt_y1", "nt_x2", "nt_y2", "nt_mm", "pixel_mm"]] = ["", None, "NA", np.nan, "", ""]
-    manifest = Manifest.checked(table, "m", tmp_path)
+    manifest = Source(table, "m", tmp_path).checked()
     assert manifest.table.loc[1, ["nt_x1", "nt_mm", "pixel_mm"]].isna().all()
+
+
+ENDS = ("ofd_1_x", "ofd_1_y", "ofd_2_x", "ofd_2_y", "bpd_1_x", "bpd_1_y", "bpd_2_x", "bpd_2_y")
+HEAD = dict(zip(ENDS, (5, 15, 35, 15, 20, 5, 20, 25), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"bpd_2_y": 33}, "landmarks leave the image: bpd_2_y by 3 px (image 40 x 30); correct the points"),
+        (
+            {"ofd_1_x": 5, "ofd_2_x": 6, "ofd_2_y": 35, "ofd_1_y": 38},
+            "by 8 px, ofd_2_y by 5 px (image 40 x 30); they fit",
+        ),
+        ({"bpd_1_y": ""}, "landmarks is incomplete (no bpd_1_y); give all 4 points or none"),
+        ({"ofd_2_x": 5.2}, "landmarks: ofd_1 and ofd_2 are one point"),
+        ({"ofd_2_x": 10}, "BPD is longer than OFD in 2 of 2 rows: the columns of OFD and BPD are swapped"),
+        ({"hc_mm": 5}, "hc_mm = 5.0 is not within 20 to 500 mm"),
+        ({"plane": "head"}, "plane = 'head' is not one of abdomen, brain, femur"),
+        ({"it_x1": 1}, "it_box needs it_x1, it_y1, it_x2, it_y2; missing: it_y1"),
+        ({"crop_x1": 1}, "crop_box needs crop_x1"),
+        ({"crop_x1": 1, "crop_y1": 2, "crop_x2": 50, "crop_y2": 9}, "crop_box leaves the image: crop_x2 by 10 px"),
+        ({"mask": "a/0.png"}, "column 'mask' needs the structures' colours"),
+    ],
+)
+def test_points_categories_crops_and_further_boxes_are_checked(
+    write_images: Write, tmp_path: Path, values: dict[str, object], message: str
+) -> None:
+    table = write_images({"a": 2}, size=(30, 40)).astype(object).assign(**HEAD)
+    assert message in problems(table.assign(**values), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.full((30, 40), 7, np.uint8), "mask has unknown colours (7: 1200 px); known are 255 head and black"),
+        (
+            np.zeros((40, 30), np.uint8),
+            "mask 0.png is 30 x 40, the image 40 x 30 (columns x rows); it fits when",
+        ),
+        (b"junk", "mask 0.png is not an image"),
+        (None, "mask 0.png file not found"),
+    ],
+)
+def test_masks_are_checked_beside_their_image(
+    write_images: Write, tmp_path: Path, mask: np.ndarray | bytes | None, message: str
+) -> None:
+    table = write_images({"a": 1}, size=(30, 40)).assign(mask="masks/0.png")
+    (tmp_path / "masks").mkdir()
+    if isinstance(mask, bytes):
+        (tmp_path / "masks/0.png").write_bytes(mask)
+    elif mask is not None:
+        Image.fromarray(mask).save(tmp_path / "masks/0.png")
+    with pytest.raises(UserError) as error:
+        Source(table, "m", tmp_path, MaskCode.of({"head": 255})).checked()
+    assert message in str(error.value)
+
+
+def test_a_partial_data_set_leaves_out_what_is_not_there_with_its_problems(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_images({"a": 4}, size=(30, 40)).astype(object)
+    (tmp_path / "a/1.png").unlink()
+    table.loc[1, "nt_x2"] = -5
+    manifest = Source(table, "m", tmp_path, partial=True).checked()
+    assert [Path(path).name for path in manifest.table["image"]] == ["0.png", "2.png", "3.png"]
+    assert manifest.table.index.tolist() == [0, 1, 2]
+    assert "m: 1 of 4 rows name images that are not there: left out" in capsys.readouterr().out
+    for path in (tmp_path / "a").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="holds no image that its table names"):
+        Source(table, "m", tmp_path, partial=True).checked()
+
+
+def test_two_crops_of_one_image_are_two_rows_but_the_same_crop_is_not(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 1}, size=(30, 40))[["image", "site", "subject"]]
+    table = pd.concat([table, table], ignore_index=True)
+    table[["crop_x1", "crop_y1", "crop_x2", "crop_y2"]] = [[0, 0, 20, 30], [20, 0, 40, 30]]
+    assert len(Source(table, "m", tmp_path).checked().table) == 2
+    assert "is the same image as" in problems(table.assign(crop_x1=0, crop_x2=20), tmp_path)
+
+
+def test_every_image_and_mask_is_shown_to_the_observer_once(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 3}, size=(30, 40)).assign(mask=["m.png", "", "m.png"])
+    Image.fromarray(np.full((30, 40), 255, np.uint8)).save(tmp_path / "m.png")
+    seen: dict[int, tuple[float, object]] = {}
+    (tmp_path / "a/2.png").unlink()
+    source = Source(table, "m", tmp_path, MaskCode.of({"head": 255}), partial=True)
+    checks.examine(source, lambda i, grey, labels: seen.update({i: (grey.mean(), labels)}))
+    assert sorted(seen) == [0, 1]
+    assert seen[0][1].all()
+    assert seen[1][1] is None
+    assert seen[1][0] == np.asarray(Image.open(tmp_path / "a/1.png")).mean()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +203,7 @@ def test_misspelt_and_missing_columns_are_named(
 
 def test_columns_of_ones_own_are_left_alone(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 1}).assign(operator="x", gestation="12+3")
-    assert Manifest.checked(table, "m", tmp_path).table["operator"].tolist() == ["x"]
+    assert Source(table, "m", tmp_path).checked().table["operator"].tolist() == ["x"]
 
 
 def test_unreadable_files_are_told_apart(write_images: Write, tmp_path: Path) -> None:
@@ -145,7 +228,7 @@ def test_relative_paths_stay_inside_the_folder(write_images: Write, tmp_path: Pa
     for image in ("../a/0.png", "link/0.png"):
         assert "leads out of" in problems(table[:1].assign(image=image), inside)
     absolute = table[:1].assign(image=str(tmp_path / "a/0.png"))
-    assert len(Manifest.checked(absolute, "m", inside).table) == 1
+    assert len(Source(absolute, "m", inside).checked().table) == 1
 
 
 def test_one_picture_under_two_subjects_is_a_leak_but_a_subject_may_repeat_it(
@@ -154,7 +237,7 @@ def test_one_picture_under_two_subjects_is_a_leak_but_a_subject_may_repeat_it(
     table = write_images({"a": 2})
     (tmp_path / "a/1.png").write_bytes((tmp_path / "a/0.png").read_bytes())
     assert "row 1 (a/1.png): has the same content as row 0 (a/0.png)" in problems(table, tmp_path)
-    assert len(Manifest.checked(table.assign(subject="same"), "m", tmp_path).table) == 2
+    assert len(Source(table.assign(subject="same"), "m", tmp_path).checked().table) == 2
 
 
 def test_subjects_in_two_parts_and_sites_differing_by_case(write_images: Write, tmp_path: Path) -> None:
@@ -176,5 +259,5 @@ def test_sixteen_bit_images_are_announced(
 ) -> None:
     table = write_images({"a": 2}, size=(30, 40))
     Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(tmp_path / "a/1.png")
-    Manifest.checked(table, "m", tmp_path)
+    Source(table, "m", tmp_path).checked()
     assert "1 images have 16 bits per pixel" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ushydra_lab.data import split
 from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random, Split, _closest_subset
 from ushydra_lab.errors import UserError
 
@@ -90,6 +91,15 @@ def test_no_other_choice_of_subjects_comes_closer_to_the_target(counts: list[int
         reached |= {total + count for total in reached}
     assert chosen
     assert abs(sum(subjects[s] for s in chosen) - target) == min(abs(t - target) for t in reached - {0})
+
+
+def test_a_large_data_set_is_split_as_exactly_without_a_table_of_all_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = rows(a=[3] * 400, b=[2, 5] * 200, c=[1])
+    whole = LeaveOneSiteOut("c").assign(table, seed=3)
+    monkeypatch.setattr(split, "EXACT", 64)
+    assert LeaveOneSiteOut("c").assign(table, seed=3).equals(whole)
+    assert (whole == "val").sum() == round(0.15 * 2600)
+    assert (Random(0.999).assign(rows(a=[1] * 500), seed=0) == "val").sum() == 499
 
 
 def test_a_number_reused_by_two_sites_is_two_subjects() -> None:

@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ushydra_lab.data.phantom import SITES, Record, render
+from ushydra_lab.data.phantom import Record, render
+from ushydra_lab.data.phantom.hospitals import MACHINES
 from ushydra_lab.metrics.caliper import nt_thickness
+
+SITES = tuple(MACHINES)
 
 BOX = torch.tensor([[20.0, 30.0, 220.0, 80.0]])
 KEYS = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")

@@ -1,14 +1,16 @@
-"""Letterboxed canvases on disk, keyed by the content of the image file, the canvas size and the letterbox
-version.
+"""Letterboxed canvases of images and label maps on disk, keyed by the content of the file, how it is read, the part of
+it that is shown, the canvas size and the letterbox version.
 
 An entry is native rows and columns (two little-endian uint32), the canvas (uint8, row-major) and the sha256
 of both. It is written to a temporary file and renamed, so several processes may share a folder and an
-interrupted run goes on where it stopped; an entry that does not verify is made again.
+interrupted run goes on where it stopped; an entry that does not verify is made again. A folder that outgrows its limit
+loses the entries that were not used for longest.
 """
 
 import contextlib
 import errno
 import hashlib
+import os
 import uuid
 import warnings
 from collections.abc import Sequence
@@ -21,10 +23,14 @@ from numpy.typing import NDArray
 from ushydra_lab.data import letterbox
 from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
 from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.errors import UserError
 
 DIGEST = 32
 HEADER = 8
+GIGABYTE = 10**9
+
+Crop = Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,31 @@ class Canvases:
 
 @dataclass(frozen=True)
 class CanvasCache:
-    """folder: made when first needed; canvas: (rows, columns)."""
+    """folder: made when first needed; canvas: (rows, columns); limit_gb: size of the folder, all canvases together."""
 
     folder: Path
     canvas: tuple[int, int]
+    limit_gb: float
 
-    def load(self, paths: Sequence[str | Path]) -> Canvases:
-        """The canvas of every image, in order. Raises UserError: unreadable images, folder not writable."""
+    def load(
+        self, paths: Sequence[str | Path], crops: Sequence[Crop | None] | None = None, masks: MaskCode | None = None
+    ) -> Canvases:
+        """The canvas of every image, in order; of every label map if `masks` tells how they are read.
+
+        crops: boxes (x1, y1, x2, y2) of the parts that are shown, native px. Raises UserError: unreadable images,
+        folder not writable.
+        """
         pixels = np.empty((len(paths), *self.canvas), np.uint8)
+        windows = crops or [None] * len(paths)
+        made: list[Path] = []
 
         def fill(position: int) -> tuple[tuple[int, int], bytes, str]:
             try:
-                body = self._body(read_bytes(Path(paths[position])))
+                content = read_bytes(Path(paths[position]))
+                entry = self.entry(content, windows[position], masks)
+                if not (body := self._stored(entry)):
+                    body = self._make(entry, content, windows[position], masks)
+                    made.append(entry)
             except ImageProblem as problem:
                 return (0, 0), b"", f"{paths[position]}: {problem}"
             pixels[position] = np.frombuffer(body, np.uint8, offset=HEADER).reshape(self.canvas)
@@ -62,31 +81,49 @@ class CanvasCache:
             raise self._unwritable(error, len(paths)) from error
         if problems := [problem for _, _, problem in results if problem]:
             raise UserError.listing("images changed since the manifest was checked", problems)
+        if made:
+            self._shrink()
         return Canvases(pixels, [native for native, _, _ in results], [digest for _, digest, _ in results])
 
-    def entry(self, content: bytes) -> Path:
-        """Where the canvas of an image file with this content lies."""
+    def entry(self, content: bytes, crop: Crop | None = None, masks: MaskCode | None = None) -> Path:
+        """Where the canvas of a file with this content lies."""
         key = hashlib.sha256(content).hexdigest()
         size = "x".join(map(str, self.canvas))
-        return self.folder / f"canvas-v{letterbox.VERSION}-{size}" / key[:2] / key
+        kind = f"labels-{masks.key}" if masks else "canvas"
+        shown = "" if crop is None else "-" + "-".join(f"{edge:g}" for edge in crop)
+        return self.folder / f"{kind}-v{letterbox.VERSION}-{size}" / key[:2] / f"{key}{shown}"
 
-    def _body(self, content: bytes) -> bytes:
-        entry = self.entry(content)
-        if entry.exists():
-            if body := self._verified(entry.read_bytes()):
+    def _stored(self, entry: Path) -> bytes | None:
+        with contextlib.suppress(FileNotFoundError):  # not made yet, or another process is shrinking the folder
+            stored = entry.read_bytes()
+            body, digest = stored[:-DIGEST], stored[-DIGEST:]
+            if len(body) == HEADER + self.canvas[0] * self.canvas[1] and hashlib.sha256(body).digest() == digest:
+                os.utime(entry)
                 return body
             warnings.warn(f"{entry}: damaged cache entry, made again", stacklevel=2)
-        grey = decode(content).grey
-        rows, columns = grey.shape
-        canvas = Letterbox.fit((rows, columns), self.canvas).apply_image(grey)
-        body = np.array(grey.shape, "<u4").tobytes() + canvas.tobytes()
+        return None
+
+    def _make(self, entry: Path, content: bytes, crop: Crop | None, masks: MaskCode | None) -> bytes:
+        pixels = masks.decode(content) if masks else decode(content).grey
+        rows, columns = pixels.shape
+        canvas = Letterbox.fit((rows, columns), self.canvas, crop).apply_image(pixels, nearest=masks is not None)
+        body = np.array(pixels.shape, "<u4").tobytes() + canvas.tobytes()
         _write(entry, body + hashlib.sha256(body).digest())
         return body
 
-    def _verified(self, stored: bytes) -> bytes | None:
-        body, digest = stored[:-DIGEST], stored[-DIGEST:]
-        whole = len(body) == HEADER + self.canvas[0] * self.canvas[1]
-        return body if whole and hashlib.sha256(body).digest() == digest else None
+    def _shrink(self) -> None:
+        """Remove what was not used for longest until the folder fits its limit."""
+        found = []
+        for path in self.folder.glob("*/??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+        excess = sum(size for _, size, _ in found) - self.limit_gb * GIGABYTE
+        for _, size, path in sorted(found):
+            if excess <= 0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= size
 
     def _unwritable(self, error: OSError, images: int) -> UserError:
         size = images * (HEADER + self.canvas[0] * self.canvas[1] + DIGEST)

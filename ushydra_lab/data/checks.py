@@ -1,65 +1,133 @@
-"""What can be wrong with a manifest: (position of the row, or -1 for the table; what and the remedy)."""
+"""What can be wrong with a manifest, all of it at once."""
 
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
+from ushydra_lab.data import geometry
+from ushydra_lab.data.inspection import Observer, Problem, inspect, resolved, there
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
+    CROP,
     DERIVED,
     IMAGE,
     KNOWN,
-    NUMERIC,
     PART,
     PARTS,
     REQUIRED,
     SITE,
+    SOURCE,
     SUBJECT,
-    Annotation,
+    annotations,
     nearest,
 )
+from ushydra_lab.errors import UserError
 
-Problem = tuple[int, str]
+if TYPE_CHECKING:
+    from ushydra_lab.data.manifest import Source
 
-OVERHANG = 1.0  # px a box may stick out: tools disagree whether the last pixel's index or its edge ends a box
 MISSING = ("", "na", "nan", "n/a", "none", "null")
 
 
-def header(table: pd.DataFrame) -> Iterator[Problem]:
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """table: typed, the source's index, height, width and sha256 filled in where readable; problems: what blocks its
+    use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none.
+    """
+
+    table: pd.DataFrame
+    problems: list[Problem]
+    absent: list[int]
+    paths: list[Path | None]
+    masks: list[Path | None]
+
+
+def examine(source: "Source", observe: Observer | None = None) -> Examined:
+    """Check a table and every file it names.
+
+    Raises UserError where it is no table of images at all: no rows, columns missing or misspelt.
+    """
+    if problems := list(header(source)):
+        raise UserError.listing(f"{source.name}: {_count(problems)}", [text for _, text in problems])
+    if source.table.empty:
+        raise UserError(f"{source.name}: no rows; a manifest has one row per image")
+    table, problems = typed(source.table.drop(columns=list(DERIVED), errors="ignore"))
+    paths, escapes = resolved(table[IMAGE], source.root, IMAGE)
+    masks, mask_escapes = resolved(table.get("mask", pd.Series("", table.index)), source.root, "mask")
+    escaped = {position for position, _ in escapes + mask_escapes}
+    absent = [i for i, path in enumerate(paths) if source.partial and path and i not in escaped and not there(path)]
+    barred = escaped | set(absent)
+    usable = [None if position in barred else path for position, path in enumerate(paths)]
+    found = inspect(usable, masks, source.masks, observe)
+    for column in DERIVED:
+        table[column] = pd.Series([getattr(each, column) for each in found], table.index)
+    if scaled := sum(each.scaled for each in found):
+        print(f"{scaled} images have 16 bits per pixel: read by their full range, 65535 as 255")
+    problems += [*escapes, *mask_escapes, *((i, each.problem) for i, each in enumerate(found) if each.problem)]
+    problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
+    problems += [*repeats(table, usable), *groups(table)]
+    left_out = set(absent)
+    kept = [problem for problem in problems if problem[0] not in left_out]
+    return Examined(table, sorted(kept), absent, paths, masks)
+
+
+def listing(name: str, found: Examined) -> UserError:
+    """All problems with their places."""
+    texts = [text if row < 0 else f"{place(found.table, row)}: {text}" for row, text in found.problems]
+    return UserError.listing(f"{name}: {_count(texts)}", texts)
+
+
+def _count(problems: list[Problem] | list[str]) -> str:
+    return f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+
+
+def header(source: "Source") -> Iterator[Problem]:
     """Required columns that are absent, unknown ones that look misspelt, incomplete annotations."""
-    unknown = [str(column) for column in table if column not in KNOWN]
+    table, known = source.table, annotations(map(str, source.table.columns))
+    words = {*KNOWN, *(column for annotation in known.values() for column in annotation.columns)}
+    unknown = [str(column) for column in table if column not in words]
     for column in REQUIRED:
         if column not in table:
             yield -1, f"column {column!r} is missing{nearest(column, unknown)}; add or rename it"
     for column in unknown:
-        if hint := nearest(column, [known for known in KNOWN if known not in table], cutoff=0.75):
+        if hint := nearest(column, [word for word in KNOWN if word not in table], cutoff=0.75):
             yield -1, f"column {column!r} is unknown{hint}; rename or remove it"
-    for annotation in ANNOTATIONS.values():
+    for annotation in [*known.values(), *([CROP] if {*CROP.columns} & {*table} else [])]:
         absent = [column for column in annotation.columns if column not in table]
-        if 0 < len(absent) < len(annotation.columns):
+        if absent:
             yield -1, f"{annotation.name} needs {', '.join(annotation.columns)}; missing: {', '.join(absent)}"
+    if "mask" in table and source.masks is None:
+        yield -1, "column 'mask' needs the structures' colours, e.g. data.structures={csp: 1, lv: [0, 0, 255]}"
 
 
 def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     """Text columns as text, number columns as float64, empty cells as '' or NaN; those not numbers."""
     table, problems = table.copy(), []
-    for column in (column for column in (*REQUIRED, PART) if column in table):
+    known = [*annotations(table.columns).values(), CROP]
+    words = [column for annotation in known if not annotation.numeric for column in annotation.columns]
+    for column in (column for column in (*REQUIRED, PART, SOURCE, *words) if column in table):
         table[column] = table[column].astype(object).where(table[column].notna(), "").map(str)
-    for column in (column for column in NUMERIC if column in table):
-        cells = table[column]
-        numbers = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
-        given = cells.notna() & ~cells.map(lambda cell: str(cell).strip().lower() in MISSING)
-        for position in np.flatnonzero(given & numbers.isna()):
-            cell = cells.iloc[position]
-            comma = "; write the decimal comma as a point" if "," in str(cell) else "; leave it empty if unknown"
-            problems.append((int(position), f"{column} = {str(cell)!r} is not a finite number{comma}"))
-        table[column] = numbers
+    numbers = [column for annotation in known if annotation.numeric for column in annotation.columns]
+    for column in (column for column in numbers if column in table):
+        table[column], bad = _numbers(table[column])
+        problems += [(position, f"{column} = {text}") for position, text in bad]
     return table, problems
+
+
+def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
+    numbers = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    given = cells.notna() & ~cells.map(lambda cell: str(cell).strip().lower() in MISSING)
+    problems = []
+    for position in np.flatnonzero(given & numbers.isna()):
+        cell = cells.iloc[position]
+        remedy = "write the decimal comma as a point" if "," in str(cell) else "leave it empty if unknown"
+        problems.append((int(position), f"{str(cell)!r} is not a finite number; {remedy}"))
+    return numbers, problems
 
 
 def _schema() -> pa.DataFrameSchema:
@@ -67,15 +135,17 @@ def _schema() -> pa.DataFrameSchema:
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
-    part = pa.Check.isin(["", *PARTS], error=f"is not one of {', '.join(PARTS)}; leave it empty for an unused image")
     schema = {
         IMAGE: pa.Column(checks=tight),
         SITE: pa.Column(checks=folder),
         SUBJECT: pa.Column(checks=tight),
-        PART: pa.Column(checks=part, required=False),
+        PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }
     for annotation in ANNOTATIONS.values():
-        if annotation.kind != "box":
+        if annotation.kind == "category":
+            level = _one_of(annotation.levels, f"an image without {annotation.name}")
+            schema |= {c: pa.Column(checks=level, required=False) for c in annotation.columns}
+        if annotation.kind in ("number", "spacing"):
             plausible = pa.Check.in_range(
                 annotation.low,
                 annotation.high,
@@ -83,6 +153,10 @@ def _schema() -> pa.DataFrameSchema:
             )
             schema |= {c: pa.Column(float, plausible, nullable=True, required=False) for c in annotation.columns}
     return pa.DataFrameSchema(schema)
+
+
+def _one_of(words: tuple[str, ...], empty_for: str) -> pa.Check:
+    return pa.Check.isin(["", *words], error=f"is not one of {', '.join(words)}; leave it empty for {empty_for}")
 
 
 SCHEMA = _schema()
@@ -110,82 +184,16 @@ def _unit_hint(spacing: float) -> str:
     return "; leave it empty if unknown"
 
 
-def resolved(table: pd.DataFrame, root: Path) -> tuple[list[Path], list[Problem]]:
-    """Absolute paths. A relative one must stay under root, also through links; an absolute one is meant."""
-    root, paths, problems = Path(os.path.realpath(root)), [], []
-    for position, text in enumerate(table[IMAGE]):
-        path = root / text
-        if os.sep == "/" and "\\" in text:
-            problems.append((position, "has backslashes; write the folders of a path with '/'"))
-        elif not Path(text).is_absolute() and not Path(os.path.realpath(path)).is_relative_to(root):
-            problems.append((position, f"leads out of {root}; give the absolute path if that is meant"))
-        paths.append(path)
-    return paths, problems
-
-
-def files(paths: list[Path], skip: set[int]) -> tuple[pd.DataFrame, list[Problem]]:
-    """Every file decoded in full: columns height, width, sha256 (NaN, NaN, '' where failed or skipped)."""
-
-    def inspect(position: int) -> tuple[float, float, str, bool, str]:
-        if position in skip:
-            return np.nan, np.nan, "", False, ""
-        try:
-            image = decode(read_bytes(paths[position]))
-        except ImageProblem as problem:
-            return np.nan, np.nan, "", False, str(problem)
-        return *image.grey.shape, image.sha256, image.scaled, ""
-
-    results = in_threads(inspect, range(len(paths)), "Checking images")
-    found = pd.DataFrame(results, columns=[*DERIVED, "scaled", "problem"])
-    if scaled := found.pop("scaled").sum():
-        print(f"{scaled} images have 16 bits per pixel: read by their full range, 65535 as 255")
-    problems = [(position, text) for position, text in enumerate(found.pop("problem")) if text]
-    return found, problems
-
-
-def boxes(table: pd.DataFrame) -> Iterator[Problem]:
-    """Boxes that are incomplete, inverted or outside their image."""
-    for annotation in ANNOTATIONS.values():
-        if annotation.kind == "box" and set(annotation.columns) <= set(table):
-            for position, row in enumerate(table[[*annotation.columns, "height", "width"]].to_numpy(float)):
-                if text := _box_problem(row[:4], row[4:], annotation):
-                    yield position, text
-
-
-def _box_problem(box: np.ndarray, size: np.ndarray, annotation: Annotation) -> str:
-    given = dict(zip(annotation.columns, box, strict=True))
-    shown = ", ".join(f"{column}={value:g}" for column, value in given.items())
-    if np.isnan(box).all():
-        return ""
-    if np.isnan(box).any():
-        return f"{annotation.name} is incomplete ({shown}); give all four edges or none"
-    if not (box[2:] > box[:2]).all():
-        return f"{annotation.name} is inverted or empty ({shown}); x2 > x1 and y2 > y1 are needed"
-    if np.isnan(size).any() or not (beyond := _beyond(given, box, size)):
-        return ""
-    swapped = box[[1, 0, 3, 2]]
-    hint = "; it fits with x and y swapped: were rows and columns mixed up?"
-    fits = not _beyond(given, swapped, size)
-    return f"{annotation.name} leaves the image: {beyond}{hint if fits else '; correct the box or the image'}"
-
-
-def _beyond(given: dict[str, float], box: np.ndarray, size: np.ndarray) -> str:
-    """Which edges leave the image of `size` (rows, columns), and by how many px."""
-    height, width = size
-    excess = zip(given, (-box[0], -box[1], box[2] - width, box[3] - height), strict=True)
-    over = [f"{column} by {px:g} px" for column, px in excess if px > OVERHANG]
-    return f"{', '.join(over)} (image {width:g} x {height:g})" if over else ""
-
-
-def repeats(table: pd.DataFrame, paths: list[Path]) -> Iterator[Problem]:
-    """The same image in two rows: by its path, or by its content where two subjects have it."""
-    known_path: dict[str, int] = {}
+def repeats(table: pd.DataFrame, paths: list[Path | None]) -> Iterator[Problem]:
+    """The same image in two rows: by its path (and crop), or by its content where two subjects have it."""
+    known_path: dict[tuple[object, ...], int] = {}
     known_content: dict[str, int] = {}
     subjects = list(zip(table[SITE], table[SUBJECT], strict=True))
+    crops = table.reindex(columns=CROP.columns).fillna(-1).to_numpy(float).tolist()
     for position, (path, content) in enumerate(zip(paths, table["sha256"], strict=True)):
         if not content:
             continue
-        first = known_path.setdefault(os.path.realpath(path), position)
+        first = known_path.setdefault((path, *crops[position]), position)
         same = known_content.setdefault(content, position)
         if first != position:
             yield position, f"is the same image as {place(table, first)}; remove one of the two rows"
@@ -197,14 +205,14 @@ def repeats(table: pd.DataFrame, paths: list[Path]) -> Iterator[Problem]:
 def groups(table: pd.DataFrame) -> Iterator[Problem]:
     """A subject in two official parts; sites that differ only by case."""
     if PART in table:
-        used = table[table[PART] != ""]
-        for (site, subject), parts in used.groupby([SITE, SUBJECT])[PART]:
-            if parts.nunique() > 1:
-                found = " and ".join(sorted(parts.unique()))
-                yield (
-                    -1,
-                    f"subject {subject!r} of site {site!r} is in {found}; put all its images in one part",
-                )
+        used = table.loc[table[PART] != "", [SITE, SUBJECT, PART]].drop_duplicates()
+        shared = used[used.duplicated([SITE, SUBJECT], keep=False)]
+        for (site, subject), parts in shared.groupby([SITE, SUBJECT])[PART]:
+            found = " and ".join(sorted(parts))
+            yield (
+                -1,
+                f"subject {subject!r} of site {site!r} is in {found}; put all its images in one part",
+            )
     folded = table.groupby(table[SITE].str.casefold())[SITE].unique()
     for sites in folded[folded.map(len) > 1]:
         yield -1, f"sites {', '.join(map(repr, sorted(sites)))} differ only by case; spell them alike"
@@ -212,4 +220,5 @@ def groups(table: pd.DataFrame) -> Iterator[Problem]:
 
 def place(table: pd.DataFrame, position: int) -> str:
     """'line 7 (images/a.png)': where a row stands in its file."""
-    return f"{table.index.name or 'row'} {table.index[position]} ({table[IMAGE].iloc[position]})"
+    named = IMAGE if SOURCE not in table or not table[SOURCE].iloc[position] else SOURCE
+    return f"{table.index.name or 'row'} {table.index[position]} ({table[named].iloc[position]})"

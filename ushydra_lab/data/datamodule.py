@@ -2,9 +2,10 @@
 
 A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `site`
 int64 (B,), the index into `manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
-outside is padding; and the manifest's annotations on the canvas (`vocabulary`): `nt_box` float32 (B, 4) px,
-`nt_mm` (B,), `pixel_mm` (B,) mm per canvas px. An annotation that no row of the manifest has is an absent
-key, one that this row lacks is NaN.
+outside is padding; and the manifest's annotations on the canvas (`vocabulary`): boxes float32 (B, 4) px, such as
+`nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,), such as `nt_mm`; `pixel_mm` (B,) mm per canvas px;
+categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W), labels of `manifest.masks.structures`. An annotation
+that no row of the manifest has is an absent key; one that this row lacks is NaN, NO_LEVEL or all NO_LABEL.
 """
 
 import hashlib
@@ -19,25 +20,26 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ushydra_lab.data.augment import FlipShift
-from ushydra_lab.data.cache import CanvasCache
+from ushydra_lab.data.affine import Batch
+from ushydra_lab.data.augment import Augmentation
+from ushydra_lab.data.cache import CanvasCache, Crop
+from ushydra_lab.data.fields import crops, labels, missing, on_canvas
 from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     IMAGE,
-    ON_CANVAS,
+    MASK,
     PART,
     PARTS,
     SITE,
     SUBJECT,
     Annotation,
+    box,
     nearest,
 )
 from ushydra_lab.errors import UserError
-
-Batch = dict[str, Tensor]
 
 UNUSED = "unused"
 LISTED = 5
@@ -95,14 +97,15 @@ class UltrasoundData(LightningDataModule):
         batch_size: int,
         requires: Sequence[str],
         cache_dir: str | Path,
-        augment: FlipShift | None = None,
+        cache_gb: float = 20.0,
+        augment: Augmentation | None = None,
     ) -> None:
         """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
         super().__init__()
         self.manifest, self.seed, self.batch_size, self.augment = manifest, seed, batch_size, augment
         self.canvas = int(canvas[0]), int(canvas[1])
         self.requires = _required(manifest, requires)
-        self.cache = CanvasCache(Path(cache_dir), self.canvas)
+        self.cache = CanvasCache(Path(cache_dir), self.canvas, cache_gb)
         self.part = split.assign(manifest.table, seed).copy()
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
@@ -116,11 +119,13 @@ class UltrasoundData(LightningDataModule):
             return
         self.records = np.flatnonzero(self.part != UNUSED)
         table = self.manifest.table.iloc[self.records]
-        canvases = self.cache.load(list(table[IMAGE]))
+        shown = crops(table)
+        canvases = self.cache.load(list(table[IMAGE]), shown)
         self.pixels, self.digests = torch.from_numpy(canvases.pixels), canvases.digests
-        self.fields = self._fields(table, [Letterbox.fit(native, self.canvas) for native in canvases.native])
+        fits = [Letterbox.fit(native, self.canvas, crop) for native, crop in zip(canvases.native, shown, strict=True)]
+        self.fields = self._fields(table, fits, shown)
         for annotation in self.requires:
-            lost = self.fields[annotation.name].isnan().reshape(len(table), -1).any(dim=1).numpy()
+            lost = missing(self.fields[annotation.name]).numpy()
             self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
         self._refuse_empty_parts()
         self._loaded = True
@@ -137,20 +142,15 @@ class UltrasoundData(LightningDataModule):
             print(f"left out: {len(names)} images that {reason} ({shown})")
             self.part[left] = UNUSED
 
-    def _fields(self, table: pd.DataFrame, letterboxes: list[Letterbox]) -> Batch:
+    def _fields(self, table: pd.DataFrame, fits: list[Letterbox], shown: list[Crop | None]) -> Batch:
         site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
-        content = torch.tensor([letterbox.content for letterbox in letterboxes], dtype=torch.float32)
-        fields = {
-            "record": torch.from_numpy(self.records),
-            "site": site,
-            "content": content,
-        }
-        for annotation in ANNOTATIONS.values():
-            if self.manifest.has(annotation).any():
-                native = table[list(annotation.columns)].to_numpy(float)
-                mapped = map(ON_CANVAS[annotation.kind], letterboxes, native)
-                values = torch.tensor(np.stack(list(mapped)), dtype=torch.float32)
-                fields[annotation.name] = values if len(annotation.columns) > 1 else values.squeeze(1)
+        content = torch.tensor([fit.content for fit in fits], dtype=torch.float32)
+        fields = {"record": torch.from_numpy(self.records), "site": site, "content": content}
+        for name, annotation in self.manifest.annotations.items():
+            if annotation.kind == "mask":
+                fields[name] = labels(self.cache, table[MASK], shown, self.manifest.masks)
+            else:
+                fields[name] = on_canvas(annotation, table[list(annotation.columns)], fits)
         return fields
 
     @property
@@ -212,9 +212,9 @@ class UltrasoundData(LightningDataModule):
             total.update(f"{part} {len(positions)}".encode())
             total.update(b"".join(self.digests[position] for position in positions))
             total.update("\0".join(self.manifest.table[SITE].iloc[self.records[positions]]).encode())
-            for name in (name for name in ANNOTATIONS if name in self.fields):
+            for name in self.manifest.annotations:
                 values = self.fields[name][positions]
-                if not values.isnan().all():  # else whether the key exists is up to the images of other parts
+                if not missing(values).all():  # else whether the key exists is up to the images of other parts
                     total.update(name.encode() + values.numpy().tobytes())
         return total.hexdigest()
 
@@ -224,11 +224,11 @@ def _as_is(batch: Any) -> Any:
 
 
 def _required(manifest: Manifest, names: Sequence[str]) -> list[Annotation]:
-    if unknown := [name for name in names if name not in ANNOTATIONS]:
+    if unknown := [name for name in names if name not in ANNOTATIONS and not name.endswith("_box")]:
         hints = ", ".join(f"{name!r}{nearest(name, ANNOTATIONS)}" for name in unknown)
-        raise UserError(f"requires: no such annotation {hints}; there are {', '.join(ANNOTATIONS)}")
-    required = [ANNOTATIONS[name] for name in names]
-    if absent := [annotation for annotation in required if not manifest.has(annotation).any()]:
+        raise UserError(f"requires: no such annotation {hints}; there are {', '.join(ANNOTATIONS)} and NAME_box")
+    required = [ANNOTATIONS.get(name) or box(name.removesuffix("_box")) for name in names]
+    if absent := [annotation for annotation in required if annotation.name not in manifest.annotations]:
         needs = [f"{a.name}: columns {', '.join(a.columns)} ({a.unit}), filled in one row at least" for a in absent]
         raise UserError.listing(f"{manifest.name}: annotations this experiment requires are missing", needs)
     return required

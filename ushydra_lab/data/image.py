@@ -3,8 +3,9 @@
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 MAX_PIXELS = 50_000_000  # no scanner's frame comes near it: a bigger one is a decompression bomb or a wrong file
 TOO_LARGE = f"claims more than {MAX_PIXELS:,} px; crop it or reduce its size"
 PROGRESS_FROM = 200
+CHUNK = 4096
 ORIENTATION = 0x0112
 
 Item = TypeVar("Item")
@@ -58,12 +60,34 @@ def decode(content: bytes) -> Decoded:
 
     Raises ImageProblem: no image, truncated, several frames, turned by EXIF, floating point, too large.
     """
-    digest = hashlib.sha256(content).hexdigest()
+    with _opened(content) as image:
+        return Decoded(_to_grey(image), hashlib.sha256(content).hexdigest(), image.mode.startswith("I;16"))
+
+
+def decode_colours(content: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) red, green, blue as stored, for masks: palettes by their colours, grey as equal three, no alpha.
+
+    Raises ImageProblem as `decode` does, and for 16-bit files with values above 255.
+    """
+    with _opened(content) as image:
+        if image.mode.startswith("I;16"):
+            values = np.asarray(image)
+            if values.max(initial=0) > 255:
+                raise ImageProblem(f"mask has 16-bit values up to {values.max()}; export it with 8 bits")
+            return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
+        if image.mode in ("I", "F"):
+            raise ImageProblem(f"mask has {image.mode!r} pixels (32 bits); export it with 8 bits")
+        return np.array(image.convert("RGB"))
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """A loaded image. Whatever goes wrong in it is an ImageProblem."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _refuse_unusable(image)
             image.load()
-            grey = _to_grey(image)
+            yield image
     except ImageProblem:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -72,7 +96,6 @@ def decode(content: bytes) -> Decoded:
         raise ImageProblem(f"is not an image (known: {', '.join(FORMATS)}); export it as PNG") from None
     except Exception as error:  # Pillow's decoders raise whatever their format's damage leads to
         raise ImageProblem(f"is damaged or truncated ({error}); copy or export it again") from error
-    return Decoded(grey, digest, image.mode.startswith("I;16"))
 
 
 def _refuse_unusable(image: Image.Image) -> None:
@@ -101,7 +124,9 @@ def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str) -> list[Result]:
     """[work(item), ...] in order, in threads (Pillow and hashlib release the GIL); a bar for many items."""
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        results: Iterable[Result] = pool.map(work, items)
+        # In chunks, since a pool keeps a record of every item it was given.
+        chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+        results = (result for chunk in chunks for result in pool.map(work, chunk))
         if len(items) > PROGRESS_FROM:
-            results = track(results, title, total=len(items), transient=True)
+            return list(track(results, title, total=len(items), transient=True))
         return list(results)

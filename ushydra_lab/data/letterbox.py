@@ -8,6 +8,7 @@ at index + 0.5.
 """
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Self
 
 import numpy as np
@@ -22,27 +23,34 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Letterbox:
-    """The map from a native image to a canvas, all (rows, columns); size and offset in canvas px."""
+    """The map from a native image to a canvas, all (rows, columns): `used` is the part of the image that is shown,
+    from pixel `start`; `size` and `offset` are its size and place on the canvas.
+    """
 
     native: tuple[int, int]
+    start: tuple[int, int]
+    used: tuple[int, int]
     canvas: tuple[int, int]
     size: tuple[int, int]
     offset: tuple[int, int]
 
     @classmethod
-    def fit(cls, native: tuple[int, int], canvas: tuple[int, int]) -> Self:
-        """The largest centred fit that keeps the aspect. Raises ValueError for an empty image or canvas."""
-        if min(*native, *canvas) < 1:
-            raise ValueError(f"image {native} and canvas {canvas} (rows, columns) must be at least 1 x 1")
-        scale = min(canvas[0] / native[0], canvas[1] / native[1])
-        rows, columns = max(1, round(scale * native[0])), max(1, round(scale * native[1]))
+    def fit(cls, native: tuple[int, int], canvas: tuple[int, int], crop: ArrayLike | None = None) -> Self:
+        """The largest centred fit that keeps the aspect. crop: box (x1, y1, x2, y2) of the part that is shown, native
+        px, grown to whole pixels. Raises ValueError for an empty image, canvas or crop.
+        """
+        start, used = _window(native, crop)
+        if min(*used, *canvas) < 1:
+            raise ValueError(f"image {used} and canvas {canvas} (rows, columns) must be at least 1 x 1")
+        scale = min(canvas[0] / used[0], canvas[1] / used[1])
+        rows, columns = max(1, round(scale * used[0])), max(1, round(scale * used[1]))
         offset = (canvas[0] - rows) // 2, (canvas[1] - columns) // 2
-        return cls(native, canvas, (rows, columns), offset)
+        return cls(native, start, used, canvas, (rows, columns), offset)
 
     @property
     def scale(self) -> tuple[float, float]:
         """Canvas px per native px along (rows, columns)."""
-        return self.size[0] / self.native[0], self.size[1] / self.native[1]
+        return self.size[0] / self.used[0], self.size[1] / self.used[1]
 
     @property
     def content(self) -> tuple[float, float, float, float]:
@@ -55,7 +63,9 @@ class Letterbox:
         if image.shape != self.native:
             raise ValueError(f"image of {image.shape} given to a letterbox for {self.native}")
         method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
-        resized = Image.fromarray(image).resize(self.size[::-1], method)
+        (first, left), (rows, columns) = self.start, self.used
+        shown = image[first : first + rows, left : left + columns]
+        resized = Image.fromarray(np.ascontiguousarray(shown)).resize(self.size[::-1], method)
         canvas = np.zeros(self.canvas, np.uint8)
         (top, left), (rows, columns) = self.offset, self.size
         canvas[top : top + rows, left : left + columns] = np.asarray(resized)
@@ -63,16 +73,16 @@ class Letterbox:
 
     def apply_points(self, points: ArrayLike) -> Floats:
         """(..., 2) native (x, y) -> canvas, px."""
-        return np.asarray(points, float) * self.scale[::-1] + self.offset[::-1]
+        return (np.asarray(points, float) - self.start[::-1]) * self.scale[::-1] + self.offset[::-1]
 
     def invert_points(self, points: ArrayLike) -> Floats:
         """(..., 2) canvas (x, y) -> native, px."""
-        return (np.asarray(points, float) - self.offset[::-1]) / self.scale[::-1]
+        return (np.asarray(points, float) - self.offset[::-1]) / self.scale[::-1] + self.start[::-1]
 
     def apply_box(self, box: ArrayLike) -> Floats:
-        """(..., 4) native -> canvas, clipped to the canvas; NaN where less than 1 px x 1 px is left."""
+        """(..., 4) native -> canvas, clipped to the image on it; NaN where less than 1 px x 1 px is left."""
         corners = self.apply_points(np.asarray(box, float).reshape(*np.shape(box)[:-1], 2, 2))
-        clipped = np.clip(corners, 0.0, self.canvas[::-1])
+        clipped = np.clip(corners, self.content[:2], self.content[2:])
         kept = (np.diff(clipped, axis=-2) >= MIN_SIDE).all(axis=-1)
         return np.where(kept, clipped.reshape(np.shape(box)), np.nan)
 
@@ -84,3 +94,12 @@ class Letterbox:
     def pixel_mm(self, native_mm: ArrayLike) -> Floats:
         """mm per native px -> mm per canvas px, by the geometric mean of the two axes' scales."""
         return np.asarray(native_mm, float) / np.sqrt(self.scale[0] * self.scale[1])
+
+
+def _window(native: tuple[int, int], crop: ArrayLike | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First (row, column) and size (rows, columns) of the part of an image that a crop leaves."""
+    if crop is None or np.isnan(np.asarray(crop, float)).all():
+        return (0, 0), native
+    x1, y1, x2, y2 = np.asarray(crop, float)
+    top, left = max(0, floor(y1)), max(0, floor(x1))
+    return (top, left), (min(native[0], ceil(y2)) - top, min(native[1], ceil(x2)) - left)

@@ -5,17 +5,48 @@ own train/val/test), the annotations of `vocabulary`, and what the check adds: n
 (px) and the file's `sha256`. A cell that is empty has no annotation.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import pandas as pd
 
 from ushydra_lab.data import checks
-from ushydra_lab.data.vocabulary import DERIVED, IMAGE, SITE, Annotation
+from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations
 from ushydra_lab.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a reader found, not checked yet: one row per image, cells may be text.
+
+    The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
+    masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
+    are left out, with their count, as in a public data set of which a part was downloaded; else they are problems.
+    """
+
+    table: pd.DataFrame
+    name: str
+    root: Path
+    masks: MaskCode | None = None
+    partial: bool = False
+
+    def checked(self) -> "Manifest":
+        """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
+        found = checks.examine(self)
+        if found.problems:
+            raise checks.listing(self.name, found)
+        table = found.table.assign(**{IMAGE: list(map(str, found.paths))})
+        if MASK in table:
+            table[MASK] = [str(path or "") for path in found.masks]
+        if found.absent:
+            print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
+            table = table.drop(index=table.index[found.absent])
+        if table.empty:
+            raise UserError(f"{self.name}: holds no image that its table names; download them below {self.root}")
+        table = table.astype({"height": int, "width": int}).reset_index(drop=True)
+        return Manifest(table, self.name, self.masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,47 +55,20 @@ class Manifest:
 
     table: pd.DataFrame
     name: str
+    masks: MaskCode | None = None
 
     @cached_property
     def sites(self) -> list[str]:
         return sorted(self.table[SITE].unique())
 
     @cached_property
-    def fingerprint(self) -> str:
-        """sha256 of all rows and image files, wherever the files lie."""
-        text = self.table.drop(columns=IMAGE).to_csv(index=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def annotations(self) -> dict[str, Annotation]:
+        """Those that some image has, by name."""
+        return {name: a for name, a in annotations(self.table.columns).items() if self.has(a).any()}
 
     def has(self, annotation: Annotation) -> pd.Series:
         """Whether each row has all values of the annotation; False where the columns are missing."""
         if not set(annotation.columns) <= set(self.table):
             return pd.Series(False, index=self.table.index)
-        return self.table[list(annotation.columns)].notna().all(axis=1)
-
-    @classmethod
-    def checked(cls, table: pd.DataFrame, name: str, root: Path) -> Self:
-        """Validate a table (cells may be text) and every file it names; relative paths lie under `root`.
-
-        The table's index tells where a row stands: name it "line" for the lines of a file. Raises UserError
-        listing every problem with its place and remedy.
-        """
-        if problems := list(checks.header(table)):
-            raise _listing(table, name, problems)
-        if table.empty:
-            raise UserError(f"{name}: no rows; a manifest has one row per image")
-        table, problems = checks.typed(table.drop(columns=list(DERIVED), errors="ignore"))
-        paths, escapes = checks.resolved(table, root)
-        blank = [position for position, text in enumerate(table[IMAGE]) if not text.strip()]
-        found, unreadable = checks.files(paths, skip={*blank, *(position for position, _ in escapes)})
-        table[list(DERIVED)] = found.to_numpy(object)
-        problems += [*checks.cells(table), *escapes, *unreadable, *checks.boxes(table)]
-        problems += [*checks.repeats(table, paths), *checks.groups(table)]
-        if problems:
-            raise _listing(table, name, problems)
-        table = table.astype({"height": int, "width": int}).reset_index(drop=True)
-        return cls(table.assign(**{IMAGE: [str(path) for path in paths]}), name)
-
-
-def _listing(table: pd.DataFrame, name: str, problems: list[checks.Problem]) -> UserError:
-    texts = [text if row < 0 else f"{checks.place(table, row)}: {text}" for row, text in sorted(problems)]
-    return UserError.listing(f"{name}: {len(texts)} problem{'s' * (len(texts) > 1)}", texts)
+        cells = self.table[list(annotation.columns)]
+        return (cells.notna() & (cells != "")).all(axis=1)

@@ -9,12 +9,15 @@ library's generator.
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import pandas as pd
 
 from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, nearest
 from ushydra_lab.errors import UserError
+
+EXACT = 4096
 
 
 class Split(Protocol):
@@ -130,16 +133,19 @@ def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str,
 def _closest_subset(sizes: dict[tuple[str, str], int], target: int) -> set[tuple[str, str]]:
     """Subjects whose sizes add up as near to target as any choice can, the first drawn preferred.
 
-    reachable[k] has bit t set if subjects k, k+1, ... can add up to t (subset sums in the bits of an
-    integer).
+    Subjects are taken as drawn until EXACT images are missing; of the next EXACT subjects those that fit best follow.
+    reachable[k] has bit t set if subjects k, k+1, ... of these can add up to t (subset sums in the bits of an integer).
     """
-    subjects = list(sizes)
+    drawn, chosen = iter(sizes), set()
+    while target > EXACT and (subject := next(drawn, None)):
+        chosen.add(subject)
+        target -= sizes[subject]
+    subjects = list(islice(drawn, EXACT))
     reachable = [1]
     for subject in reversed(subjects):
         reachable.insert(0, reachable[0] | reachable[0] << sizes[subject])
-    totals = (t for t in range(1, reachable[0].bit_length()) if reachable[0] >> t & 1)
+    totals = (t for t in range(not chosen, reachable[0].bit_length()) if reachable[0] >> t & 1)
     missing = min(totals, key=lambda total: abs(total - target))
-    chosen = set()
     for subject, rest in zip(subjects, reachable[1:], strict=True):
         if missing >= sizes[subject] and rest >> (missing - sizes[subject]) & 1:
             chosen.add(subject)

@@ -2,55 +2,81 @@
 
 Coordinates are continuous px, x right, y down: pixel (row r, column c) covers [c, c+1) x [r, r+1) and its
 centre is (c + 0.5, r + 0.5). A box is its edges (x1, y1, x2, y2). A canvas is (rows, columns).
+
+Any four columns NAME_x1, NAME_y1, NAME_x2, NAME_y2 are a box annotation `NAME_box`: an image may have several.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ushydra_lab.data.letterbox import Letterbox
-
-Values = NDArray[np.float64]
+Kind = Literal["box", "points", "number", "spacing", "category", "mask"]
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """name: key in a batch; columns: in a manifest; low, high: the plausible range of a number, in `unit`."""
+    """name: key in a batch; columns: in a manifest; low, high: the plausible range of a number, in `unit`;
+    levels: the words of a category, in the order of their codes 0, 1, ...
+    """
 
     name: str
     columns: tuple[str, ...]
-    kind: Literal["box", "number", "spacing"]
-    unit: str
+    kind: Kind
+    unit: str = ""
     low: float = 0.0
     high: float = float("inf")
+    levels: tuple[str, ...] = ()
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind not in ("category", "mask")
 
 
+def box(name: str) -> Annotation:
+    return Annotation(f"{name}_box", tuple(f"{name}{edge}" for edge in EDGES), "box", "px")
+
+
+def points(name: str, *ends: str) -> Annotation:
+    return Annotation(name, tuple(f"{end}_{axis}" for end in ends for axis in "xy"), "points", "px")
+
+
+EDGES = ("_x1", "_y1", "_x2", "_y2")
 ANNOTATIONS = {
     annotation.name: annotation
     for annotation in (
-        Annotation("nt_box", ("nt_x1", "nt_y1", "nt_x2", "nt_y2"), "box", "px"),
+        box("nt"),
         Annotation("nt_mm", ("nt_mm",), "number", "mm", low=0.05, high=20.0),
         Annotation("pixel_mm", ("pixel_mm",), "spacing", "mm per px", low=0.005, high=2.0),
+        points("landmarks", "ofd_1", "ofd_2", "bpd_1", "bpd_2"),
+        points("abdomen_landmarks", "tad_1", "tad_2", "apad_1", "apad_2"),
+        points("femur_landmarks", "fl_1", "fl_2"),
+        Annotation("hc_mm", ("hc_mm",), "number", "mm", low=20.0, high=500.0),
+        Annotation("mask", ("mask",), "mask"),
+        Annotation("plane", ("plane",), "category", levels=("abdomen", "brain", "femur", "thorax", "cervix", "other")),
+        Annotation("quality", ("quality",), "category", levels=("low", "medium", "high")),
     )
 }
 
-# How the values of one row, (columns,), go through the letterbox of its image.
-ON_CANVAS: dict[str, Callable[[Letterbox, Values], Values]] = {
-    "box": lambda letterbox, box: letterbox.apply_box(box),
-    "number": lambda letterbox, number: number,
-    "spacing": lambda letterbox, spacing: letterbox.pixel_mm(spacing),
-}
 
-IMAGE, SITE, SUBJECT, PART = "image", "site", "subject", "part"
+def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
+    """Those of ANNOTATIONS of which some column is there, and every further box."""
+    given = set(columns)
+    known = {a.name: a for a in ANNOTATIONS.values() if given & set(a.columns)}
+    names = sorted({column.removesuffix(edge) for column in given for edge in EDGES if column.endswith(edge)})
+    return known | {
+        f"{name}_box": box(name) for name in names if name not in ("", "crop") and f"{name}_box" not in known
+    }
+
+
+IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
 PARTS = ("train", "val", "test")
 DERIVED = ("height", "width", "sha256")  # native rows and columns, digest of the file: filled in by the check
-NUMERIC = tuple(column for annotation in ANNOTATIONS.values() for column in annotation.columns)
-KNOWN = (*REQUIRED, PART, *NUMERIC, *DERIVED)
+SOURCE = "source"  # the file an image was taken from, where it is not the image file itself; for messages
+CROP = box("crop")
+"""The part of an image that is used; annotations stay in px of the whole image."""
+KNOWN = (*REQUIRED, PART, SOURCE, *CROP.columns, *(c for a in ANNOTATIONS.values() for c in a.columns), *DERIVED)
 
 
 def nearest(word: Any, words: Iterable[str], cutoff: float = 0.6) -> str:

@@ -14,10 +14,11 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from ushydra_lab.config import check, explain, run_path
+from ushydra_lab.config import run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import FINISHED, RunDirectory
 from ushydra_lab.runs.files import read_json
+from ushydra_lab.validation import check, explain
 
 
 class Sweep(Callback):

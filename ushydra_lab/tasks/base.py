@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -19,10 +19,13 @@ class Task(LightningModule):
     The validation loss `val/loss` selects the checkpoint and stops the training.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ()
-    """Annotations an image must have to be of use."""
     selection: ClassVar[str] = "val/loss"
     """The score that selects a checkpoint; lower is better."""
+
+    @staticmethod
+    def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Annotations an image must have to be of use to a task with these settings."""
+        return ()
 
     def __init__(
         self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]

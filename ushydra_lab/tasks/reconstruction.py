@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
 from ushydra_lab.tasks.base import Batch, Task
 
+NT = "nt_box"
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,)."""
 
@@ -22,21 +23,27 @@ class Reconstruction(Task):
 
     Args:
         terms: name -> loss per image; Phase 1 has the global term alone.
+        roi: the box annotation that is refined; the NT caliper measures only in `nt_box`.
         weighting: makes the module that weighs the terms from their names; unit weights by default.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ("nt_box",)
     weighting: Weighting
+
+    @staticmethod
+    def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return (settings.get("roi", NT),)
 
     def __init__(
         self,
         network: nn.Module,
         optimizer: Callable[..., Any],
         terms: Mapping[str, Term],
+        roi: str = NT,
         weighting: Callable[[list[str]], Weighting] = FixedWeights,
     ) -> None:
         super().__init__(network, optimizer)
         self.terms = dict(terms)
+        self.roi = roi
         self.weighting = weighting(list(self.terms))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -45,7 +52,7 @@ class Reconstruction(Task):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         reconstruction = self(batch["image"])
-        return {name: term(reconstruction, batch["image"], batch["nt_box"]).mean() for name, term in self.terms.items()}
+        return {name: term(reconstruction, batch["image"], batch[self.roi]).mean() for name, term in self.terms.items()}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         return self.weighting(losses)
@@ -70,21 +77,24 @@ class Reconstruction(Task):
         return {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """The paper's five metrics, and the caliper: NT thickness before and after, and its drift.
+        """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no lumen between two lines is found; `nt_lost` is 1 where only the reconstruction has none.
         """
-        image, box = batch["image"], batch["nt_box"]
-        reconstruction = self(image).float()
-        metrics = reconstruction_metrics(reconstruction, image, box, batch["content"])
-        before, after = nt_thickness(image, box), nt_thickness(reconstruction, box)
-        drift = after - before
-        lost = (after.isnan() & ~before.isnan()).float()
-        metrics |= {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs(), "nt_lost": lost}
-        if "pixel_mm" in batch:
-            mm = batch["pixel_mm"]
-            metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
-        if "nt_mm" in batch:
-            metrics["nt_true_mm"] = batch["nt_mm"]
-        return metrics
+        reconstruction = self(batch["image"]).float()
+        metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"])
+        return metrics | (_caliper(reconstruction, batch) if self.roi == NT else {})
+
+
+def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
+    before, after = nt_thickness(batch["image"], batch[NT]), nt_thickness(reconstruction, batch[NT])
+    drift = after - before
+    lost = (after.isnan() & ~before.isnan()).float()
+    metrics = {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs(), "nt_lost": lost}
+    if "pixel_mm" in batch:
+        mm = batch["pixel_mm"]
+        metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
+    if "nt_mm" in batch:
+        metrics["nt_true_mm"] = batch["nt_mm"]
+    return metrics

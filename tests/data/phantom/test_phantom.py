@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data import phantom
-from ushydra_lab.data.phantom import SITES, Record, render, write
+from ushydra_lab.data.phantom import Record, render, write
+from ushydra_lab.data.phantom.hospitals import MACHINES
 from ushydra_lab.errors import UserError
+
+SITES = tuple(MACHINES)
 
 COUNTS = {"hospital_c": 2, "hospital_a": 1}
 
@@ -128,10 +131,21 @@ def test_another_process_finishing_first_is_accepted(tmp_path: Path, monkeypatch
     assert write(tmp_path / "nt", "nt", 4, {"hospital_a": 1}).read_text() == "the other's"
 
 
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    for workers in (0, 1, 4):
+        write(tmp_path / str(workers), "nt", 5, COUNTS, workers)
+    files = sorted(path.relative_to(tmp_path / "0") for path in (tmp_path / "0").rglob("*") if path.is_file())
+    assert len(files) == 4
+    for path in files:
+        assert len({(tmp_path / str(workers) / path).read_bytes() for workers in (0, 1, 4)}) == 1
+
+
 def test_errors_name_every_unknown_and_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'toes'; choose from nt"):
+        write(tmp_path / "x", "toes", 0, {"hospital_a": 1})
     with pytest.raises(UserError) as caught:
-        write(tmp_path / "x", "toes", 0, {"hospital_z": 1, "hospital_a": 1, "clinic": 2})
-    for word in ("toes", "nt", "hospital_z", "clinic", *SITES):
+        write(tmp_path / "x", "nt", 0, {"hospital_z": 1, "hospital_a": 1, "clinic": 2})
+    for word in ("hospital_z", "clinic", *SITES):
         assert word in str(caught.value)
     with pytest.raises(UserError, match=r"hospital_z.*hospital_a"):
         render("nt", 0, "hospital_z", 0)

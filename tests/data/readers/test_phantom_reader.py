@@ -1,16 +1,30 @@
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from ushydra_lab.data import phantom
 from ushydra_lab.data.readers import phantom as reader
 
 
-def test_the_phantom_is_made_once_per_setting_and_read_as_a_checked_manifest(
+def test_the_phantom_is_made_once_per_setting_and_read_as_a_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = reader.read(tmp_path, images_per_site=1)
-    assert first.sites == sorted(phantom.SITES)
+    first = reader.read(tmp_path, images_per_site=1).checked()
+    assert first.sites == sorted(phantom.SCENES["nt"].machines)
     assert first.table[["nt_x1", "nt_mm", "pixel_mm"]].notna().all(axis=None)
     monkeypatch.setattr(phantom, "render", lambda *_: pytest.fail("rendered again"))
-    assert reader.read(tmp_path, images_per_site=1).fingerprint == first.fingerprint
+    pd.testing.assert_frame_equal(reader.read(tmp_path, images_per_site=1).checked().table, first.table)
+
+
+@pytest.mark.parametrize("scene", [name for name, scene in phantom.SCENES.items() if scene.structures])
+def test_label_k_of_a_scene_is_its_kth_structure(tmp_path: Path, scene: str) -> None:
+    manifest = reader.read(tmp_path, scene, images_per_site=1).checked()
+    assert manifest.masks is not None
+    assert manifest.masks.structures == phantom.SCENES[scene].structures
+    for path in manifest.table["mask"]:
+        labels = manifest.masks.decode(Path(path).read_bytes())
+        assert np.array_equal(labels, np.asarray(Image.open(path)))
+        assert labels.any()

@@ -3,37 +3,61 @@
 import csv
 import hashlib
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from ushydra_lab.data.phantom.hospitals import MACHINES, Box, Subject
+from ushydra_lab.data.phantom.head import HEAD_MACHINES, STRUCTURES, Head
+from ushydra_lab.data.phantom.heart import Heart
+from ushydra_lab.data.phantom.hospitals import MACHINES, Box, Machine, Subject, View
 from ushydra_lab.data.phantom.nt import Fetus
+from ushydra_lab.data.phantom.planes import FetalPlane
+from ushydra_lab.data.phantom.quality import CLINIC_QUALITY, CLINICS, ECHO_LABS, ECHO_QUALITY
 from ushydra_lab.errors import UserError
 
+FEW = 64
 VERSION = 1
 """Goes up with every change of an image, so that older ones on disk are not taken for new ones."""
-SITES: tuple[str, ...] = tuple(MACHINES)
-SCENES: dict[str, Callable[[np.random.Generator], Subject]] = {
-    "nt": Fetus.draw,
-}
 BOX = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """draw: a subject from a generator; machines: site -> scanner; structures: names of a mask's labels 1, 2, ...
+
+    quality: site -> low, medium or high, for scenes whose sites differ in it.
+    """
+
+    draw: Callable[[np.random.Generator], Subject]
+    machines: Mapping[str, Machine]
+    structures: tuple[str, ...] = ()
+    quality: Mapping[str, str] = field(default_factory=dict)
+
+
+SCENES = {
+    "nt": Scene(Fetus.draw, MACHINES),
+    "head": Scene(Head.draw, HEAD_MACHINES, STRUCTURES),
+    "planes": Scene(FetalPlane.draw, CLINICS, quality=CLINIC_QUALITY),
+    "heart": Scene(Heart.draw, ECHO_LABS, ("lv",), ECHO_QUALITY),
+}
 
 
 @dataclass
 class Record:
-    """One image with its truth; `annotations` in native px (box edges) and mm."""
+    """One image with its truth; `annotations` are the manifest's columns; mask: labels (H, W), of the image's size."""
 
     image: NDArray[np.uint8]
     site: str
     subject: str
     pixel_mm: float
-    annotations: dict[str, float]
+    annotations: dict[str, float | str]
+    mask: NDArray[np.uint8] | None
 
 
 def stable_hash(text: str) -> int:
@@ -41,53 +65,71 @@ def stable_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def check(scene: str, sites: list[str]) -> None:
-    problems = [f"site {site!r}: choose from {', '.join(SITES)}" for site in sites if site not in SITES]
-    if scene not in SCENES:
-        problems.insert(0, f"scene {scene!r}: choose from {', '.join(SCENES)}")
-    if problems:
-        raise UserError.listing("The phantom does not know what was asked for:", problems)
+def scene_of(name: str, sites: Iterable[str]) -> Scene:
+    """The scene of that name. Raises UserError for an unknown scene, or sites it does not have."""
+    if name not in SCENES:
+        raise UserError(f"the phantom has no scene {name!r}; choose from {', '.join(SCENES)}")
+    scene = SCENES[name]
+    if unknown := [site for site in sites if site not in scene.machines]:
+        raise UserError(f"phantom scene {name}: no site {', '.join(unknown)}; it has {', '.join(scene.machines)}")
+    return scene
 
 
-def render(scene: str, seed: int, site: str, index: int) -> Record:
-    """One record: a function of (seed, site, index) alone. Raises UserError for an unknown scene or site."""
-    check(scene, [site])
+def render(name: str, seed: int, site: str, index: int) -> Record:
+    """One record of a scene: a function of (seed, site, index) alone. Raises UserError for an unknown scene or site."""
+    scene = scene_of(name, [site])
     rng = np.random.default_rng([seed, stable_hash(site), index])
-    machine, subject = MACHINES[site], SCENES[scene](rng)
+    machine, subject = scene.machines[site], scene.draw(rng)
     view = machine.view(rng, subject.size_mm)
     annotations = subject.annotations(rng, view)
-    image = machine.burn_in(rng, machine.acquire(rng, subject, view), _box(annotations))
-    return Record(image, site, f"{index:04d}", view.pixel_mm, annotations)
+    mask = _visible_labels(subject, view)
+    image = machine.burn_in(rng, machine.acquire(rng, subject, view), *_spared(annotations, mask))
+    if site in scene.quality:
+        annotations["quality"] = scene.quality[site]
+    return Record(image, site, f"{index:04d}", view.pixel_mm, annotations, mask)
 
 
-def _box(annotations: dict[str, float]) -> Box | None:
-    if "nt_x1" not in annotations:
-        return None
-    x1, y1, x2, y2 = (annotations[key] for key in BOX)
-    return x1, y1, x2, y2
+def _visible_labels(subject: Subject, view: View) -> NDArray[np.uint8] | None:
+    x, y = view.grid()
+    labels = subject.labels(x, y)
+    return None if labels is None else np.where(view.visible(x, y), labels, 0).astype(np.uint8)
 
 
-def write(root: Path, scene: str, seed: int, counts: dict[str, int]) -> Path:
+def _spared(annotations: dict[str, float | str], mask: NDArray[np.uint8] | None) -> tuple[Box | None, bool]:
+    """The box that an inset must not cover, and whether caliper crosses may stand in it."""
+    if "nt_x1" in annotations:
+        x1, y1, x2, y2 = (float(annotations[key]) for key in BOX)
+        return (x1, y1, x2, y2), True
+    if mask is None or not mask.any():
+        return None, False
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)), False
+
+
+def write(root: Path, scene: str, seed: int, counts: dict[str, int], workers: int | None = None) -> Path:
     """Render `counts` images per site under `root` (PNG, manifest.csv); returns the path of the manifest.
 
-    A finished folder is left alone. A new one takes its name only when complete, so several processes may ask
-    at once. Raises UserError for unknown names, nothing to render, or a folder that is something else.
+    workers: processes, by default one a core, or none for a few images; they change no byte. A finished folder is left
+    alone. A new one takes its name only when complete, so several processes may ask at once. Raises UserError for
+    unknown names, nothing to render, or a folder that is something else.
     """
-    check(scene, list(counts))
+    scene_of(scene, counts)
     manifest = root / "manifest.csv"
     if manifest.exists():
         return manifest
     jobs = [(site, index) for site, count in counts.items() for index in range(count)]
     if not jobs:
-        raise UserError(f"phantom {root}: ask for at least one image, e.g. counts={{{SITES[0]!r}: 10}}")
+        raise UserError(f"phantom {root}: ask for at least one image, e.g. counts={{'hospital_a': 10}}")
     if root.exists() and any(root.iterdir()):
         raise UserError(f"phantom {root}: exists without manifest.csv: remove it or choose another folder")
     root.parent.mkdir(parents=True, exist_ok=True)
+    if workers is None:
+        workers = 1 if len(jobs) < FEW else cpu_count()
     with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as scratch:
         partial = Path(scratch) / root.name
-        progress = track(jobs, description=f"phantom {scene}")
-        rows = [_save(partial, render(scene, seed, site, index)) for site, index in progress]
-        _table(partial / "manifest.csv", rows)
+        render_all = Parallel(max(1, workers), return_as="generator")
+        rows = render_all(delayed(_save)(partial, scene, seed, site, index) for site, index in jobs)
+        _table(partial / "manifest.csv", list(track(rows, f"phantom {scene}", total=len(jobs), transient=True)))
         _publish(partial, root)
     return manifest
 
@@ -107,9 +149,14 @@ def _table(path: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def _save(folder: Path, record: Record) -> dict[str, object]:
+def _save(folder: Path, scene: str, seed: int, site: str, index: int) -> dict[str, object]:
+    record = render(scene, seed, site, index)
     path = Path(record.site) / f"{record.subject}.png"
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(record.image).save(folder / path, compress_level=3)
-    row = {"image": path.as_posix(), "site": record.site, "subject": record.subject}
+    row: dict[str, object] = {"image": path.as_posix(), "site": record.site, "subject": record.subject}
+    if record.mask is not None:
+        mask = path.with_name(f"{record.subject}_mask.png")
+        Image.fromarray(record.mask).save(folder / mask)
+        row["mask"] = mask.as_posix()
     return {**row, "pixel_mm": record.pixel_mm, **record.annotations}

@@ -57,7 +57,11 @@ class Subject(Protocol):
 
     def tissue(self, x: Array, y: Array) -> Tissue: ...
 
-    def annotations(self, rng: np.random.Generator, view: View) -> dict[str, float]: ...
+    def annotations(self, rng: np.random.Generator, view: View) -> dict[str, float | str]:
+        """The truth in the manifest's columns: native px, mm, names."""
+
+    def labels(self, x: Array, y: Array) -> NDArray[np.uint8] | None:
+        """The structure at every point (mm): 0 background, k the scene's k-th; None for a scene without masks."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +120,15 @@ class Machine:
         grey = self.black + (1 - self.black) * grey**self.gamma
         return scan_convert(grey, view.scan, *view.grid(), outside=self.black)
 
-    def burn_in(self, rng: np.random.Generator, grey: Array, clear: Box | None) -> NDArray[np.uint8]:
-        """Text, grey bar, ruler, perhaps an inset and caliper crosses; the inset spares the box `clear`."""
+    def burn_in(self, rng: np.random.Generator, grey: Array, clear: Box | None, crosses: bool) -> NDArray[np.uint8]:
+        """Text, grey bar, ruler, perhaps an inset, which spares the box `clear`, and caliper crosses in that box."""
         image = Image.fromarray(np.round(grey * 255).astype(np.uint8))
         draw = ImageDraw.Draw(image)
         self._text(draw, image.size)
         _ruler(draw, image.size, right=self.text_on_left)
         if rng.random() < self.inset:
             _inset(image, right=bool(rng.random() < 0.5), clear=clear)
-        if clear and rng.random() < self.crosses:
+        if clear and crosses and rng.random() < self.crosses:
             _crosses(draw, clear, rng.uniform(0.3, 0.7))
         return np.asarray(image)
 

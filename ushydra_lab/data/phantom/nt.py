@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import cos, sin
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from ushydra_lab.data.phantom.hospitals import View
+from ushydra_lab.data.phantom.shapes import Ellipse, Painter, cover, texture
 from ushydra_lab.data.phantom.speckle import Array, Tissue
 
 WALL_MM = 0.4
@@ -18,46 +18,6 @@ MARGIN_PX = (2.0, 6.0)
 # Place (x, y), half width and half height of dark nuclei and cisterns, in the head's half axes: thalami,
 # midbrain, intracranial translucency, cisterna magna.
 DARK = ((0.2, 0.12, 0.32, 0.24), (0.35, -0.3, 0.3, 0.2), (0.3, 0.45, 0.3, 0.12), (0.2, 0.78, 0.3, 0.09))
-Point = tuple[float, float]
-
-
-def cover(distance: Array, edge: float = 0.08) -> Array:
-    """1 inside (distance < 0), 0 outside, a ramp of `edge` mm between."""
-    ramp: Array = np.clip(0.5 - distance / np.float32(edge), 0, 1)
-    return ramp
-
-
-@dataclass(frozen=True)
-class Ellipse:
-    x: float
-    y: float
-    a: float
-    b: float
-    tilt: float = 0.0
-
-    def distance(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Signed distance to the outline (mm, first order) and the y component of its outward normal."""
-        c, s = cos(self.tilt), sin(self.tilt)
-        u, v = (c * (x - self.x) + s * (y - self.y)), (c * (y - self.y) - s * (x - self.x))
-        rho = np.sqrt((u / self.a) ** 2 + (v / self.b) ** 2) + 1e-6
-        gu, gv = u / (self.a**2 * rho), v / (self.b**2 * rho)
-        norm = np.sqrt(gu**2 + gv**2) + 1e-6
-        return (rho - 1) / norm, (s * gu + c * gv) / norm
-
-
-def segment(x: Array, y: Array, start: Point, end: Point) -> Array:
-    """Distance (mm) to the straight line between two points."""
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    t = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy), 0, 1)
-    return np.hypot(x - start[0] - t * dx, y - start[1] - t * dy)
-
-
-def texture(rng: np.random.Generator, x: Array, y: Array, size_mm: tuple[float, float]) -> Array:
-    """Smooth random field, variance about 1, grain `size_mm` (x, y): the unevenness of tissue."""
-    grid = rng.standard_normal((64, 64)).astype(np.float32)
-    at = np.stack([y / size_mm[1] + 32, x / size_mm[0] + 32])
-    field: Array = map_coordinates(grid * np.float32(1.5), at, order=1, mode="grid-wrap", output=np.float32)
-    return field
 
 
 @dataclass(frozen=True)
@@ -143,9 +103,12 @@ class Fetus:
         return self.facing * (c * u - s * v) + self.shift[0], c * v + s * u + self.shift[1]
 
     def tissue(self, x: Array, y: Array) -> Tissue:
-        return Painter(self, *self.to_fetus(x, y)).paint()
+        return Anatomy(self, *self.to_fetus(x, y)).paint()
 
-    def annotations(self, rng: np.random.Generator, view: View) -> dict[str, float]:
+    def labels(self, x: Array, y: Array) -> None:
+        return None
+
+    def annotations(self, rng: np.random.Generator, view: View) -> dict[str, float | str]:
         """NT box (edges, px): the visible strip and its lines, with a few px to spare; thickness in mm."""
         along = np.linspace(self.strip.left, self.strip.right, 200, dtype=np.float32)
         centre, cosine = self.strip.height(along)
@@ -164,26 +127,12 @@ class Fetus:
         }
 
 
-class Painter:
-    """Paints organs over one another at fixed sample points (fetus frame)."""
+class Anatomy(Painter):
+    """The fetus at fixed sample points (fetus frame)."""
 
     def __init__(self, fetus: Fetus, x: Array, y: Array) -> None:
-        self.fetus, self.x, self.y = fetus, x.astype(np.float32), y.astype(np.float32)
-        self.rng = np.random.default_rng(fetus.variation)
-        self.scatter = np.full_like(self.x, -60)
-        self.specular = np.zeros_like(self.x)
-        self.attenuation = np.full_like(self.x, -0.02)
-        self.coarse = texture(self.rng, self.x, self.y, (2.2, 1.4))
-        self.streaks = texture(self.rng, self.x, self.y, (4.0, 0.8))
-
-    def fill(self, distance: Array, level_db: Array | float, edge: float = 0.3) -> None:
-        self.scatter += cover(distance, edge) * (level_db - self.scatter)
-
-    def interface(self, strength: Array | float, distance: Array, width: float) -> None:
-        self.specular += strength * cover(np.abs(distance) - width / 2)
-
-    def jitter(self, scale: float) -> float:
-        return float(self.rng.normal(0, scale))
+        super().__init__(np.random.default_rng(fetus.variation), x, y, background_db=-60)
+        self.fetus = fetus
 
     def paint(self) -> Tissue:
         self.uterus()
@@ -191,7 +140,7 @@ class Painter:
         self.head()
         self.face()
         self.nuchal_translucency()
-        return Tissue(self.scatter, self.specular, self.attenuation)
+        return self.tissue
 
     def uterus(self) -> None:
         """Walls behind the back (rising beside the head) and, in some, in front; fluid is what remains."""
@@ -249,12 +198,6 @@ class Painter:
         self.scatter += shell * (-5 + 4 * self.coarse - self.scatter)
         self.interface(7 * np.maximum(-normal, 0) ** 8 * cover(self.coarse - 0.7, 2), outside, 0.5)
         self.attenuation += shell * np.abs(normal) * 3.0
-
-    def bone(self, start: Point, end: Point, radius: float, strength: float) -> None:
-        distance = segment(self.x, self.y, start, end) - radius + 0.25 * self.streaks
-        self.fill(distance, 12.0 + 6 * self.streaks, 0.8)
-        self.specular += 2.5 * strength * cover(distance, 0.6) * cover(self.coarse - 0.3, 2)
-        self.attenuation += cover(distance, 0.5) * 5.0
 
     def face(self) -> None:
         """Profile: face with nasal bone, maxilla and chin, tip of the nose."""

@@ -1,1 +1,1 @@
-"""One file per data set: its layout on disk -> a checked Manifest."""
+"""One file per data set: its layout on disk -> a Source."""

@@ -6,50 +6,45 @@ beside the image sets; a box belongs to the image of that name in a `Standard` f
 the folders are spelt.
 """
 
-import hashlib
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers.tables import digest, file_names, moved
 from ushydra_lab.errors import UserError
 
 SHEET = "ObjectDetection.xlsx"
 COLUMNS = ["fname", "structure", "h_min", "w_min", "h_max", "w_max"]
+EDGES = {"w_min": "_x1", "h_min": "_y1", "w_max": "_x2", "h_max": "_y2"}
 SITE = "fetus_framework"
 
 
-def read(root: str | PathLike[str], structure: str = "NT") -> Manifest:
-    """One row per image with a box of `structure`, which becomes the manifest's nt_box whatever the
-    structure.
+def read(root: str | PathLike[str]) -> Source:
+    """One row per image that the sheet names, with a box of every structure it has there: nt_x1, nasal_bone_x1, ...
 
     The limits are read as inclusive pixel indices, which the data set does not say: the box ends at the far
     edge of pixel h_max, w_max, i.e. x2 = w_max + 1, y2 = h_max + 1. One image is one subject; images of the
-    same content share theirs. There is no pixel spacing. Raises UserError: no such folder, sheet or
-    structure.
+    same content share theirs. There is no pixel spacing. Raises UserError: no such folder or sheet, two boxes of
+    one structure in one image.
     """
     root = Path(root)
-    boxes = _boxes(_sheet(root), structure)
+    sheet = _sheet(root)
+    boxes = _boxes(sheet)
+    table = pd.DataFrame({"image": boxes["fname"].unique()})
+    table.index = pd.Index(boxes.index[~boxes["fname"].duplicated()], name="line")
+    for structure, limits in boxes.groupby("structure"):
+        columns = {limit: f"{structure}{edge}" for limit, edge in EDGES.items()}
+        table = table.join(limits.set_index("fname")[list(EDGES)].rename(columns=columns), on="image")
     images = _images(root)
-    present = boxes[boxes["fname"].isin(images)]
-    print(f"{SITE}: {len(present)} of {len(boxes)} images with a box of {structure} are under {root}")
-    if present.empty:
-        raise UserError(f"{root}: holds no image that {SHEET} names; the sets' Standard folders belong beside it")
-    paths = present["fname"].map(images)
-    content = paths.map(lambda path: _digest(root / path))
-    table = pd.DataFrame(
-        {
-            "image": paths.map(str),
-            "site": SITE,
-            "subject": present.groupby(content)["fname"].transform("first"),
-            "nt_x1": present["w_min"],
-            "nt_y1": present["h_min"],
-            "nt_x2": present["w_max"] + 1,
-            "nt_y2": present["h_max"] + 1,
-        }
-    )
-    return Manifest.checked(table, f"{SITE} ({SHEET})", root)
+    subjects: dict[str, str] = {}
+    table["site"] = SITE
+    table["subject"] = [
+        subjects.setdefault(images[name][1], name) if name in images else name for name in table["image"]
+    ]
+    table["image"] = [str(images[name][0]) if name in images else name for name in table["image"]]
+    return Source(table, f"{SITE} ({SHEET})", root, partial=True)
 
 
 def _sheet(root: Path) -> Path:
@@ -62,29 +57,34 @@ def _sheet(root: Path) -> Path:
     return sheets[0]
 
 
-def _boxes(sheet: Path, structure: str) -> pd.DataFrame:
-    table = pd.read_excel(sheet, dtype={"fname": str, "structure": str})
+def _boxes(sheet: Path) -> pd.DataFrame:
+    """The sheet's rows by line, structures as words of column names, edges instead of indices."""
+    try:
+        table = pd.read_excel(sheet, dtype={"fname": object, "structure": object})
+    except Exception as error:  # openpyxl raises whatever a damaged archive or workbook leads to
+        raise UserError(f"{sheet}: cannot be read as a spreadsheet ({error}); download it again") from error
     if missing := [column for column in COLUMNS if column not in table]:
         raise UserError(f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
-    boxes = table[table["structure"].str.strip() == structure]
-    if boxes.empty:
-        known = ", ".join(sorted(table["structure"].dropna().unique()))
-        raise UserError(f"{sheet}: no box of structure {structure!r}; it has {known}")
-    return boxes.assign(fname=boxes["fname"].str.strip())
+    names = file_names(sheet, table["fname"])
+    structures = table["structure"].fillna("").map(str).str.strip()
+    repeated = pd.DataFrame({"fname": names, "structure": structures}).duplicated()
+    problems = [f"line {line}: {names[line]} has a second box of {structures[line]}" for line in names.index[repeated]]
+    problems += [f"line {line}: structure is empty" for line in structures.index[structures == ""]]
+    if problems:
+        raise UserError.listing(f"{sheet}: boxes that are nobody's", problems)
+    edges = table[list(EDGES)].astype(object)
+    edges[["w_max", "h_max"]] = moved(edges[["w_max", "h_max"]], 1)
+    return edges.assign(fname=names, structure=structures.str.lower().str.replace(r"\W+", "_", regex=True))
 
 
-def _images(root: Path) -> dict[str, Path]:
-    """name -> path under root. A name of several images is left out: whose box would it be?"""
+def _images(root: Path) -> dict[str, tuple[Path, str]]:
+    """name -> path under root and digest. A name of several images is left out: whose box would it be?"""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(root.rglob("*.png"), reverse=True):
-        if path.parent.name.strip().lower() == "standard":
-            found.setdefault(path.name, {})[_digest(path)] = path.relative_to(root)
-    unique = {name: next(iter(contents.values())) for name, contents in found.items() if len(contents) == 1}
+        if path.parent.name.strip().lower() == "standard" and path.is_file():
+            found.setdefault(path.name, {})[digest(path)] = path.relative_to(root)
+    unique = {name: (path, key) for name, files in found.items() if len(files) == 1 for key, path in files.items()}
     if ambiguous := sorted(found.keys() - unique.keys()):
         print(f"{SITE}: {len(ambiguous)} names of several images are left out: {', '.join(ambiguous)}")
     return unique
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,92 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ushydra_lab.audit import page, report
+from ushydra_lab.audit.report import Report
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.errors import UserError
+
+Write = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture
+def found(write_images: Write, tmp_path: Path) -> Report:
+    """Three images, the first again as a near-duplicate under a name that is a script."""
+    table = write_images({"a": 3}, size=(60, 80))
+    name = "a/<script>alert(1)<!-- & \"'.png"
+    Image.fromarray(np.clip(np.array(Image.open(tmp_path / "a/0.png")) * 0.9 + 9, 0, 255).astype("u1")).save(
+        tmp_path / name
+    )
+    table = pd.concat([table, table.iloc[:1].assign(image=name, subject="<script>x</script>")], ignore_index=True)
+    return report.audit(Source(table, "<b>set</b>", tmp_path))
+
+
+def test_names_with_markup_are_inert(found: Report) -> None:
+    html = page.render(found)
+    assert len(found.findings[0].flags) == 1
+    assert "<script" not in html
+    assert "<b>set" not in html
+    assert "&lt;script&gt;alert(1)&lt;!-- &amp; &#34;&#39;.png" in html
+
+
+def test_the_page_needs_nothing_else_and_begins_with_the_verdict(found: Report) -> None:
+    html = page.render(found)
+    assert all(
+        link.startswith(("#", "data:image/jpeg;base64,")) for link in re.findall(r'(?:src|href)="([^"]*)"', html)
+    )
+    assert "url(" not in html
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert html.index("Usable, 2 rows to look at") < html.index("local use") < html.index("<h2")
+
+
+def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MOST_IMAGES", 2)
+    monkeypatch.setattr(page, "MOST_LINES", 1)
+    finding = found.findings[0]
+    finding.flags.extend(finding.flags * 2)
+    html = page.render(found)
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert "3 flagged, the first 1 here" in html
+    assert "pictures of 2 rows" in html
+
+
+def test_a_second_page_replaces_the_first_as_a_whole(found: Report, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "set"
+    page.write(found, folder)
+    (folder / "stale.txt").write_text("x")
+    assert page.write(found, folder) == folder / "index.html"
+    assert sorted(p.name for p in folder.iterdir()) == [page.MARK, "flags.csv", "index.html"]
+    assert [p.name for p in folder.parent.iterdir()] == ["set"]
+    assert list(pd.read_csv(folder / "flags.csv")["kind"]) == ["near_duplicates", "near_duplicates"]
+
+
+def test_a_folder_that_the_check_did_not_make_is_left_alone(found: Report, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(
+        UserError, match=r"mine: exists and was not made by the check; choose another folder with --out"
+    ):
+        page.write(found, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
+
+
+def test_thumbnails_show_annotations_where_they_are(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ushydra_lab.audit import overlay
+
+    drawn = overlay.thumbnail(found.examined, None, 0)
+    plain = overlay.thumbnail(
+        report.checks.Examined(found.examined.table.drop(columns=["nt_x1"]), [], [], found.examined.paths, []), None, 0
+    )
+    import base64
+    import io
+
+    one, other = (np.array(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))), int) for uri in (drawn, plain))
+    changed = np.argwhere(np.abs(one - other).sum(axis=2) > 150)
+    assert changed.min(axis=0) == pytest.approx([5, 4], abs=1)
+    assert changed.max(axis=0) == pytest.approx([53, 74], abs=1)

@@ -1,0 +1,174 @@
+"""End points of diameters (paper 2; SYSTEMS.md, section 2): gross errors, swapped diameters, order of the ends."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2, entropy
+
+from ushydra_lab.audit.flags import Finding, Flag
+from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
+from ushydra_lab.data import checks
+from ushydra_lab.data.vocabulary import Annotation, annotations
+
+LEAST_ANGLE = 75.0  # degrees between the two diameters
+MOST_APART = 0.15  # between the two midpoints, in lengths of the first diameter
+RATIO = 0.6, 1.0  # BPD / OFD
+CORE = 0.95  # χ² quantile
+VISIBLE = 0.02  # of the first diameter: what annotators of the same image differ by
+COIN_FLIP = 0.5  # bits; a convention that one row in nine breaks
+PAIRS = {"landmarks": ("OFD", "BPD"), "abdomen_landmarks": ("TAD", "APAD"), "femur_landmarks": ("FL",)}
+
+METHOD = (
+    "The eight coordinates with the ends in one order, freed of position, rotation and size: where the second diameter "
+    "and its midpoint lie as seen from the first, in its lengths. Flagged: a robust Mahalanobis distance (minimum "
+    f"covariance determinant; {100 * VISIBLE:g} % of the length is always allowed) beyond the {EXPECTED}; an angle "
+    f"below {LEAST_ANGLE:g}°; midpoints more than {MOST_APART:g} lengths apart; BPD/OFD outside {RATIO[0]:g} to "
+    f"{RATIO[1]:g}. Core: no flag, and within the χ² quantile {CORE:g}."
+)
+ORDER_METHOD = (
+    "Whether the first end lies on the same side of the second in every row, along the direction these diameters have "
+    f"most often. Flagged above {COIN_FLIP:g} bits: heatmaps trained on such ends get two peaks. Not flagged where a "
+    "canonical order is used in training."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Of N rows. swapped: the two diameters were exchanged here.
+
+    seen (N, 4): the second's midpoint, then the second itself, along and across the first; length: px of the first.
+    """
+
+    rows: np.ndarray
+    seen: Floats
+    length: Floats
+    swapped: bool
+
+    @classmethod
+    def of(cls, ends: Floats, swappable: bool) -> "Shape":
+        """From (N, 2 diameters, 2 ends, 2 coordinates); rows that miss any, or whose first is a point, are left out.
+
+        swappable: the first is the longer diameter by definition; where most rows say otherwise the two are exchanged.
+        """
+        rows = np.flatnonzero(np.isfinite(ends).all(axis=(1, 2, 3)))
+        lengths = np.linalg.norm(ends[rows, :, 1] - ends[rows, :, 0], axis=-1)
+        swapped = swappable and bool((lengths[:, 1] > lengths[:, 0]).sum() > 0.5 * len(rows))
+        ends, lengths = (ends[rows, ::-1], lengths[:, ::-1]) if swapped else (ends[rows], lengths)
+        kept = lengths[:, 0] >= 1
+        ends, length = ends[kept], lengths[kept, 0]
+        first, second = np.moveaxis(ends[:, :, 1] - ends[:, :, 0], 1, 0)
+        along = first / length[:, None] * np.where(first[:, :1] < 0, -1, 1)
+        frame = np.stack([along, np.stack([-along[:, 1], along[:, 0]], axis=1)], axis=1)
+        second = second * np.where(np.einsum("nd,nd->n", frame[:, 1], second) < 0, -1, 1)[:, None]
+        apart = ends[:, 1].mean(axis=1) - ends[:, 0].mean(axis=1)
+        seen = np.concatenate([np.einsum("nfd,nd->nf", frame, v) for v in (apart, second)], axis=1)
+        return cls(rows[kept], seen / length[:, None], length, swapped)
+
+    def statistics(self) -> pd.DataFrame:
+        """ratio of the two lengths, angle between them (degrees), apart (midpoints, in lengths), by row; squared
+        Mahalanobis distance, NaN where there are too few rows; core.
+        """
+        x, y, along, across = self.seen.T
+        table = pd.DataFrame({"ratio": np.hypot(along, across), "apart": np.hypot(x, y)}, index=self.rows)
+        table["angle"] = np.degrees(np.arctan2(across, np.abs(along)))
+        if len(self.rows) < LEAST:
+            return table.assign(distance=np.nan)
+        spread = Spread(self.seen, np.full(4, VISIBLE))
+        squared = spread.squared(self.seen)
+        core = squared <= chi2.ppf(CORE, 4)
+        return table.assign(distance=np.sqrt(squared), far=squared > spread.limit, core=core)
+
+
+def audit(table: pd.DataFrame) -> list[Finding]:
+    """Shape of pairs of diameters, and the order of end points, of every kind of landmarks that the table has."""
+    known = annotations(table.columns)
+    given = [known[name] for name in PAIRS if name in known and set(known[name].columns) <= set(table)]
+    return [*(_shapes(table, a) for a in given if len(PAIRS[a.name]) == 2), *([_order(table, given)] if given else [])]
+
+
+def ends_of(table: pd.DataFrame, annotation: Annotation) -> Floats:
+    """(N, diameters, 2 ends, x and y), px; NaN where there is none."""
+    ends: Floats = table[list(annotation.columns)].to_numpy(float).reshape(len(table), -1, 2, 2)
+    return ends
+
+
+def _shapes(table: pd.DataFrame, annotation: Annotation) -> Finding:
+    first, second = PAIRS[annotation.name]
+    head = annotation.name == "landmarks"
+    shape = Shape.of(ends_of(table, annotation), swappable=head)
+    shown = shape.statistics()
+    reasons = _reasons(shown, head, (first, second))
+    summary = f"{len(shown)} rows"
+    if len(shown) and "core" in shown:
+        core = int((shown["core"] & ~shown.index.isin(reasons)).sum())
+        summary += (
+            f", {core} of them core; angle {_quartiles(shown['angle'], '°')}, midpoints apart "
+            f"{_quartiles(100 * shown['apart'], ' %')} of {first}, {second}/{first} {_quartiles(shown['ratio'], '')} "
+            "(median and quartiles)"
+        )
+    if shape.swapped:
+        longer = len(shown) - int((shown["ratio"] > 1).sum())
+        summary += f"; {second} is longer than {first} in {longer} rows: judged with the two exchanged"
+    worst = sorted(reasons, key=lambda row: -shown["distance"].fillna(0).get(row, 0))
+    flags = [Flag(f"{checks.place(table, row)}: {annotation.name} {', '.join(reasons[row])}", (row,)) for row in worst]
+    few = f"{len(shown)} rows: the robust distance needs {LEAST}; only fixed limits were applied"
+    return Finding(
+        annotation.name,
+        f"Implausible {annotation.name.replace('_', ' ')}",
+        METHOD,
+        flags,
+        skipped=few if len(shown) < LEAST else "",
+        summary=summary,
+    )
+
+
+def _reasons(shown: pd.DataFrame, head: bool, names: tuple[str, str]) -> dict[int, list[str]]:
+    """Position of the row -> what is implausible there."""
+    first, second = names
+    rules = {
+        "apart from all others (robust distance {distance:.1f})": shown.get("far", shown["angle"] < 0),
+        f"{first} and {second} meet at {{angle:.0f}}°": shown["angle"] < LEAST_ANGLE,
+        f"midpoints are {{apart:.2f}} of {first} apart": shown["apart"] > MOST_APART,
+    }
+    if head:
+        rules["BPD/OFD is {ratio:.2f}"] = (shown["ratio"] < RATIO[0]) | (shown["ratio"] > RATIO[1])
+    found: dict[int, list[str]] = {}
+    for text, broken in rules.items():
+        for row in shown.index[broken]:
+            found.setdefault(int(row), []).append(text.format(**shown.loc[row]))
+    return found
+
+
+def _quartiles(values: pd.Series, unit: str) -> str:
+    low, middle, high = values.quantile([0.25, 0.5, 0.75])
+    return f"{middle:.3g}{unit} ({low:.3g} to {high:.3g})"
+
+
+def _order(table: pd.DataFrame, given: list[Annotation]) -> Finding:
+    finding = Finding("end_point_order", "Order of end points", ORDER_METHOD)
+    few, said = [], []
+    for annotation in given:
+        for name, ends in zip(PAIRS[annotation.name], np.moveaxis(ends_of(table, annotation), 1, 0), strict=True):
+            vectors = ends[np.isfinite(ends).all(axis=(1, 2))]
+            vectors = vectors[:, 1] - vectors[:, 0]
+            if len(vectors) < LEAST:
+                few.append(f"{name}: {len(vectors)} rows, {LEAST} are needed")
+                continue
+            bits, share, left = order_entropy(vectors)
+            text = f"{name}: x1 < x2 in {100 * left:.0f} % of {len(vectors)} rows; {bits:.2f} bits"
+            said.append(text)
+            if bits > COIN_FLIP:
+                coin = "a coin flip" if abs(share - 0.5) < 0.1 else "no convention holds"
+                finding.flags.append(Flag(f"{text}: {coin}; use a canonical order of the ends in training"))
+    return replace(finding, skipped="; ".join(few), summary="; ".join(said))
+
+
+def order_entropy(vectors: Floats) -> tuple[float, float, float]:
+    """From the first to the second end, (N, 2): entropy (bits) of the side that the second lies on, along the most
+    frequent direction; the share of that side; the share with x1 < x2.
+    """
+    angle = np.arctan2(vectors[:, 1], vectors[:, 0])
+    main = np.angle(np.exp(2j * angle).mean()) / 2
+    share = float((np.cos(angle - main) > 0).mean())
+    return float(entropy([share, 1 - share], base=2)), share, float((vectors[:, 0] > 0).mean())

@@ -1,0 +1,113 @@
+"""Numbers in the wrong unit: spacing and lengths that differ from their site's by a factor, or from the geometry."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.special import ellipe
+
+from ushydra_lab.audit.flags import Finding, Flag, by_site, positions
+from ushydra_lab.audit.outliers import Floats, log_deviation
+from ushydra_lab.data import checks
+from ushydra_lab.data.geometry import diameters
+from ushydra_lab.data.vocabulary import ANNOTATIONS, SITE
+
+FEWEST = 5  # rows of a site for a median
+FACTOR, DEVIATIONS, EVEN = 5.0, 6.0, 0.1  # EVEN: robust standard deviation of log values that is always allowed
+BPD_MM = 10.0, 120.0  # 10 weeks to term, with a margin
+HC_ERROR = 0.05
+COMMONEST, ALONE = 0.5, 0.005  # shares of a site's images
+
+METHOD = (
+    f"Spacing and lengths in mm against the median of their site ({FEWEST} rows at least): a factor of {FACTOR:g}; "
+    f"spacing also {DEVIATIONS:g} robust standard deviations of the logarithm (1.4826 MAD, at least {EVEN:g}). Against "
+    f"the geometry: BPD from landmarks and spacing within {BPD_MM[0]:g} to {BPD_MM[1]:g} mm; hc_mm within "
+    f"{100 * HC_ERROR:g} % of the perimeter of the ellipse with axes OFD and BPD; nt_mm no longer than the diagonal of "
+    "its box."
+)
+SIZE_METHOD = (
+    f"Where one image size makes up at least {100 * COMMONEST:g} % of a site: sizes of one image, or of less than "
+    f"{100 * ALONE:g} % of the images."
+)
+
+
+def audit(table: pd.DataFrame) -> list[Finding]:
+    """Units of spacing and lengths; images of a size that stands alone."""
+    flags: list[Flag] = []
+    for name, annotation in ANNOTATIONS.items():
+        if annotation.kind in ("number", "spacing") and name in table:
+            for rows in by_site(table).values():
+                flags += _against_site(table, name, annotation.unit, rows)
+    units = Finding("units", "Numbers that may be in another unit", METHOD, [*_against_geometry(table), *flags])
+    return [units, Finding("sizes", "Image sizes that stand alone", SIZE_METHOD, list(_lonely_sizes(table)))]
+
+
+def _against_site(table: pd.DataFrame, name: str, unit: str, rows: np.ndarray) -> Iterator[Flag]:
+    values = table[name].iloc[rows].to_numpy(float)
+    values = np.where(values > 0, values, np.nan)
+    if np.isfinite(values).sum() < FEWEST:
+        return
+    away, deviations = log_deviation(values, EVEN)
+    middle = float(np.nanmedian(values))
+    uneven = (np.abs(deviations) > DEVIATIONS) & (name == "pixel_mm")  # lengths grow with the fetus, a machine does not
+    for i in positions((np.abs(away) > np.log(FACTOR)) | uneven):
+        row = int(rows[i])
+        times = f"{np.exp(away[i]):.3g} times the median {middle:.3g} of site {table[SITE].iat[row]}"
+        hint = _unit_hint(float(values[i]), middle) if name == "pixel_mm" else ""
+        text = f"{checks.place(table, row)}: {name} = {values[i]:g} {unit} is {times}{hint}"
+        yield Flag(text, (row,))
+
+
+def _unit_hint(value: float, middle: float) -> str:
+    readings = {"cm per px": 10 * value, "px per mm": 1 / value, "1/10 mm per px": value / 10, "px per cm": 10 / value}
+    word, read = min(readings.items(), key=lambda item: abs(np.log(item[1] / middle)))
+    return f"; as {word} it would be {read:.3g} mm per px" if abs(np.log(read / middle)) < np.log(2) else ""
+
+
+def _against_geometry(table: pd.DataFrame) -> Iterator[Flag]:
+    columns = set(table)
+    if "pixel_mm" not in columns:
+        return
+    spacing = table["pixel_mm"].to_numpy(float)
+    if set(ANNOTATIONS["landmarks"].columns) <= columns:
+        long, short = np.sort(diameters(table), axis=1)[:, ::-1].T * spacing
+        yield from _flags(
+            table, (short < BPD_MM[0]) | (short > BPD_MM[1]), "BPD is {0:.1f} mm by landmarks and spacing", short
+        )
+        if "hc_mm" in columns:
+            stated, perimeter = table["hc_mm"].to_numpy(float), _perimeter(long / 2, short / 2)
+            off = np.abs(stated / perimeter - 1) > HC_ERROR
+            yield from _flags(
+                table, off, "hc_mm = {0:g}, by landmarks and spacing the circumference is {1:.1f} mm", stated, perimeter
+            )
+    if {"nt_mm", *ANNOTATIONS["nt_box"].columns} <= columns:
+        x1, y1, x2, y2 = table[list(ANNOTATIONS["nt_box"].columns)].to_numpy(float).T
+        stated, diagonal = table["nt_mm"].to_numpy(float), np.hypot(x2 - x1, y2 - y1) * spacing
+        text = "nt_mm = {0:g} is more than the {1:.1f} mm from corner to corner of nt_box"
+        yield from _flags(table, stated > diagonal, text, stated, diagonal)
+
+
+def _flags(table: pd.DataFrame, chosen: np.ndarray, text: str, *values: Floats) -> Iterator[Flag]:
+    for row in positions(chosen):
+        shown = text.format(*(value[row] for value in values))
+        yield Flag(f"{checks.place(table, row)}: {shown}; is one of them in px, or the spacing wrong?", (row,))
+
+
+def _perimeter(a: Floats, b: Floats) -> Floats:
+    """Of ellipses with semi-axes a >= b, by the complete elliptic integral of the second kind."""
+    perimeter: Floats = 4 * a * ellipe(1 - (b / a) ** 2)
+    return perimeter
+
+
+def _lonely_sizes(table: pd.DataFrame) -> Iterator[Flag]:
+    known = table[table["height"].notna()]
+    sizes = known.groupby([SITE, "width", "height"]).size()
+    shares = known[[SITE, "width", "height"]].join(sizes.rename("count"), on=[SITE, "width", "height"])
+    images = shares.groupby(SITE)["count"].transform("size")
+    commonest = shares.groupby(SITE)["count"].transform("max")
+    few = (shares["count"] == 1) | (shares["count"] < ALONE * images)
+    alone = few & (commonest >= COMMONEST * images) & (commonest > FEWEST)
+    for row in positions(alone.reindex(table.index, fill_value=False).to_numpy(bool)):
+        width, height, site = table[["width", "height", SITE]].iloc[row]
+        text = f"{checks.place(table, row)}: {width:g} x {height:g} px, unlike the others of site {site}"
+        yield Flag(text, (row,))

@@ -1,0 +1,104 @@
+"""The report as a folder: one self-contained page, and what was flagged as tables."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from ushydra_lab.audit import frequencies
+from ushydra_lab.audit.flags import Finding
+from ushydra_lab.audit.overlay import palette, thumbnail
+from ushydra_lab.audit.report import Report
+from ushydra_lab.data import checks
+from ushydra_lab.data.vocabulary import IMAGE
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.files import disk_errors, write_csv, write_text
+
+MARK = ".made-by-ushydra_lab.check"
+"""A file in every folder that the check made, which it may therefore replace."""
+MOST_IMAGES, MOST_LINES = 60, 300
+
+
+def write(report: Report, folder: Path) -> Path:
+    """index.html and flags.csv in `folder`, which is replaced as a whole; returns the page.
+
+    Raises UserError: the folder holds something else, or cannot be written.
+    """
+    refuse_foreign(folder)
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            made = Path(scratch) / "new"
+            made.mkdir()
+            write_text(made / MARK, "")
+            write_text(made / "index.html", render(report))
+            write_csv(made / "flags.csv", flag_table(report))
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            made.rename(folder)
+    return folder / "index.html"
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises UserError where `folder` was not made by the check."""
+    if folder.exists() and not (folder / MARK).is_file():
+        raise UserError(f"{folder}: exists and was not made by the check; choose another folder with --out")
+
+
+def flag_table(report: Report) -> pd.DataFrame:
+    """One line per flag and row: kind, line or row of the source, image, text."""
+    table = report.examined.table
+    index = table.index.name or "row"
+    rows = [
+        {"kind": finding.kind, index: table.index[row], "image": table[IMAGE].iat[row], "text": flag.text}
+        for finding in report.findings
+        for flag in finding.flags
+        for row in flag.rows
+    ]
+    return pd.DataFrame(rows, columns=["kind", index, "image", "text"])
+
+
+def render(report: Report) -> str:
+    """The page. File names and other people's text are escaped."""
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
+    return environment.get_template("page.html").render(
+        name=report.source.name,
+        verdict=report.verdict,
+        usable=not report.problems,
+        problems=report.problems[:MOST_LINES],
+        problem_count=len(report.problems),
+        rows=len(report.examined.table),
+        absent=len(report.examined.absent),
+        repeats=frequencies.repeats(report.examined.table),
+        sites=list(report.overview.columns),
+        overview=[
+            (what, list(cells)) for what, cells in zip(report.overview.index, report.overview.values, strict=True)
+        ],
+        parts=report.parts.to_dict("records"),
+        findings=[_section(report, finding) for finding in report.findings],
+        most_lines=MOST_LINES,
+        colours=palette(report.examined.table, report.source.masks),
+    )
+
+
+def _section(report: Report, finding: Finding) -> dict[str, Any]:
+    sheet = list(_sheet(report, finding))
+    whole = [flag.text for flag in finding.flags if not flag.rows]
+    rows = [flag.text for flag in finding.flags if flag.rows]
+    return {"finding": finding, "whole": whole, "lines": rows[:MOST_LINES], "count": len(rows), "sheet": sheet}
+
+
+def _sheet(report: Report, finding: Finding) -> Iterator[dict[str, str]]:
+    """Pictures of the first flags, MOST_IMAGES at most; the images of one flag are kept together."""
+    drawn = 0
+    for flag in finding.flags:
+        if drawn + len(flag.rows) > MOST_IMAGES:
+            return
+        for row in flag.rows:
+            if picture := thumbnail(report.examined, report.source.masks, row):
+                drawn += 1
+                yield {"picture": picture, "place": checks.place(report.examined.table, row), "text": flag.text}

@@ -1,0 +1,56 @@
+"""All audits of one data set."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ushydra_lab.audit import frequencies, landmarks, masks, near_duplicates, numbers, placement
+from ushydra_lab.audit.features import Features
+from ushydra_lab.audit.flags import Finding, flagged_rows
+from ushydra_lab.data import checks
+from ushydra_lab.data.manifest import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """examined: table, problems and paths; findings: of every audit that applies; overview: rows of text, one column
+    per site; parts: images and subjects per site and part.
+    """
+
+    source: Source
+    examined: checks.Examined
+    findings: list[Finding]
+    overview: pd.DataFrame
+    parts: pd.DataFrame
+
+    @property
+    def verdict(self) -> str:
+        """usable / usable, N rows to look at / not usable: N problems."""
+        rows, problems = len(flagged_rows(self.findings)), len(self.examined.problems)
+        whole = sum(not flag.rows for finding in self.findings for flag in finding.flags)
+        look = [f"{rows} row{'s' * (rows > 1)} to look at"] * (rows > 0)
+        look += [f"{whole} remark{'s' * (whole > 1)} on the whole data set"] * (whole > 0)
+        usable = f"not usable: {problems} problem{'s' * (problems > 1)}" if problems else "usable"
+        return ", ".join([usable, *look])
+
+    @property
+    def problems(self) -> list[str]:
+        """What blocks training, each with its place."""
+        table = self.examined.table
+        return [text if row < 0 else f"{checks.place(table, row)}: {text}" for row, text in self.examined.problems]
+
+
+def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
+    """Examine every file once, then look for what deserves a look. Raises UserError where it is no table of images."""
+    seen = Features(len(source.table), source.masks.structures if source.masks else ())
+    examined = checks.examine(source, observe=seen)
+    table = examined.table
+    findings = [
+        near_duplicates.audit(table, seen.descriptors),
+        *landmarks.audit(table),
+        placement.audit(table),
+        *masks.audit(table, seen),
+        *numbers.audit(table),
+    ]
+    overview = frequencies.overview(table, examined.absent, seen, canvas)
+    return Report(source, examined, findings, overview, frequencies.parts(table))

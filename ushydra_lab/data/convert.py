@@ -1,0 +1,149 @@
+"""What is no image file (a video's frame, a slice of a volume, a region of a DICOM frame) becomes PNG files, once.
+
+The PNG files of a source lie in a folder of their own. Its name is a hash of the source's files (real path, size, time
+of change) and of how they are read, so no name of a patient shows and a changed source is converted again. It is
+written under a temporary name and renamed: several processes may share the cache, an interruption leaves nothing half.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.errors import UserError
+
+INDEX = "index.json"
+SAME_SPACING = 0.01  # spacings of the two axes that differ by less count as equal
+REMEDY = "copy the file again, or take it out of the folder"
+
+Images = Iterator[tuple[str, NDArray[np.uint8]]]
+"""(name, pixels (H, W)): one after another, so that a long video need not be held in memory."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source. files: all it is made of, the first is named in messages; how: reader, its version and all settings
+    that the pixels depend on; make raises ImageProblem and nothing else.
+    """
+
+    files: tuple[Path, ...]
+    how: str
+    make: Callable[[], Images]
+
+
+@dataclass(frozen=True)
+class Converter:
+    """folder: made when first needed; root: of the data set, which no source may lead out of."""
+
+    folder: Path
+    root: Path
+
+    def pngs(self, jobs: Sequence[Job]) -> list[dict[str, Path]]:
+        """Name -> PNG file of every job, in order; `make` runs only where one is missing.
+
+        Raises UserError: every source that cannot be converted, cache not writable.
+        """
+
+        def convert(job: Job) -> dict[str, Path] | str:
+            try:
+                entry = self._entry(job)
+                known = _complete(entry)
+                return _written(entry, job.make()) if known is None else known
+            except ImageProblem as problem:
+                return f"{_name(job.files[0], self.root)}: {problem}"
+
+        try:
+            results = in_threads(convert, jobs, "Converting to PNG")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if problems := [result for result in results if isinstance(result, str)]:
+            raise UserError.listing(f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}", problems)
+        return [result for result in results if not isinstance(result, str)]
+
+    def _entry(self, job: Job) -> Path:
+        digest = hashlib.sha256(job.how.encode())
+        for file in job.files:
+            path = Path(os.path.realpath(file))
+            if not path.is_relative_to(os.path.realpath(self.root)):
+                raise ImageProblem("is a link that leads out of the data set's folder; copy the file into it")
+            try:
+                state = path.stat()
+            except OSError as error:
+                raise ImageProblem(f"{file.name} cannot be read ({error.strerror})") from error
+            digest.update(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape"))
+        key = digest.hexdigest()
+        return self.folder / key[:2] / key
+
+    def _unwritable(self, error: OSError) -> UserError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "no space left" if full else f"cannot be used ({error.strerror})"
+        return UserError(
+            f"{self.folder}: {reason}; videos, volumes and DICOM files are converted to PNG here: free some space or "
+            "set cache_dir to another folder"
+        )
+
+
+def _name(file: Path, root: Path) -> str:
+    """Below root where it lies there; printable even where the name is no text."""
+    path = file.relative_to(root) if file.is_relative_to(root) else file
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _complete(entry: Path) -> dict[str, Path] | None:
+    """The files of an entry, None if any is missing or empty."""
+    try:
+        names = json.loads((entry / INDEX).read_text())
+        files = {str(name): entry / f"{name}.png" for name in names}
+        return files if all(file.stat().st_size for file in files.values()) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _written(entry: Path, images: Images) -> dict[str, Path]:
+    temporary, stale = (entry.with_name(f".{uuid.uuid4().hex}") for _ in range(2))
+    names = []
+    try:
+        temporary.mkdir(parents=True)
+        for name, pixels in images:
+            Image.fromarray(pixels).save(temporary / f"{name}.png")
+            names.append(name)
+        (temporary / INDEX).write_text(json.dumps(names))
+        if entry.exists() and _complete(entry) is None:
+            entry.rename(stale)
+        temporary.rename(entry)
+    except OSError:
+        if _complete(entry) is None:  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
+    return {name: entry / f"{name}.png" for name in names}
+
+
+def pixel_mm(spacing: tuple[float, float]) -> float:
+    """mm per px of what `isotropic` makes. spacing: mm per px along (rows, columns)."""
+    return min(spacing) if _differ(spacing) else float(np.sqrt(spacing[0] * spacing[1]))
+
+
+def isotropic(pixels: NDArray[np.uint8], spacing: tuple[float, float], labels: bool = False) -> NDArray[np.uint8]:
+    """(H, W) with square pixels: the coarser axis resampled to the finer spacing, bilinear, labels by the nearest."""
+    if not _differ(spacing):
+        return pixels
+    fine = min(spacing)
+    rows, columns = (round(size * mm / fine) for size, mm in zip(pixels.shape, spacing, strict=True))
+    method = Image.Resampling.NEAREST if labels else Image.Resampling.BILINEAR
+    return np.array(Image.fromarray(pixels).resize((columns, rows), method))
+
+
+def _differ(spacing: tuple[float, float]) -> bool:
+    return max(spacing) > min(spacing) * (1 + SAME_SPACING)

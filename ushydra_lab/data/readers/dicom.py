@@ -1,0 +1,123 @@
+"""A folder of DICOM ultrasound files -> PNG files of the 2-D tissue regions, without any tag of the patient.
+
+One row per region of spatial format 2-D and data type tissue (PS3.3 C.8.5.5) of each frame asked for. The region is cut
+out, so texts outside it go; its own calibration gives the spacing (PhysicalDeltaX, PhysicalDeltaY in cm). Of the header
+nothing else is kept: a subject is a keyed hash of PatientID, `source` the number of the file in the order of the
+paths, since names of files may be names of patients.
+"""
+
+import secrets
+import warnings
+from collections import Counter
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from ushydra_lab.data import dicom_pixels
+from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.dicom_files import FRAMES, File, examined
+from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers import folders
+from ushydra_lab.errors import UserError
+
+NAME = "dicom"
+HOW = "dicom 1"
+KEY_BYTES = 16
+
+
+def read(
+    root: str | PathLike[str],
+    cache: str | PathLike[str],
+    site: str,
+    subject_key: str | PathLike[str],
+    frame: str = "first",
+) -> Source:
+    """One row per tissue region per frame (first, middle, or all of a file), as PNG in `cache`.
+
+    site: of the whole folder. subject_key: a file with the secret of the subjects' hashes, made on first use. The same
+    key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself. Files
+    without PatientID are one subject per study. Without a calibrated region the spacing is PixelSpacing, else none.
+    Files that are no ultrasound images are counted with the reason. Raises UserError: no such folder, no image in it,
+    files that cannot be used.
+    """
+    if frame not in FRAMES:
+        raise UserError(f"data.frame = {frame!r} is not one of {', '.join(FRAMES)}")
+    base = folders.existing(root, "give the folder of your DICOM files")
+    paths = sorted(path for path in base.rglob("*") if path.is_file())
+    key = _key(Path(subject_key))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote the values of tags
+        files = in_threads(partial(examined, key=key, frame=frame), paths, "Reading DICOM headers")
+        used = [file for file in files if not file.skipped]
+        _report(files, base)
+        jobs = [Job((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used]
+        pngs = Converter(Path(cache), base).pngs(jobs)
+    number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
+    rows = [
+        {
+            "image": str(made[_part(index, n)]),
+            "site": site,
+            "subject": file.subject,
+            "pixel_mm": pixel_mm(region.spacing) if region.spacing else np.nan,
+            "source": f"{number[file.path]}, frame {index}",
+        }
+        for file, made in zip(used, pngs, strict=True)
+        for index in file.frames
+        for n, region in enumerate(file.regions)
+    ]
+    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base)
+
+
+def _key(path: Path) -> bytes:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                path.touch(mode=0o600)
+                path.write_text(secrets.token_hex(32))
+                print(f"{NAME}: made {path}; keep it: the subjects' names depend on it")
+            key = path.read_bytes().strip()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be used ({error.strerror}); set data.subject_key to another file") from error
+    if len(key) < KEY_BYTES:
+        raise UserError(
+            f"{path}: holds less than {KEY_BYTES} bytes; delete it to have one made, or give a longer secret"
+        )
+    return key
+
+
+def _report(files: list[File], base: Path) -> None:
+    used = [file for file in files if not file.skipped]
+    reasons = Counter(file.skipped for file in files if file.skipped)
+    print(f"{NAME}: {len(used)} of {len(files)} files are ultrasound images")
+    for reason, count in sorted(reasons.items()):
+        print(f"  {count} left out: {reason}")
+    if not used:
+        raise UserError(f"{base}: no ultrasound image here; set data.root to the folder of the DICOM files")
+    spacing = sum(any(region.spacing is None for region in file.regions) for file in used)
+    for count, what in (
+        (len({file.subject for file in used}), "subjects"),
+        (sum(file.unnamed for file in used), "without PatientID: one subject per study"),
+        (spacing, "without a spacing"),
+        (sum(file.burned_in for file in used), "say that texts are burnt into the image: look before you share them"),
+    ):
+        print(f"  {count} {what}")
+
+
+def _part(frame: int, region: int) -> str:
+    return f"frame_{frame:05d}_region_{region}"
+
+
+def _images(file: File) -> Images:
+    if file.problem:
+        raise ImageProblem(file.problem)
+    for index, pixels in dicom_pixels.frames(file.path, file.frames):
+        for n, region in enumerate(file.regions):
+            x1, y1, x2, y2 = region.box
+            cut = pixels[y1:y2, x1:x2]
+            yield _part(index, n), isotropic(cut, region.spacing) if region.spacing else cut

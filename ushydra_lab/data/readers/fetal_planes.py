@@ -1,0 +1,73 @@
+"""FETAL_PLANES_DB: maternal-fetal planes of two hospitals in Barcelona, classified by an expert.
+
+X. P. Burgos-Artizzu et al., Scientific Reports 10, 10200 (2020); Zenodo, doi 10.5281/zenodo.3904280, licence CC BY 4.0.
+`FETAL_PLANES_DB_data.csv` (separated by `;`: Image_name without .png, Patient_num, Plane, Brain_plane, Operator,
+US_Machine, Train) stands beside the folder `Images`. 12,400 images of 1,792 patients; no pixel spacing.
+"""
+
+from collections.abc import Mapping
+from os import PathLike
+
+import pandas as pd
+
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers import folders
+from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.errors import UserError
+
+NAME = "fetal_planes"
+SHEET = "FETAL_PLANES_DB_data.csv"
+COLUMNS = ["Image_name", "Patient_num", "Plane", "Brain_plane", "Operator", "US_Machine", "Train"]
+DOWNLOAD = "download FETAL_PLANES_DB (doi.org/10.5281/zenodo.3904280)"
+PLANES = {
+    "Fetal abdomen": "abdomen",
+    "Fetal brain": "brain",
+    "Fetal femur": "femur",
+    "Fetal thorax": "thorax",
+    "Maternal cervix": "cervix",
+    "Other": "other",
+}
+PARTS = {"1": "train", "0": "test"}
+
+
+def read(root: str | PathLike[str], by_machine: bool = True) -> Source:
+    """One row per image; its plane, the data set's own words for the brain plane, its train and test part.
+
+    The data set does not say which hospital an image is from: the site is the ultrasound machine, the unit that its
+    authors hold out, or with by_machine=False the same for all. Patients seen with several machines are counted: they
+    are in several sites. Rows whose image is not there are left out by the check. Raises UserError: no such folder
+    or table, planes or parts that are not the data set's.
+    """
+    folder = folders.holding(root, SHEET, DOWNLOAD)
+    rows = read_table(folder / SHEET, COLUMNS).apply(lambda cells: cells.str.strip())
+    words = translated(rows, folder / SHEET, {"Plane": PLANES, "Train": PARTS})
+    if by_machine:
+        several = int((rows.groupby("Patient_num")["US_Machine"].nunique() > 1).sum())
+        print(f"{NAME}: {several} patients were seen with several machines, so they are in several sites")
+    table = pd.DataFrame(
+        {
+            "image": "Images/" + rows["Image_name"].str.removesuffix(".png") + ".png",
+            "site": rows["US_Machine"].str.replace(r"[^\w.+-]+", "_", regex=True) if by_machine else NAME,
+            "subject": rows["Patient_num"],
+            "part": words["Train"],
+            "plane": words["Plane"],
+            "brain_plane": rows["Brain_plane"],
+            "operator": rows["Operator"],
+            "us_machine": rows["US_Machine"],
+        }
+    )
+    return Source(table, f"{NAME} ({SHEET})", folder, partial=True)
+
+
+def translated(rows: pd.DataFrame, sheet: PathLike[str], words: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """The columns of `words` in our words. Raises UserError listing every cell that has none, by its line."""
+    problems = [
+        f"line {line}: {column} = {cell!r} is not one of {', '.join(known)}"
+        for column, known in words.items()
+        for line, cell in rows.loc[~rows[column].isin(list(known)), column].items()
+    ]
+    if problems:
+        raise UserError.listing(
+            f"{sheet}: cells that are not the data set's; is the separator or a column off?", problems
+        )
+    return pd.DataFrame({column: rows[column].map(known) for column, known in words.items()})

@@ -1,0 +1,44 @@
+"""Where below data.root a data set lies: people unpack archives into folders of folders."""
+
+from os import PathLike
+from pathlib import Path
+
+from ushydra_lab.errors import UserError
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar", ".z01")
+
+
+def existing(root: str | PathLike[str], download: str) -> Path:
+    """The folder itself. Raises UserError: an archive, another file, nothing; `download` says where to get it."""
+    path = Path(root)
+    if path.is_file():
+        archive = "is an archive; unpack it first" if path.suffix.lower() in ARCHIVES else "is a file"
+        raise UserError(f"{path}: {archive} and set data.root to the folder")
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; {download}, unpack it and set data.root to its folder")
+    return path
+
+
+def holding(root: str | PathLike[str], name: str, download: str) -> Path:
+    """The folder that holds the file or folder `name`: root, or one at most two levels below it.
+
+    Raises UserError: no such folder, or several.
+    """
+    path = existing(root, download)
+    found = sorted({hit.parent for levels in ("", "*/", "*/*/") for hit in path.glob(levels + name)})
+    if len(found) > 1:
+        places = [str(folder) for folder in found]
+        raise UserError.listing(f"{path}: {name} is here {len(found)} times; set data.root to one of them", places)
+    if not found:
+        packed = sorted(file.name for file in path.iterdir() if file.suffix.lower() in ARCHIVES)
+        hint = f"unpack {', '.join(packed[:3])} first" if packed else f"{download}, unpack it and set data.root to it"
+        raise UserError(f"{path}: no {name} here; {hint}")
+    return found[0]
+
+
+def text(path: Path) -> str:
+    """The file as text, whatever its encoding. Raises UserError where it cannot be read."""
+    try:
+        return path.read_text("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
