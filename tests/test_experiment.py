@@ -37,6 +37,13 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 8))
 
 
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom of ten heads a hospital; the path of its manifest."""
+    root = tmp_path_factory.mktemp("phantom") / "heads"
+    return phantom.write(root, "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 10))
+
+
 def configured(root: Path, manifest: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
     register_resolvers()
     chosen = ["data=manifest", f"data.path='{manifest}'", "held_out=hospital_c", f"run_root='{root}'"]
@@ -244,15 +251,20 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, tmp_path: Path) -> None:
+def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads: Path, tmp_path: Path) -> None:
     register_resolvers()
-    one_batch = ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1"]
-    data = ["data=manifest", f"data.path='{hospitals}'", "held_out=hospital_c", f"run_root='{tmp_path}'"]
-    one_epoch = ["stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1"]
+    small = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "held_out=hospital_c"]
+    small += ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=2", f"run_root='{tmp_path}'"]
+    small += ["network.widths=[2,4,4,8]", "canvas=[168,176]"]
+    images = {"nt": f"data.path='{hospitals}'", "br": f"data.path='{heads}'"}[path.stem[:2]]
+    data = ["data=manifest", images, *(["data.structures={parenchyma: 1, csp: 2, lv: 3}"] * ("heads" in images))]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[f"+experiment={path.stem}", *TINY, *data, *one_batch, *one_epoch])
+        stages = compose("config", overrides=[f"+experiment={path.stem}", *small, *data]).stages
+        short = [f"stages.{name}.max_epochs=1" for name in stages]
+        cfg = compose("config", overrides=[f"+experiment={path.stem}", *small, *data, *short])
     experiment.run(check(cfg), run_path(cfg))
     assert read_json(run_path(cfg) / "run.json")["status"] == "finished"
+    assert (run_path(cfg) / "figures" / "test.png").exists()
 
 
 @pytest.mark.parametrize("weighting", ["unit", "uncertainty", "gradnorm"])

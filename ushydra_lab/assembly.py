@@ -45,9 +45,11 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
         except ValueError as error:
             raise UserError(f"canvas={list(data.canvas)}: {error}") from error
         try:
-            task.optimizer([nn.Parameter(torch.zeros(1))])
+            optimizer = task.optimizer([nn.Parameter(torch.zeros(1))])
+            if task.scheduler:
+                task.scheduler(optimizer)
         except (TypeError, ValueError) as error:
-            raise UserError(f"stages.{stage}.task.optimizer: {error}") from error
+            raise UserError(f"stages.{stage}.task: optimizer or scheduler: {error}") from error
     build_trainer(config, [], max_epochs=1, logger=False)
     _rehearsed.add(key)
     return data
@@ -66,8 +68,9 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
     """The data module: the manifest checked, the split drawn."""
     tasks = [stage["task"] for stage in config["stages"].values()]
     requires = sorted({name for task in tasks for name in get_object(task["_target_"]).requires(task)})
+    manifest = read_manifest(config)
     return UltrasoundData(
-        manifest=read_manifest(config),
+        manifest=manifest.with_structures(config["structures"]) if config["structures"] else manifest,
         split=make(config["split"]),
         seed=config["seed"],
         canvas=tuple(config["canvas"]),
@@ -75,7 +78,8 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
         requires=requires,
         cache_dir=Path(config["cache_dir"]) / "canvases",
         cache_gb=config["cache_gb"],
-        augment=make(config["augment"]),
+        augment=config["augment"] and make(config["augment"]),
+        oversample=config["oversample"] and make(config["oversample"]),
     )
 
 

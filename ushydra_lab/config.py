@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ NOT_DETERMINING = (
     "data.csv",
     "data.subject_key",
 )
-"""Keys that leave every number unchanged: a run may be continued with other values of them."""
+"""Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
 
 
 @dataclass
@@ -79,6 +79,8 @@ class Experiment:
     loss: dict[str, Any] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
     roi: str | None = None
+    structures: dict[str, list[str]] | None = None
+    oversample: dict[str, Any] | None = None
 
 
 def detect_scale() -> str:
@@ -112,6 +114,11 @@ def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
         raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
 
 
+def classes(structures: Mapping[str, Any]) -> int:
+    """`${classes:${structures}}`: labels of a segmentation, background included."""
+    return len(structures) + 1
+
+
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
     return f"{make(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
@@ -121,6 +128,7 @@ def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf; may be called again."""
     OmegaConf.register_new_resolver("detect_scale", detect_scale, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
+    OmegaConf.register_new_resolver("classes", classes, replace=True)
     OmegaConf.register_new_resolver("run_label", run_label, replace=True)
 
 

@@ -87,17 +87,17 @@ def main() -> None:
 def show(run: Path, folder: Path) -> None:
     """Print means per stage and site, and which sites are new to the run."""
     from ushydra_lab.report.__main__ import rich_table
-    from ushydra_lab.report.metrics import METRICS
+    from ushydra_lab.report.metrics import known
 
     table = pd.read_csv(folder / "per_image.csv", converters={"site": str})
-    metrics = [name for name in METRICS if name in table]
-    means = table.groupby(["stage", "site"], sort=False)[metrics].mean().reset_index()
-    for name in metrics:
-        means[name] = means[name].map(f"{{:.{METRICS[name].digits}f}}".format)
+    metrics = known(table.columns)
+    means = table.groupby(["stage", "site"], sort=False)[list(metrics)].mean().reset_index()
+    for name, metric in metrics.items():
+        means[name] = means[name].map(f"{{:.{metric.digits}f}}".format)
     means["images"] = table.groupby(["stage", "site"], sort=False).size().to_numpy()
     seen = seen_sites(run)
     means["seen in training"] = ["yes" if site in seen else "never" for site in means["site"]]
-    shown = means.rename(columns={name: METRICS[name].title for name in metrics})
+    shown = means.rename(columns={name: metric.title for name, metric in metrics.items()})
     Console(width=None if sys.stdout.isatty() else 160).print(rich_table(shown, str(folder), "Means over images."))
 
 

@@ -20,7 +20,7 @@ from ushydra_lab.assembly import build_task, build_trainer, load_network, open_l
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.report.panels import Picture, stage_panel
+from ushydra_lab.report.panels import stage_panel
 from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
 from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
@@ -88,7 +88,7 @@ def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: 
     """Hash of all that determines a stage's weights; the held-out site is not part of it."""
     stage = config["stages"][name]
     kept = determining(config)
-    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "network", "trainer")}
+    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "oversample", "network", "trainer")}
     init = earlier[stage["init"]] if stage["init"] else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
 
@@ -101,6 +101,7 @@ def fit(
     task = build_task(config, name)
     if init:
         load_network(task, init)
+    task.prepare(data.part_loader("train"))
     best = ModelCheckpoint(
         folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
     )
@@ -173,12 +174,15 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     for part in (part for part in EVALUATED if part in data.parts):
         batch = {key: values[: config["panel_images"]] for key, values in next(iter(data.part_loader(part))).items()}
         images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
-        pictures: dict[str, Picture] = {}
+        pictures = {"truth": batch["mask"].numpy()} if config["structures"] else {}
         with torch.inference_mode():
             for stage, task in trained_tasks(config, run):
                 pictures |= {f"{stage}: {name}": values.numpy() for name, values in task.pictures(batch).items()}
         frame = stage_panel(images, boxes, pictures)
         with atomic(folder / "figures" / f"{part}.png") as temporary:
             frame.savefig(temporary, format="png", dpi=110)
-        shareable[part] = frame if config["deidentified"] else stage_panel(images, boxes, pictures, roi_only=True)
+        if config["deidentified"]:
+            shareable[part] = frame
+        elif boxes is not None:
+            shareable[part] = stage_panel(images, boxes, pictures, roi_only=True)
     return shareable

@@ -39,7 +39,7 @@ def check(cfg: DictConfig) -> dict[str, Any]:
     if problems:
         raise UserError.listing("The configuration cannot be used:", problems)
     content["stages"] = {name: vars(Stage(**stage)) for name, stage in content["stages"].items()}
-    return content
+    return vars(Experiment(**content))
 
 
 def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -89,7 +89,7 @@ def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
             yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
         elif key == "loss":
-            yield from _check_keys(node, {"name", "terms"}, "loss.")
+            yield from _check_keys(node, {"name", "terms", "shares", "class_weighted"}, "loss.")
             plain_terms = [
                 name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term
             ]

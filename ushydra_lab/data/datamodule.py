@@ -9,7 +9,7 @@ that no row of the manifest has is an absent key; one that this row lacks is NaN
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
@@ -26,6 +26,7 @@ from ushydra_lab.data.cache import CanvasCache, Crop
 from ushydra_lab.data.fields import crops, labels, missing, on_canvas
 from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
@@ -64,23 +65,6 @@ class Canvases(Dataset[Batch]):
         return {"image": image, **{key: values[rows] for key, values in self.fields.items()}}
 
 
-class EpochSampler(Sampler[int]):
-    """A permutation that is a function of (seed, epoch) alone: a resumed run goes on in the same order."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
-
-
 class UltrasoundData(LightningDataModule):
     """requires: annotations (names in `vocabulary`) an image must have to be used; canvas: (rows, columns).
 
@@ -99,10 +83,12 @@ class UltrasoundData(LightningDataModule):
         cache_dir: str | Path,
         cache_gb: float = 20.0,
         augment: Augmentation | None = None,
+        oversample: Oversample | None = None,
     ) -> None:
         """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
         super().__init__()
-        self.manifest, self.seed, self.batch_size, self.augment = manifest, seed, batch_size, augment
+        self.manifest, self.seed, self.batch_size = manifest, seed, batch_size
+        self.augment, self.oversample = augment, oversample
         self.canvas = int(canvas[0]), int(canvas[1])
         self.requires = _required(manifest, requires)
         self.cache = CanvasCache(Path(cache_dir), self.canvas, cache_gb)
@@ -163,9 +149,12 @@ class UltrasoundData(LightningDataModule):
         return self._loader(self._dataset(part))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled by (seed, epoch); the last incomplete batch is kept."""
+        """Shuffled, or drawn by their weights, by (seed, epoch); the last incomplete batch is kept."""
         dataset = self._dataset("train")
-        return self._loader(dataset, EpochSampler(len(dataset), self.seed))
+        weights = None
+        if self.oversample:
+            weights = self.oversample.weights(self.fields[MASK][dataset.rows], self.manifest.masks)
+        return self._loader(dataset, EpochSampler(len(dataset), self.seed, weights))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self.part_loader("val")

@@ -5,7 +5,8 @@ own train/val/test), the annotations of `vocabulary`, and what the check adds: n
 (px) and the file's `sha256`. A cell that is empty has no annotation.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -72,3 +73,9 @@ class Manifest:
             return pd.Series(False, index=self.table.index)
         cells = self.table[list(annotation.columns)]
         return (cells.notna() & (cells != "")).all(axis=1)
+
+    def with_structures(self, structures: Mapping[str, Sequence[str]]) -> "Manifest":
+        """The same images, their masks' labels 1, 2, ... being these (`MaskCode.relabelled`). Raises UserError."""
+        if self.masks is None:
+            raise UserError(f"{self.name}: has no masks, so structures={list(structures)} cannot be segmented")
+        return replace(self, masks=self.masks.relabelled(structures))

@@ -1,8 +1,8 @@
 """Mask files -> label maps: which colour is which structure."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.ellipse import Ellipse, fit
 from ushydra_lab.data.image import ImageProblem, decode_colours
+from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.errors import UserError
 
 Colour = tuple[int, int, int]
 BLACK: Colour = (0, 0, 0)
@@ -42,6 +44,20 @@ class MaskCode:
                 raise ValueError(f"{name}: {value} is {'the background' if colour == BLACK else 'given twice'}")
             colours[colour] = label
         return cls(tuple(structures), colours)
+
+    def relabelled(self, structures: Mapping[str, Sequence[str]]) -> Self:
+        """Labels 1, 2, ... for the names given, each of one or several structures; all others are background.
+
+        Raises UserError for a structure that the files do not show.
+        """
+        labels = {part: label for label, parts in enumerate(structures.values(), 1) for part in parts}
+        if unknown := [f"{part!r}{nearest(part, self.structures)}" for part in labels if part not in self.structures]:
+            raise UserError(f"structures: the masks show {', '.join(self.structures)}, not {', '.join(unknown)}")
+        codes = [
+            {colour: labels.get(self.structures[label - 1], 0) if label else 0 for colour, label in code.items()}
+            for code in (self.colours, *self.others)
+        ]
+        return replace(self, structures=tuple(structures), colours=codes[0], others=tuple(codes[1:]))
 
     @property
     def key(self) -> str:
@@ -81,7 +97,8 @@ class MaskCode:
         shown = ", ".join(f"{_name(int(values[i]))}: {counts[i]} px" for i in order[:LISTED])
         more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
         union = {colour: label for code in (self.colours, *self.others) for colour, label in code.items()}
-        known = ", ".join(f"{_name(_value(colour))} {self.structures[label - 1]}" for colour, label in union.items())
+        names = ("background", *self.structures)
+        known = ", ".join(f"{_name(_value(colour))} {names[label]}" for colour, label in union.items())
         return (
             f"mask has unknown colours ({shown}{more}); known are {known} and black; was it smoothed or saved as JPEG?"
         )

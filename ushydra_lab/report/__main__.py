@@ -12,14 +12,11 @@ from rich.table import Table
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.collect import Collected, collect
-from ushydra_lab.report.metrics import METRICS
-from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, values_table
+from ushydra_lab.report.metrics import known
+from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
-CAPTION = (
-    "Mean ± SD over seeds (ddof 1) of the mean over images; PSNR and MS-SSIM without letterbox padding; "
-    "NT lost: share of images whose reconstruction has no measurable NT; checkpoints selected by the validation loss."
-)
+CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 CHANGE_CAPTION = (
     "Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; "
     "95 % interval by bootstrap over seeds and subjects; "
@@ -59,8 +56,10 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
 def _part(console: Console, title: str, images: pd.DataFrame, file: Path) -> list[str]:
     values, changes = values_table(images), comparisons(images)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
-    console.print(rich_table(values, title, CAPTION))
-    texts = [f"### {title}\n", markdown(values), f"\n{CAPTION}\n"]
+    notes = dict.fromkeys(metric.note for metric in metrics_in(images).values() if metric.note)
+    caption = CAPTION.format("".join(f"{note}; " for note in notes))
+    console.print(rich_table(values, title, caption))
+    texts = [f"### {title}\n", markdown(values), f"\n{caption}\n"]
     if len(changes):
         cells = comparison_cells(changes)
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
@@ -82,9 +81,10 @@ def verdict(changes: pd.DataFrame) -> list[str]:
 
 
 def _sentence(rows: pd.DataFrame) -> str:
+    metrics = known(rows["metric"])
     words = {"better": [], "worse": [], "no clear change": []}  # type: dict[str, list[str]]
     for row in rows.dropna(subset="change").to_dict("records"):
-        metric = METRICS[row["metric"]]
+        metric = metrics[row["metric"]]
         clear = row["low"] > 0 or row["high"] < 0
         word = ("better" if metric.improves(row["change"]) else "worse") if clear else "no clear change"
         words[word].append(metric.label)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -15,6 +16,8 @@ class Metric:
     digits: int
     change: Literal["%", "difference"] = "%"
     """How two methods are compared: in per cent of the first one's mean, or by the plain difference."""
+    note: str = ""
+    """What a caption has to say about it."""
 
     @property
     def title(self) -> str:
@@ -26,14 +29,37 @@ class Metric:
         return change > 0 if self.better == "higher" else change < 0
 
 
+NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
 METRICS = {
-    "psnr_content": Metric("PSNR (dB)", "higher", 2, "difference"),
-    "ms_ssim_content": Metric("MS-SSIM", "higher", 4, "difference"),
+    "psnr_content": Metric("PSNR (dB)", "higher", 2, "difference", NO_PADDING),
+    "ms_ssim_content": Metric("MS-SSIM", "higher", 4, "difference", NO_PADDING),
     "roi_mae": Metric("ROI-MAE", "lower", 5),
     "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 4, "difference"),
     "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
     "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
     "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
-    "nt_lost": Metric("NT lost", "lower", 3, "difference"),
+    "nt_lost": Metric("NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT"),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
+
+OF_STRUCTURES = {
+    "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure"),
+    "dice_empty": Metric(
+        "Dice* {}", "higher", 3, "difference", "Dice*: over all, 1 where prediction and truth are empty, 0 where one is"
+    ),
+    "assd_mm": Metric("ASSD {} (mm)", "lower", 2, note="ASSD: average symmetric surface distance"),
+    "assd_px": Metric("ASSD {} (px)", "lower", 2, note="ASSD: average symmetric surface distance"),
+}
+"""Of columns NAME_STRUCTURE, one for each structure."""
+
+
+def known(columns: Iterable[str]) -> dict[str, Metric]:
+    """The metrics among some columns, in the order of the tables."""
+    columns = list(columns)
+    found = {name: METRICS[name] for name in METRICS if name in columns}
+    for family, metric in OF_STRUCTURES.items():
+        for column in columns:
+            structure = column.removeprefix(f"{family}_")
+            if structure != column and not (family == "dice" and structure.startswith("empty_")):
+                found[column] = replace(metric, label=metric.label.format(structure))
+    return found

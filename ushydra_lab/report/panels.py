@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +11,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
+
+NO_LABEL = 255
+LABEL_COLOURS = ("#56b4e9", "#ffb000", "#cc79a7", "#009e73")  # of Okabe and Ito, told apart by the colour-blind
 
 
 def stage_panel(
@@ -19,7 +24,7 @@ def stage_panel(
     Args:
         images: (B,H,W) in [0, 1].
         boxes: (B,4) canvas px, or None.
-        pictures: title -> (B,H,W) in [0, 1].
+        pictures: title -> (B,H,W) in [0, 1], or integer label maps, which are drawn as outlines on the image.
         roi_only: leave the whole frames out, for images that may show burnt-in names.
     """
     columns = {"original": images, **pictures}
@@ -30,7 +35,10 @@ def stage_panel(
     axes = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": heights})
     for (index, kind), line in zip(rows, axes, strict=True):
         for axis, values in zip(line, columns.values(), strict=True):
-            _draw(axis, values[index], None if boxes is None else boxes[index], enlarge=kind == "roi")
+            labelled = np.issubdtype(values.dtype, np.integer)
+            _draw(axis, (images if labelled else values)[index], None if boxes is None else boxes[index], kind == "roi")
+            if labelled:
+                _outline(axis, values[index])
     for axis, title in zip(axes[0], columns, strict=True):
         axis.set_title(title, fontsize=8)
     return figure
@@ -47,3 +55,11 @@ def _draw(axis: Axes, picture: Picture, box: NDArray[np.float32] | None, enlarge
         axis.set(xlim=(x1 - 3, x2 + 3), ylim=(y2 + 3, y1 - 3), aspect="auto")
     else:
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor="#ffb000", linewidth=0.8))
+
+
+def _outline(axis: Axes, labels: NDArray[np.integer[Any]]) -> None:
+    for label in range(1, int(labels[labels < NO_LABEL].max(initial=0)) + 1):
+        rows, columns = (np.arange(n) + 0.5 for n in labels.shape)
+        if (labels == label).any():
+            colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+            axis.contour(columns, rows, labels == label, levels=[0.5], colors=colour, linewidths=0.9)

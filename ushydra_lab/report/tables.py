@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import METRICS
-from ushydra_lab.report.statistics import Comparison, compare, holm, spread
+from ushydra_lab.report.metrics import Metric, known
+from ushydra_lab.report.statistics import compare, holm, spread
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
 """In the order of the tables."""
 
 
-def metrics_in(images: pd.DataFrame) -> list[str]:
-    """The known metrics a table has; the drift in px only where no spacing gives mm."""
-    present = [name for name in METRICS if name in images and images[name].notna().any()]
-    return [name for name in present if not (name.endswith("_px") and f"{name[:-3]}_mm" in present)]
+def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
+    """The known metrics a table has; lengths in px only where no spacing gives mm."""
+    present = {name: metric for name, metric in known(images.columns).items() if images[name].notna().any()}
+    in_mm = {name.replace("_mm", "_px") for name in present if "_mm" in name}
+    return {name: metric for name, metric in present.items() if name not in in_mm}
 
 
 def methods_in(images: pd.DataFrame) -> list[str]:
@@ -25,16 +26,15 @@ def methods_in(images: pd.DataFrame) -> list[str]:
 
 def values_table(images: pd.DataFrame) -> pd.DataFrame:
     """One row a method: mean ± SD over seeds of every metric, of the images of one part."""
-    rows = []
+    rows, metrics = [], metrics_in(images)
     for method in methods_in(images):
         chosen = images[images["method"] == method]
-        rows.append({"method": method, **{METRICS[name].title: _cell(chosen, name) for name in metrics_in(images)}})
+        rows.append({"method": method, **{m.title: _cell(chosen, name, m.digits) for name, m in metrics.items()}})
     return pd.DataFrame(rows)
 
 
-def _cell(images: pd.DataFrame, metric: str) -> str:
+def _cell(images: pd.DataFrame, metric: str, digits: int) -> str:
     found = spread(images, metric)
-    digits = METRICS[metric].digits
     return f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}" if found.seeds > 1 else f"{found.mean:.{digits}f}"
 
 
@@ -45,32 +45,28 @@ def comparisons(images: pd.DataFrame) -> pd.DataFrame:
     """
     methods, by_method = methods_in(images), dict(tuple(images.groupby("method")))
     rows = [
-        {"method": b, "against": a, "metric": name, **vars(_compare(by_method[a], by_method[b], name))}
+        {"method": b, "against": a, "metric": name, **vars(compare(by_method[a], by_method[b], name, m.change == "%"))}
         for i, b in enumerate(methods)
         for a in methods[:i]
-        for name in metrics_in(images)
+        for name, m in metrics_in(images).items()
     ]
     table = pd.DataFrame(rows)
     return table.assign(p_holm=holm(table["p"].tolist())) if rows else table
 
 
-def _compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
-    return compare(a, b, metric, relative=METRICS[metric].change == "%")
-
-
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
     """The comparisons as readers see them, one row a pair: change, 95 % interval, a star for p_holm < 0.05."""
+    metrics = known(table["metric"])
     cells = table.assign(
         comparison=table["method"] + " vs " + table["against"],
-        cell=[_change_cell(row) for _, row in table.iterrows()],
-        metric=[METRICS[name].title + (" %" if METRICS[name].change == "%" else " Δ") for name in table["metric"]],
+        cell=[_change_cell(row, metrics[row["metric"]]) for _, row in table.iterrows()],
+        metric=[metrics[name].title + (" %" if metrics[name].change == "%" else " Δ") for name in table["metric"]],
     )
     wide = cells.pivot_table(index="comparison", columns="metric", values="cell", aggfunc="first", sort=False)
     return wide.reset_index().rename_axis(columns=None)
 
 
-def _change_cell(row: pd.Series) -> str:
-    metric = METRICS[row["metric"]]
+def _change_cell(row: pd.Series, metric: Metric) -> str:
     if np.isnan(row["change"]):
         return "n/a"
     if row["change"] == row["low"] == row["high"] == 0:

@@ -12,10 +12,10 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
-from ushydra_lab.config import flatten
+from ushydra_lab.config import NOT_DETERMINING, flatten
 
 Mode = Literal["offline", "online", "disabled"]
-PRIVATE = ("data.root", "data.path", "run_root", "cache_dir", "logger")
+PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 
 
 class RunLogger:

@@ -28,11 +28,18 @@ class Task(LightningModule):
         return ()
 
     def __init__(
-        self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+        self,
+        network: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
     ) -> None:
+        """scheduler: of the learning rate, stepped once an epoch; one that waits for a plateau sees the selection."""
         super().__init__()
         self.network = network
-        self.optimizer = optimizer
+        self.optimizer, self.scheduler = optimizer, scheduler
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Fit what is fitted before training, on the training images as they are; it is saved with the model."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Unscaled loss terms, each a scalar."""
@@ -65,8 +72,12 @@ class Task(LightningModule):
         """The weight of each term at the end of the stage."""
         return {}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimizer(p for p in self.parameters() if p.requires_grad)
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.scheduler is None:
+            return optimizer
+        schedule = {"scheduler": self.scheduler(optimizer), "monitor": self.selection}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         losses = self.losses(batch)

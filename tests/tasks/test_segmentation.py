@@ -1,0 +1,133 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.losses.segmentation import class_weights, cross_entropy, soft_dice
+from ushydra_lab.tasks.segmentation import Segmentation
+
+STRUCTURES = {"parenchyma": ["parenchyma"], "csp": ["csp"]}
+
+
+class Painted(nn.Module):
+    """A network that knows its answer: logits that are high at `labels` (B,H,W), whatever the image."""
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(10.0 * nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.logits[: len(image)]
+
+
+@pytest.fixture
+def truth() -> Tensor:
+    """Two heads of 8 x 6 px at different places; only the first has a CSP, of 2 x 3 px."""
+    mask = torch.zeros(2, 12, 16, dtype=torch.uint8)
+    mask[0, 2:8, 3:11], mask[1, 4:10, 5:13] = 1, 1
+    mask[0, 4:6, 5:8] = 2
+    return mask
+
+
+def batch_of(mask: Tensor, **more: Any) -> dict[str, Tensor]:
+    content = torch.tensor([[0.0, 0.0, mask.shape[2], mask.shape[1]]]).repeat(len(mask), 1)
+    image = torch.rand(len(mask), 1, *mask.shape[1:])
+    return {"image": image, "mask": mask, "content": content, "record": torch.arange(len(mask)), **more}
+
+
+def task_for(answer: Tensor, **settings: Any) -> Segmentation:
+    defaults: dict[str, Any] = {
+        "terms": {"ce": cross_entropy, "dice": soft_dice},
+        "shares": {"ce": 0.4, "dice": 0.6},
+        "class_weighted": ["dice"],
+        "select": ["csp"],
+    }
+    optimizer: Callable[..., Any] = torch.optim.Adam
+    return Segmentation(Painted(answer.long()), optimizer, STRUCTURES, **defaults | settings)
+
+
+def test_a_perfect_answer_scores_one_where_a_structure_is_and_nothing_where_it_is_not(truth: Tensor) -> None:
+    scores = task_for(truth).evaluate(batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])))
+    assert scores["dice_parenchyma"].tolist() == [1, 1]
+    assert scores["dice_csp"][0] == 1
+    assert scores["dice_csp"][1].isnan()
+    assert scores["dice_empty_csp"].tolist() == [1, 1]
+    assert scores["assd_mm_csp"][0] == 0
+    assert scores["present_csp"].tolist() == [1, 0]
+    assert scores["found_csp"].tolist() == [1, 0]
+    assert scores["hits_csp"].tolist() == [6, 0]
+
+
+def test_distances_are_mm_where_the_spacing_is_known_else_px(truth: Tensor) -> None:
+    moved = truth.roll(2, dims=2)
+    with_spacing = task_for(moved).evaluate(batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])))
+    without = task_for(moved).evaluate(batch_of(truth))
+    torch.testing.assert_close(with_spacing["assd_mm_parenchyma"], without["assd_px_parenchyma"] / 2)
+    assert 0.5 < without["assd_px_parenchyma"][0] <= 2
+
+
+def test_what_is_predicted_on_the_padding_counts_nowhere(truth: Tensor) -> None:
+    answer = truth.clone()
+    answer[:, :, 13:] = 1
+    batch = batch_of(truth)
+    assert task_for(answer).evaluate(batch)["dice_parenchyma"][0] < 1
+    batch["content"][:, 2] = 13
+    scores = task_for(answer).evaluate(batch)
+    assert scores["dice_parenchyma"].tolist() == [1, 1]
+    assert scores["true_px_background"][0] == 12 * 13 - 48
+
+
+def test_class_weights_come_from_the_training_images_and_are_saved(truth: Tensor) -> None:
+    task = task_for(truth)
+    task.prepare([batch_of(truth[:1]), batch_of(truth[1:])])
+    expected = class_weights(torch.tensor([2 * 12 * 16 - 96, 96 - 6, 6]))
+    torch.testing.assert_close(task.class_weights, expected)
+    assert expected[2] == 10
+    assert torch.equal(task.state_dict()["class_weights"], expected)
+    losses = task.losses(batch_of(truth.flip(2)))
+    logits = task(batch_of(truth)["image"])
+    torch.testing.assert_close(losses["dice"], soft_dice(logits, truth.flip(2), expected))
+    torch.testing.assert_close(losses["ce"], cross_entropy(logits, truth.flip(2)))
+    torch.testing.assert_close(task.total(losses), 0.4 * losses["ce"] + 0.6 * losses["dice"])
+
+
+def test_the_checkpoint_is_selected_by_the_dice_of_images_that_show_the_structure(
+    truth: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = truth.clone()
+    half[0, 4] = torch.where(half[0, 4] == 2, 1, half[0, 4])
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(Segmentation, "log", lambda self, name, value: logged.update({name: float(value)}))
+    monkeypatch.setattr(Segmentation, "_log_losses", lambda *_: None)
+    task = task_for(half)
+    task.validation_step(batch_of(truth), 0)
+    task.on_validation_epoch_end()
+    assert logged["val/dice_csp"] == pytest.approx(2 * 3 / (3 + 6))
+    assert logged[Segmentation.selection] == pytest.approx(1 - 2 / 3)
+    task.validation_step(batch_of(truth * (truth < 2)), 0)
+    with pytest.raises(UserError, match=r"no validation image shows csp.*val_fraction"):
+        task.on_validation_epoch_end()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shares": {"ce": 1.0}}, "the terms are .*ce.*dice"),
+        ({"class_weighted": ["focal"]}, "class_weighted .*focal"),
+        ({"select": ["lv"]}, "select .*lv.*parenchyma"),
+        ({"select": []}, "select"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(truth: Tensor, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        task_for(truth, **settings)
+
+
+def test_a_network_for_another_number_of_structures_is_refused(truth: Tensor) -> None:
+    task = task_for(truth)
+    task.network = nn.Conv2d(1, 5, 1)
+    with pytest.raises(ValueError, match=r"network.classes=5, but 2 structures"):
+        task.rehearse((16, 16))

@@ -1,0 +1,156 @@
+"""System 4: segmentation of structures that are small and often absent (fetal brain thesis)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.losses.roi import box_mask
+from ushydra_lab.losses.segmentation import IGNORE, class_weights
+from ushydra_lab.metrics.segmentation import PRESENT_PX, confusion, dice_with_empty, overlap
+from ushydra_lab.metrics.surface import surface_distances
+from ushydra_lab.tasks.base import Batch, Task
+
+Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(logits (B,K,H,W), labels (B,H,W), weights (K,) or None) -> scalar."""
+
+
+class Segmentation(Task):
+    """A label map under a weighted sum of terms (thesis 4, section 3.5).
+
+    The checkpoint with the highest validation Dice of the selected structures is kept, the mean over structures of the
+    mean over images that show them.
+
+    Args:
+        structures: name -> the structures of the data it is made of; labels 1, 2, ... in this order.
+        terms: name -> loss.
+        shares: name -> its part of the objective.
+        class_weighted: terms that weigh classes inversely to their frequency in the training images.
+        weight_cap: largest weight of a class.
+        select: structures whose validation Dice selects the checkpoint.
+
+    Raises:
+        ValueError: shares of other terms, unknown names in `class_weighted` or `select`.
+    """
+
+    selection: ClassVar[str] = "val/dice_lost"
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Any],
+        structures: Mapping[str, Sequence[str]],
+        terms: Mapping[str, Term],
+        shares: Mapping[str, float],
+        class_weighted: Sequence[str],
+        select: Sequence[str],
+        weight_cap: float = 10.0,
+        scheduler: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(network, optimizer, scheduler)
+        if set(shares) != set(terms) or not set(class_weighted) <= set(terms):
+            raise ValueError(
+                f"shares {list(shares)}, class_weighted {list(class_weighted)}: the terms are {list(terms)}"
+            )
+        if not select or not set(select) <= set(structures):
+            raise ValueError(f"select {list(select)}: the structures are {list(structures)}")
+        self.structures, self.terms, self.shares = list(structures), dict(terms), dict(shares)
+        self.class_weighted, self.weight_cap = set(class_weighted), weight_cap
+        self.selected = [self.structures.index(name) + 1 for name in select]
+        self.register_buffer("class_weights", torch.ones(self.classes))
+        self.validated: list[Tensor] = []
+
+    @staticmethod
+    def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("mask",)
+
+    @property
+    def classes(self) -> int:
+        return len(self.structures) + 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B,K,H,W) of an image (B,1,H,W) in [0, 1]."""
+        return self.network((image - 0.5) / 0.5).float()
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        if self.class_weighted:
+            counts = sum(batch["mask"].flatten().bincount(minlength=256)[: self.classes] for batch in batches)
+            assert isinstance(counts, Tensor)
+            self.class_weights.copy_(class_weights(counts, self.weight_cap))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return self._terms(self(batch["image"]), batch["mask"])
+
+    def _terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        weights = {name: self.class_weights if name in self.class_weighted else None for name in self.terms}
+        return {name: term(logits, labels, weights[name]) for name, term in self.terms.items()}
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        return torch.stack([self.shares[name] * loss for name, loss in losses.items()]).sum()
+
+    def loss_weights(self) -> dict[str, float]:
+        return self.shares
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        logits = self(batch["image"])
+        losses = self._terms(logits, batch["mask"])
+        self._log_losses("val", {**losses, "loss": self.total(losses)}, batch)
+        self.validated.append(overlap(confusion(logits.argmax(1), _without_padding(batch), self.classes))["dice"])
+
+    def on_validation_epoch_end(self) -> None:
+        dice = torch.cat(self.validated).nanmean(0)
+        self.validated.clear()
+        for name, value in zip(self.structures, dice[1:], strict=True):
+            self.log(f"val/dice_{name}", value)
+        selected = dice[self.selected].nanmean()
+        if selected.isnan():
+            shown = ", ".join(self.structures[label - 1] for label in self.selected)
+            raise UserError(
+                f"no validation image shows {shown}: nothing selects a checkpoint; raise split.val_fraction"
+            )
+        self.log(self.selection, 1 - selected)
+
+    def rehearse(self, canvas: tuple[int, int]) -> None:
+        """Raises ValueError where the network does not fit the canvas or the number of structures."""
+        logits = self(torch.zeros(2, 1, *canvas, device=self.class_weights.device))
+        if logits.shape[1] != self.classes:
+            raise ValueError(f"network.classes={logits.shape[1]}, but {self.classes - 1} structures and background")
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """The predicted label map, (B,H,W) integers."""
+        return {"prediction": self(batch["image"]).argmax(1)}
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """For each structure: overlap, surface distance, whether it is there and found, and the counts behind them.
+
+        `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
+        is then 1 or 0 (`metrics.segmentation`). `assd_mm_`, `hd95_mm_` (or `_px_`) are NaN where either is empty.
+        `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction. Padding counts nowhere.
+        """
+        pred, true = self(batch["image"]).argmax(1), _without_padding(batch)
+        confusions = confusion(pred, true, self.classes)
+        scores = overlap(confusions) | {"dice_empty": dice_with_empty(confusions)}
+        scores["hits"] = confusions.diagonal(dim1=1, dim2=2)
+        scores["true_px"], scores["found_px"] = confusions.sum(2), confusions.sum(1)
+        scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
+        spacing = batch.get("pixel_mm")
+        unit = "px" if spacing is None else "mm"
+        distances = surface_distances(pred, true, self.classes, spacing)
+        scores |= {f"{name}_{unit}": values for name, values in distances.items()}
+        return {
+            f"{score}_{name}": values[:, label].float()
+            for score, values in scores.items()
+            for label, name in enumerate(self.structures, 1)
+        } | {"hits_background": scores["hits"][:, 0].float(), "true_px_background": scores["true_px"][:, 0].float()}
+
+
+def _without_padding(batch: Batch) -> Tensor:
+    """The true labels (B,H,W), IGNORE outside the image on the canvas."""
+    height, width = batch["mask"].shape[-2:]
+    inside = box_mask(batch["content"], (height, width))[:, 0]
+    return torch.where(inside, batch["mask"], IGNORE)
