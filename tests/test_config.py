@@ -112,7 +112,12 @@ def test_every_experiment_is_short_and_composes(path: Path) -> None:
 def test_every_option_of_every_group_composes(path: Path) -> None:
     group = path.parent.name
     chosen = [] if group == "experiment" else [f"{group}={path.stem}"]
-    name = path.stem if group == "experiment" else "nt_phase2"
+    home = (
+        "brain_attention_unet"
+        if "segmentation" in path.read_text().lower() or path.stem == "attention_unet"
+        else "nt_phase2"
+    )
+    name = path.stem if group == "experiment" else home
     fill = {"weighting=manual": "weighting.module.weights=[1,5,2]", "experiment=nt_fetus_framework": "data.root=here"}
     extra = [fill[key]] if (key := f"{group}={path.stem}") in fill else []
     if group == "data":

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 import uuid
 import warnings
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from ushydra_lab.errors import UserError
 DIGEST = 32
 HEADER = 8
 GIGABYTE = 10**9
+ABANDONED_S = 3600  # a temporary file this old is an interrupted process's
 
 Crop = Sequence[float]
 
@@ -112,12 +114,13 @@ class CanvasCache:
         return body
 
     def _shrink(self) -> None:
-        """Remove what was not used for longest until the folder fits its limit."""
-        found = []
+        """Remove what was not used for longest until the folder fits its limit; what others are writing stays."""
+        found, now = [], time.time()
         for path in self.folder.glob("*/??/*"):
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
+                if not path.name.startswith(".") or now - status.st_mtime > ABANDONED_S:
+                    found.append((status.st_mtime, status.st_size, path))
         excess = sum(size for _, size, _ in found) - self.limit_gb * GIGABYTE
         for _, size, path in sorted(found):
             if excess <= 0:

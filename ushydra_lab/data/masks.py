@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ushydra_lab.data.ellipse import Ellipse, fit
 from ushydra_lab.data.image import ImageProblem, decode_colours
 from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.ellipse import Ellipse, fit
 from ushydra_lab.errors import UserError
 
 Colour = tuple[int, int, int]

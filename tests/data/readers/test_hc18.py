@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.ellipse import Ellipse, contour, fit
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.readers import hc18
+from ushydra_lab.ellipse import Ellipse, contour, fit
 from ushydra_lab.errors import UserError
 
 HEADS = {

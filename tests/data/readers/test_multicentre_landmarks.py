@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.ellipse import Ellipse
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.readers import hc18, multicentre_landmarks
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.ellipse import Ellipse
 from ushydra_lab.errors import UserError
 
 SIZE = "image_name,scale,center_w,center_h"
