@@ -51,7 +51,7 @@ def test_without_an_experiment_the_choices_are_named() -> None:
         ("+stages.phase2.task.optimizer.lrx=1", r"unknown key 'stages.phase2.task.optimizer.lrx' of torch.optim.Adam"),
         ("+trainer.max_epoks=1", r"unknown key 'trainer.max_epoks' of lightning.pytorch.Trainer.*'trainer.max_epochs'"),
         ("stages.phase2.max_epochs=many", r"stages.phase2.max_epochs=many"),
-        ("+stages.phase1.init=phase2", r"stages.phase1.init=phase2: not an earlier stage"),
+        ("+stages.phase1.init=phase2", r"stages.phase1.init=phase2: no stage that comes before it"),
         ("+loss.terms.mine=3", r"loss.terms.mine needs a _target_"),
         ("network._target_=ushydra_lab.networks.nothing", r"network._target_=ushydra_lab.networks.nothing"),
         ("data=manifest", r"data\.path"),

@@ -37,7 +37,9 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
     key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
-    for stage in config["stages"]:
+    for stage, settings in config["stages"].items():
+        if settings["instead"]:
+            build_data(config | settings["instead"])
         with torch.device("meta"):
             task = build_task(config, stage)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,11 @@ NOT_DETERMINING = (
 
 @dataclass
 class Stage:
-    """One fit: a task from the weights of `init` (an earlier stage), early stopping on the validation loss."""
+    """One fit: a task from the weights of `init` (an earlier stage), early stopping on the validation loss.
+
+    instead: settings of the experiment (data, split, structures, oversample) that differ in this stage, to pre-train
+    on other images; it is evaluated on the experiment's own.
+    """
 
     task: dict[str, Any]
     max_epochs: int
@@ -51,6 +55,7 @@ class Stage:
     patience: int | None = None
     min_delta: float = 0.0
     callbacks: dict[str, Any] = field(default_factory=dict)
+    instead: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,7 +84,7 @@ class Experiment:
     loss: dict[str, Any] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
     roi: str | None = None
-    structures: dict[str, list[str]] | None = None
+    structures: list[str] | None = None
     oversample: dict[str, Any] | None = None
 
 
@@ -114,9 +119,14 @@ def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
         raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
 
 
-def classes(structures: Mapping[str, Any]) -> int:
+def classes(structures: Sequence[str]) -> int:
     """`${classes:${structures}}`: labels of a segmentation, background included."""
     return len(structures) + 1
+
+
+def when(value: str, expected: str, result: str) -> str | None:
+    """`${when:${variant},pretrained,pretrain}`: the last, where the first two are the same, else nothing."""
+    return result if value == expected else None
 
 
 def run_label(*, _root_: DictConfig) -> str:
@@ -129,6 +139,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("detect_scale", detect_scale, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
     OmegaConf.register_new_resolver("classes", classes, replace=True)
+    OmegaConf.register_new_resolver("when", when, replace=True)
     OmegaConf.register_new_resolver("run_label", run_label, replace=True)
 
 
@@ -162,6 +173,8 @@ def determining(content: dict[str, Any]) -> dict[str, Any]:
     for dotted in NOT_DETERMINING:
         node, _, leaf = dotted.rpartition(".")
         (kept.get(node, {}) if node else kept).pop(leaf, None)
+    for stage in kept.get("stages", {}).values():
+        stage["instead"] = determining(stage.get("instead", {}))
     return kept
 
 

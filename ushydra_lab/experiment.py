@@ -16,7 +16,15 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
 
 from ushydra_lab import __version__
-from ushydra_lab.assembly import build_task, build_trainer, load_network, open_logger, read_checkpoint, rehearse
+from ushydra_lab.assembly import (
+    build_data,
+    build_task,
+    build_trainer,
+    load_network,
+    open_logger,
+    read_checkpoint,
+    rehearse,
+)
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -71,13 +79,14 @@ def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logge
     keys: dict[str, str] = {}
     records: dict[str, Any] = {}
     for name, stage in config["stages"].items():
-        keys[name] = stage_key(config, name, data, keys)
+        images = build_data(config | stage["instead"]) if stage["instead"] else data
+        keys[name] = stage_key(config | stage["instead"], name, images, keys)
         init = checkpoint_path(path, stage["init"]) if stage["init"] else None
         with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
             if folder.done:
                 log.info("%s: found, trained before", name)
             else:
-                fit(config, name, data, folder, init, logger)
+                fit(config, name, images, folder, init, logger)
             records[name] = folder.record
             link_or_copy(folder.weights, checkpoint_path(path, name))
             link_or_copy(folder.history, path / "history" / f"{name}.csv")
@@ -86,8 +95,8 @@ def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logge
 
 def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
     """Hash of all that determines a stage's weights; the held-out site is not part of it."""
-    stage = config["stages"][name]
     kept = determining(config)
+    stage = kept["stages"][name]
     shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "oversample", "network", "trainer")}
     init = earlier[stage["init"]] if stage["init"] else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])

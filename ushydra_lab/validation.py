@@ -22,6 +22,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from ushydra_lab.config import CONF, LOGGER_MODES, Experiment, Stage, omegaconf_message, plain, register_resolvers
 from ushydra_lab.errors import UserError
 
+INSTEAD = {"data", "split", "structures", "oversample"}
+"""What a stage may have of its own in `instead`."""
+
 
 def check(cfg: DictConfig) -> dict[str, Any]:
     """The resolved configuration of one job.
@@ -38,7 +41,7 @@ def check(cfg: DictConfig) -> dict[str, Any]:
     problems = list(_unknown_keys(content)) or list(_wrong_values(content))
     if problems:
         raise UserError.listing("The configuration cannot be used:", problems)
-    content["stages"] = {name: vars(Stage(**stage)) for name, stage in content["stages"].items()}
+    content["stages"] = {name: vars(Stage(**stage)) for name, stage in ordered(content["stages"])}
     return vars(Experiment(**content))
 
 
@@ -85,6 +88,7 @@ def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
                     yield f"stages.{name}={stage}: a stage has a task and max_epochs"
                     continue
                 yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
+                yield from _check_keys(stage.get("instead") or {}, INSTEAD, f"stages.{name}.instead.")
                 yield from _walk(stage, f"stages.{name}.")
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
             yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
@@ -155,9 +159,22 @@ def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
         for key in ("max_epochs", "patience"):
             if isinstance(stage.get(key), int) and stage[key] < 1:
                 yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
-        earlier = list(content["stages"])[: list(content["stages"]).index(name)]
-        if stage.get("init") not in (None, *earlier):
-            yield f"stages.{name}.init={stage['init']}: not an earlier stage ({', '.join(earlier) or 'there is none'})"
+    yield from _lost_stages(content["stages"])
+
+
+def _lost_stages(stages: dict[str, Any]) -> Iterator[str]:
+    """Stages that begin from none that there is, or from each other."""
+    for name in stages.keys() - {name for name, _ in ordered(stages)}:
+        others = ", ".join(stages.keys() - {name}) or "there is none"
+        yield f"stages.{name}.init={stages[name]['init']}: no stage that comes before it ({others})"
+
+
+def ordered(stages: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Stages as written, but for those that begin from another, which come after it."""
+    done: dict[str, Any] = {}
+    while ready := next((n for n, s in stages.items() if n not in done and s.get("init") in (None, *done)), None):
+        done[ready] = stages[ready]
+    return list(done.items())
 
 
 def _check_types(schema: type, node: dict[str, Any], prefix: str) -> Iterator[str]:

@@ -166,14 +166,14 @@ def test_structures_can_be_chosen_joined_and_renumbered() -> None:
     code = MaskCode.of({"parenchyma": [255, 0, 0], "csp": [0, 255, 0], "lv": [0, 0, 255]})
     colours = np.array([[RED, GREEN, BLUE, (0, 0, 0)]], np.uint8)
     assert code.decode(png(colours)).tolist() == [[1, 2, 3, 0]]
-    only = code.relabelled({"lv": ["lv"], "csp": ["csp"]})
+    only = code.relabelled(["lv", "csp"])
     assert only.structures == ("lv", "csp")
     assert only.decode(png(colours)).tolist() == [[0, 2, 1, 0]]
-    head = code.relabelled({"head": ["parenchyma", "csp", "lv"]})
+    head = code.relabelled(["head=parenchyma+csp+lv"])
     assert head.decode(png(colours)).tolist() == [[1, 1, 1, 0]]
     assert len({code.key, only.key, head.key}) == 3
-    assert only.relabelled({"x": ["csp"]}).decode(png(colours)).tolist() == [[0, 1, 0, 0]]
+    assert only.relabelled(["x=csp"]).decode(png(colours)).tolist() == [[0, 1, 0, 0]]
     with pytest.raises(UserError, match=r"show parenchyma, csp, lv, not 'parenchym' \(did you mean 'parenchyma'"):
-        code.relabelled({"head": ["parenchym", "csp"]})
+        code.relabelled(["head=parenchym+csp"])
     with pytest.raises(ImageProblem, match=r"known are \(255, 0, 0\) background, \(0, 255, 0\) csp"):
         only.decode(png(np.full((2, 2, 3), 9, np.uint8)))

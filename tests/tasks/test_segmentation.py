@@ -9,7 +9,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.losses.segmentation import class_weights, cross_entropy, soft_dice
 from ushydra_lab.tasks.segmentation import Segmentation
 
-STRUCTURES = {"parenchyma": ["parenchyma"], "csp": ["csp"]}
+STRUCTURES = ["parenchyma", "csp"]
 
 
 class Painted(nn.Module):

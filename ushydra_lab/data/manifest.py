@@ -5,7 +5,7 @@ own train/val/test), the annotations of `vocabulary`, and what the check adds: n
 (px) and the file's `sha256`. A cell that is empty has no annotation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +74,7 @@ class Manifest:
         cells = self.table[list(annotation.columns)]
         return (cells.notna() & (cells != "")).all(axis=1)
 
-    def with_structures(self, structures: Mapping[str, Sequence[str]]) -> "Manifest":
+    def with_structures(self, structures: Sequence[str]) -> "Manifest":
         """The same images, their masks' labels 1, 2, ... being these (`MaskCode.relabelled`). Raises UserError."""
         if self.masks is None:
             raise UserError(f"{self.name}: has no masks, so structures={list(structures)} cannot be segmented")

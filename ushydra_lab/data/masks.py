@@ -45,19 +45,20 @@ class MaskCode:
             colours[colour] = label
         return cls(tuple(structures), colours)
 
-    def relabelled(self, structures: Mapping[str, Sequence[str]]) -> Self:
-        """Labels 1, 2, ... for the names given, each of one or several structures; all others are background.
+    def relabelled(self, structures: Sequence[str]) -> Self:
+        """Labels 1, 2, ... for these structures, all others being background; 'head=parenchyma+csp' joins several.
 
         Raises UserError for a structure that the files do not show.
         """
-        labels = {part: label for label, parts in enumerate(structures.values(), 1) for part in parts}
+        joined = {text.partition("=")[0]: text.rpartition("=")[2].split("+") for text in structures}
+        labels = {part: label for label, parts in enumerate(joined.values(), 1) for part in parts}
         if unknown := [f"{part!r}{nearest(part, self.structures)}" for part in labels if part not in self.structures]:
             raise UserError(f"structures: the masks show {', '.join(self.structures)}, not {', '.join(unknown)}")
         codes = [
             {colour: labels.get(self.structures[label - 1], 0) if label else 0 for colour, label in code.items()}
             for code in (self.colours, *self.others)
         ]
-        return replace(self, structures=tuple(structures), colours=codes[0], others=tuple(codes[1:]))
+        return replace(self, structures=tuple(joined), colours=codes[0], others=tuple(codes[1:]))
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ library's generator.
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -91,6 +92,37 @@ class Random:
 
 
 @dataclass(frozen=True)
+class KFold:
+    """Cross-validation by subject, for data of one site: test on one of `folds` parts of nearly equal size.
+
+    The parts are the same whatever the seed, which draws the validation images from the rest.
+    """
+
+    fold: int
+    folds: int = 5
+    val_fraction: float = 0.15
+
+    @property
+    def name(self) -> str:
+        return f"fold{self.fold}of{self.folds}"
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        sizes = Counter(zip(table[SITE], table[SUBJECT], strict=True))
+        if not 0 <= self.fold < self.folds <= len(sizes):
+            asked = f"split.fold={self.fold} split.folds={self.folds}"
+            raise UserError(f"{asked}: fold is 0 to folds - 1, with at most as many folds as subjects, {len(sizes)}")
+        filled, member = [0] * self.folds, {}
+        for subject in _drawn(sizes, "folds"):
+            member[subject] = filled.index(min(filled))
+            filled[member[subject]] += sizes[subject]
+        tested = [member[subject] == self.fold for subject in zip(table[SITE], table[SUBJECT], strict=True)]
+        part = pd.Series("test", index=table.index)
+        rest = table[~pd.Series(tested, index=table.index)]
+        part[rest.index] = _train_val(rest, self.val_fraction, seed)
+        return part
+
+
+@dataclass(frozen=True)
 class External:
     """Every image is tested: a finished run on other data."""
 
@@ -118,16 +150,17 @@ def _train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
 
 def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:
     """Subjects in drawn order, without each site's largest (of equals, the last drawn), which trains."""
-
-    def drawn(subject: tuple[str, str]) -> str:
-        return hashlib.sha256("\0".join((str(seed), *subject)).encode()).hexdigest()
-
-    order = sorted(sizes, key=drawn)
+    order = _drawn(sizes, str(seed))
     kept: dict[str, tuple[str, str]] = {}
     for site, subject in order:
         if site not in kept or sizes[site, subject] >= sizes[kept[site]]:
             kept[site] = site, subject
     return [subject for subject in order if subject != kept[subject[0]]]
+
+
+def _drawn(subjects: Iterable[tuple[str, str]], seed: str) -> list[tuple[str, str]]:
+    """In the order of a hash of seed, site and subject."""
+    return sorted(subjects, key=lambda subject: hashlib.sha256("\0".join((seed, *subject)).encode()).hexdigest())
 
 
 def _closest_subset(sizes: dict[tuple[str, str], int], target: int) -> set[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def collect(experiment: Path) -> Collected:
 
 
 def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
-    return {"held_out": run.parent.parent.name, "seed": summary["seed"], "variant": summary["variant"]}
+    held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", run.parent.parent.name)
+    return {"held_out": held_out, "seed": summary["seed"], "variant": summary["variant"]}
 
 
 def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:

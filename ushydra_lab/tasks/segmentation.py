@@ -26,7 +26,7 @@ class Segmentation(Task):
     mean over images that show them.
 
     Args:
-        structures: name -> the structures of the data it is made of; labels 1, 2, ... in this order.
+        structures: of labels 1, 2, ...; 'head=parenchyma+csp' is one that joins several of the data's.
         terms: name -> loss.
         shares: name -> its part of the objective.
         class_weighted: terms that weigh classes inversely to their frequency in the training images.
@@ -44,7 +44,7 @@ class Segmentation(Task):
         self,
         network: nn.Module,
         optimizer: Callable[..., Any],
-        structures: Mapping[str, Sequence[str]],
+        structures: Sequence[str],
         terms: Mapping[str, Term],
         shares: Mapping[str, float],
         class_weighted: Sequence[str],
@@ -57,9 +57,10 @@ class Segmentation(Task):
             raise ValueError(
                 f"shares {list(shares)}, class_weighted {list(class_weighted)}: the terms are {list(terms)}"
             )
-        if not select or not set(select) <= set(structures):
-            raise ValueError(f"select {list(select)}: the structures are {list(structures)}")
-        self.structures, self.terms, self.shares = list(structures), dict(terms), dict(shares)
+        self.structures = [text.partition("=")[0] for text in structures]
+        if not select or not set(select) <= set(self.structures):
+            raise ValueError(f"select {list(select)}: the structures are {self.structures}")
+        self.terms, self.shares = dict(terms), dict(shares)
         self.class_weighted, self.weight_cap = set(class_weighted), weight_cap
         self.selected = [self.structures.index(name) + 1 for name in select]
         self.register_buffer("class_weights", torch.ones(self.classes))
