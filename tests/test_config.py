@@ -118,8 +118,10 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
         else "nt_phase2"
     )
     name = path.stem if group == "experiment" else home
-    fill = {"weighting=manual": "weighting.module.weights=[1,5,2]", "experiment=nt_fetus_framework": "data.root=here"}
+    fill = {"weighting=manual": "weighting.module.weights=[1,5,2]"}
     extra = [fill[key]] if (key := f"{group}={path.stem}") in fill else []
+    if group == "experiment":
+        extra = ["data.root=here"]
     if group == "data":
         keys = OmegaConf.load(path).data
         extra = [f"data.{key}=here" for key in keys if OmegaConf.is_missing(keys, key)]

@@ -256,8 +256,11 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     small = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "held_out=hospital_c"]
     small += ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=2", f"run_root='{tmp_path}'"]
     small += ["network.widths=[2,4,4,8]", "canvas=[168,176]"]
-    images = {"nt": f"data.path='{hospitals}'", "br": f"data.path='{heads}'"}[path.stem[:2]]
-    data = ["data=manifest", images, *(["data.structures={parenchyma: 1, csp: 2, lv: 3}"] * ("heads" in images))]
+    data = ["data=manifest", f"data.path='{hospitals}'"]
+    if not path.stem.startswith("nt"):
+        data = ["data=manifest", f"data.path='{heads}'", "data.structures={parenchyma: 1, csp: 2, lv: 3}"]
+    if path.stem == "head_hc18":
+        data += ["structures=['head=parenchyma+csp+lv']", "stages.pretrain.instead.data.images_per_site=6"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         stages = compose("config", overrides=[f"+experiment={path.stem}", *small, *data]).stages
         short = [f"stages.{name}.max_epochs=1" for name in stages]

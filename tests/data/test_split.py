@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ushydra_lab.data import split
-from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random, Split, _closest_subset
+from ushydra_lab.data.split import KFold, LeaveOneSiteOut, Official, Random, Split, _closest_subset
 from ushydra_lab.errors import UserError
 
 
@@ -142,3 +142,24 @@ def test_impossible_splits_are_refused_with_the_remedy(split: Split, table: pd.D
 def test_no_held_out_site_lists_the_sites() -> None:
     with pytest.raises(UserError, match=r"held_out=None.*h1, h2, h3"):
         LeaveOneSiteOut(None).assign(PAPER, seed=0)
+
+
+@given(st.lists(st.integers(1, 5), min_size=8, max_size=40), st.integers(2, 5), st.integers(0, 5))
+def test_every_subject_is_tested_in_one_fold_and_folds_are_of_nearly_one_size(
+    sizes: list[int], folds: int, seed: int
+) -> None:
+    table = rows(a=sizes)
+    parts = [KFold(fold, folds, 0.3).assign(table, seed) for fold in range(folds)]
+    tested = pd.concat([(part == "test").astype(int) for part in parts], axis=1)
+    assert (tested.sum(axis=1) == 1).all()
+    assert tested.groupby(table["subject"]).nunique().eq(1).all(axis=None)
+    assert tested.sum().max() - tested.sum().min() <= max(sizes)
+    for fold, part in enumerate(parts):
+        assert set(part) == {"train", "val", "test"}
+        assert (KFold(fold, folds, 0.3).assign(table, seed + 1) == "test").equals(part == "test")
+
+
+def test_folds_that_do_not_exist_are_refused() -> None:
+    for folds in (KFold(5, 5), KFold(-1, 5), KFold(0, 30)):
+        with pytest.raises(UserError, match=r"fold is 0 to folds - 1.*20"):
+            folds.assign(rows(a=[1] * 20), seed=0)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from math import pi
 from typing import Any
 
 import pytest
@@ -78,6 +79,17 @@ def test_what_is_predicted_on_the_padding_counts_nowhere(truth: Tensor) -> None:
     scores = task_for(answer).evaluate(batch)
     assert scores["dice_parenchyma"].tolist() == [1, 1]
     assert scores["true_px_background"][0] == 12 * 13 - 48
+
+
+def test_the_head_circumference_is_measured_in_mm_and_against_the_expert_where_there_is_one() -> None:
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(80) + 0.5, indexing="ij")
+    mask = (((x - 40) ** 2 + (y - 32) ** 2) < 25**2).to(torch.uint8)[None]
+    task = task_for(mask, head="parenchyma")
+    assert task.evaluate(batch_of(mask))["hc_px"].item() == pytest.approx(2 * pi * 25, rel=0.005)
+    known = {"pixel_mm": torch.tensor([0.5]), "hc_mm": torch.tensor([80.0])}
+    scores = task.evaluate(batch_of(mask, **known))
+    assert scores["hc_error_mm"].item() == pytest.approx(pi * 25 - 80, abs=0.4)
+    assert scores["hc_abs_error_mm"] == scores["hc_error_mm"].abs()
 
 
 def test_class_weights_come_from_the_training_images_and_are_saved(truth: Tensor) -> None:

@@ -39,6 +39,7 @@ METRICS = {
     "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
     "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
     "nt_lost": Metric("NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT"),
+    "hc_abs_error_mm": Metric("HC error (mm)", "lower", 2, note="HC error: of the predicted mask's ellipse, absolute"),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
+from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, Task
@@ -31,6 +32,7 @@ class Segmentation(Task):
         shares: name -> its part of the objective.
         class_weighted: terms that weigh classes inversely to their frequency in the training images.
         weight_cap: largest weight of a class.
+        head: the structure whose circumference is measured, if any.
         select: structures whose validation Dice selects the checkpoint.
 
     Raises:
@@ -50,6 +52,7 @@ class Segmentation(Task):
         class_weighted: Sequence[str],
         select: Sequence[str],
         weight_cap: float = 10.0,
+        head: str | None = None,
         scheduler: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(network, optimizer, scheduler)
@@ -58,11 +61,12 @@ class Segmentation(Task):
                 f"shares {list(shares)}, class_weighted {list(class_weighted)}: the terms are {list(terms)}"
             )
         self.structures = [text.partition("=")[0] for text in structures]
-        if not select or not set(select) <= set(self.structures):
-            raise ValueError(f"select {list(select)}: the structures are {self.structures}")
+        if not select or not {*select, *([head] if head else [])} <= set(self.structures):
+            raise ValueError(f"select {list(select)}, head {head}: the structures are {self.structures}")
         self.terms, self.shares = dict(terms), dict(shares)
         self.class_weighted, self.weight_cap = set(class_weighted), weight_cap
         self.selected = [self.structures.index(name) + 1 for name in select]
+        self.head = self.structures.index(head) + 1 if head else 0
         self.register_buffer("class_weights", torch.ones(self.classes))
         self.validated: list[Tensor] = []
 
@@ -143,11 +147,28 @@ class Segmentation(Task):
         unit = "px" if spacing is None else "mm"
         distances = surface_distances(pred, true, self.classes, spacing)
         scores |= {f"{name}_{unit}": values for name, values in distances.items()}
-        return {
+        of_structures = {
             f"{score}_{name}": values[:, label].float()
             for score, values in scores.items()
             for label, name in enumerate(self.structures, 1)
-        } | {"hits_background": scores["hits"][:, 0].float(), "true_px_background": scores["true_px"][:, 0].float()}
+        }
+        background = {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
+        return of_structures | background | (self._circumference(pred, batch) if self.head else {})
+
+    def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Head circumference of the prediction, mm, and its error against the expert's, where there is one."""
+        if "pixel_mm" not in batch:
+            return {"hc_px": circumference(pred, self.head, batch["content"])}
+        found = circumference(pred, self.head, batch["content"]) * batch["pixel_mm"].cpu()
+        if "hc_mm" not in batch:
+            return {"hc_mm": found}
+        expert = batch["hc_mm"].cpu()
+        return {
+            "hc_mm": found,
+            "hc_true_mm": expert,
+            "hc_error_mm": found - expert,
+            "hc_abs_error_mm": (found - expert).abs(),
+        }
 
 
 def _without_padding(batch: Batch) -> Tensor:

@@ -1,0 +1,43 @@
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import ellipe
+
+from ushydra_lab.ellipse import Ellipse
+from ushydra_lab.metrics.circumference import circumference
+
+WHOLE = torch.tensor([[0.0, 0.0, 160.0, 128.0]])
+
+
+def painted(ellipse: Ellipse) -> torch.Tensor:
+    return torch.from_numpy(ellipse.inside((128, 160)).astype(np.uint8))[None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(30, 50), st.floats(0.7, 0.9), st.floats(-1.5, 1.5))
+def test_a_whole_head_has_the_perimeter_of_its_ellipse(major: float, ratio: float, angle: float) -> None:
+    labels = painted(Ellipse(80, 64, major, major * ratio, angle))
+    expected = 4 * major * ellipe(1 - ratio**2)
+    assert circumference(labels, 1, WHOLE).item() == pytest.approx(expected, rel=0.005)
+
+
+def test_a_head_cut_by_the_images_border_is_completed() -> None:
+    labels = painted(Ellipse(80, 64, 45, 36, 0.2))
+    labels[:, :40] = 0
+    content = torch.tensor([[0.0, 40.0, 160.0, 128.0]])
+    expected = 4 * 45 * ellipe(1 - 0.8**2)
+    assert circumference(labels, 1, content).item() == pytest.approx(expected, rel=0.01)
+    assert circumference(labels, 1, WHOLE).item() < 0.97 * expected
+
+
+def test_only_the_largest_part_of_the_label_counts_and_nothing_has_no_circumference() -> None:
+    labels = painted(Ellipse(80, 64, 30, 30, 0))
+    labels[:, 5:9, 5:9], labels[:, 100:104, 5:9] = 1, 2
+    assert circumference(labels, 1, WHOLE).item() == pytest.approx(2 * pi * 30, rel=0.005)
+    labels[:, 0, 150] = 3
+    assert circumference(labels, 4, WHOLE).isnan().all()
+    assert circumference(labels, 3, WHOLE).isnan().all()
