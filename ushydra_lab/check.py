@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -> int:
@@ -46,10 +49,10 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
     found = report.audit(source, canvas)
     written = page.write(found, folder)
     _show(found)
-    if found.problems:
+    if found.examined.problems:
         print(checks.listing(source.name, found.examined), file=sys.stderr)
     print(f"{source.name}: {found.verdict}\n{written}")
-    return 1 if found.problems else 0
+    return 1 if found.examined.problems else 0
 
 
 def _source(words: list[str]) -> tuple[str, "Source"]:
@@ -61,7 +64,7 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
     if not re.match(r"[+~]*[\w./@]+=", words[0]):
         path = Path(words[0])
         quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
-        name, words = path.stem, ["data=manifest", f"data.path='{quoted}'", *words[1:]]
+        name, words = path.stem.strip(".") or "manifest", ["data=manifest", f"data.path='{quoted}'", *words[1:]]
     chosen, config = chosen_data(words, {"scale": "laptop"})
     return name or chosen, make(config)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import cos, pi, sin
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ellipe
 
 Points = NDArray[np.float64]
@@ -22,8 +22,8 @@ class Ellipse:
 
     @property
     def perimeter(self) -> float:
-        """px, exact: 4 a E(e^2), E the complete elliptic integral of the second kind."""
-        return float(4 * self.major * ellipe(1 - (self.minor / self.major) ** 2))
+        """px."""
+        return float(perimeter(self.major, self.minor))
 
     @property
     def ends(self) -> Points:
@@ -42,6 +42,13 @@ class Ellipse:
     def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """(rows, columns): the pixels whose centre lies inside."""
         return self.radius(np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shape[::-1])), axis=-1)) < 1
+
+
+def perimeter(major: ArrayLike, minor: ArrayLike) -> Points:
+    """Of ellipses with these semi-axes, exact: 4 a E(e^2), E the complete elliptic integral of the second kind."""
+    a, b = np.asarray(major, float), np.asarray(minor, float)
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN for what is no ellipse
+        return np.asarray(4 * a * ellipe(1 - (b / a) ** 2))
 
 
 def fit(points: Points) -> Ellipse:

@@ -62,7 +62,11 @@ def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict
             cfg = compose("config", overrides=[*where, *overrides], return_hydra_config=True)
     except HydraException as error:
         raise UserError(explain(error)) from error
-    data = plain(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True)}))["data"]
+    try:
+        resolved = OmegaConf.to_container(cfg.data, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(omegaconf_message(error)) from error
+    data = plain(OmegaConf.create({"data": resolved}))["data"]
     if problems := list(_walk(data, "data.")):
         raise UserError.listing("The data cannot be used:", problems)
     return cfg.hydra.runtime.choices["data"], data

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.audit import page, report
+from ushydra_lab.audit.flags import Finding
 from ushydra_lab.audit.report import Report
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.errors import UserError
@@ -27,9 +28,13 @@ def found(write_images: Write, tmp_path: Path) -> Report:
     return report.audit(Source(table, "<b>set</b>", tmp_path))
 
 
+def near_duplicates(found: Report) -> Finding:
+    return next(finding for finding in found.findings if finding.kind == "near_duplicates")
+
+
 def test_names_with_markup_are_inert(found: Report) -> None:
     html = page.render(found)
-    assert len(found.findings[0].flags) == 1
+    assert len(near_duplicates(found).flags) == 1
     assert "<script" not in html
     assert "<b>set" not in html
     assert "&lt;script&gt;alert(1)&lt;!-- &amp; &#34;&#39;.png" in html
@@ -48,7 +53,7 @@ def test_the_page_needs_nothing_else_and_begins_with_the_verdict(found: Report) 
 def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_IMAGES", 2)
     monkeypatch.setattr(page, "MOST_LINES", 1)
-    finding = found.findings[0]
+    finding = near_duplicates(found)
     finding.flags.extend(finding.flags * 2)
     html = page.render(found)
     assert html.count("data:image/jpeg;base64,") == 2
@@ -56,10 +61,14 @@ def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch:
     assert "pictures of 2 rows" in html
 
 
-def test_a_second_page_replaces_the_first_as_a_whole(found: Report, tmp_path: Path) -> None:
+def test_a_second_page_replaces_the_first_but_nothing_of_others(found: Report, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "set"
     page.write(found, folder)
-    (folder / "stale.txt").write_text("x")
+    (folder / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"holds what the check did not make \(notes.txt\)"):
+        page.write(found, folder)
+    (folder / "notes.txt").unlink()
+    (folder / "index.html").write_text("stale")
     assert page.write(found, folder) == folder / "index.html"
     assert sorted(p.name for p in folder.iterdir()) == [page.MARK, "flags.csv", "index.html"]
     assert [p.name for p in folder.parent.iterdir()] == ["set"]
@@ -69,9 +78,7 @@ def test_a_second_page_replaces_the_first_as_a_whole(found: Report, tmp_path: Pa
 def test_a_folder_that_the_check_did_not_make_is_left_alone(found: Report, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(
-        UserError, match=r"mine: exists and was not made by the check; choose another folder with --out"
-    ):
+    with pytest.raises(UserError, match=r"mine: holds what the check did not make; choose another folder with --out"):
         page.write(found, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
 

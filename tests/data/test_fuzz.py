@@ -88,7 +88,7 @@ def test_no_manifest_leads_to_a_traceback(folder: Path) -> None:
     for seed, content in manifests():
         (folder / "manifest.csv").write_bytes(content)
         try:
-            manifest_csv.read(folder / "manifest.csv", {"head": 1}).checked()
+            manifest_csv.read(folder / "manifest.csv", {"head": 1} if b"mask" in content else None).checked()
             outcomes["read"] += 1
         except UserError as error:
             outcomes["refused"] += len(str(error)) > 20

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.special import ellipe
 
 from ushydra_lab.audit.flags import Finding, Flag, by_site, positions
 from ushydra_lab.audit.outliers import Floats, log_deviation
 from ushydra_lab.data import checks
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.vocabulary import ANNOTATIONS, SITE
+from ushydra_lab.ellipse import perimeter
 
 FEWEST = 5  # rows of a site for a median
 FACTOR, DEVIATIONS, EVEN = 5.0, 6.0, 0.1  # EVEN: robust standard deviation of log values that is always allowed
@@ -75,10 +75,10 @@ def _against_geometry(table: pd.DataFrame) -> Iterator[Flag]:
             table, (short < BPD_MM[0]) | (short > BPD_MM[1]), "BPD is {0:.1f} mm by landmarks and spacing", short
         )
         if "hc_mm" in columns:
-            stated, perimeter = table["hc_mm"].to_numpy(float), _perimeter(long / 2, short / 2)
-            off = np.abs(stated / perimeter - 1) > HC_ERROR
+            stated, found = table["hc_mm"].to_numpy(float), perimeter(long / 2, short / 2)
+            off = np.abs(stated / found - 1) > HC_ERROR
             yield from _flags(
-                table, off, "hc_mm = {0:g}, by landmarks and spacing the circumference is {1:.1f} mm", stated, perimeter
+                table, off, "hc_mm = {0:g}, by landmarks and spacing the circumference is {1:.1f} mm", stated, found
             )
     if {"nt_mm", *ANNOTATIONS["nt_box"].columns} <= columns:
         x1, y1, x2, y2 = table[list(ANNOTATIONS["nt_box"].columns)].to_numpy(float).T
@@ -91,12 +91,6 @@ def _flags(table: pd.DataFrame, chosen: np.ndarray, text: str, *values: Floats) 
     for row in positions(chosen):
         shown = text.format(*(value[row] for value in values))
         yield Flag(f"{checks.place(table, row)}: {shown}; is one of them in px, or the spacing wrong?", (row,))
-
-
-def _perimeter(a: Floats, b: Floats) -> Floats:
-    """Of ellipses with semi-axes a >= b, by the complete elliptic integral of the second kind."""
-    perimeter: Floats = 4 * a * ellipe(1 - (b / a) ** 2)
-    return perimeter
 
 
 def _lonely_sizes(table: pd.DataFrame) -> Iterator[Flag]:

@@ -1,5 +1,6 @@
 """The report as a folder: one self-contained page, and what was flagged as tables."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
 MARK = ".made-by-ushydra_lab.check"
 """A file in every folder that the check made, which it may therefore replace."""
+REMEDY = "choose another folder with --out"
+OWN = {MARK, "index.html", "flags.csv"}
 MOST_IMAGES, MOST_LINES = 60, 300
 
 
@@ -27,25 +30,33 @@ def write(report: Report, folder: Path) -> Path:
 
     Raises UserError: the folder holds something else, or cannot be written.
     """
+    folder = Path(os.path.normpath(folder))
     refuse_foreign(folder)
-    with disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-            made = Path(scratch) / "new"
-            made.mkdir()
-            write_text(made / MARK, "")
-            write_text(made / "index.html", render(report))
-            write_csv(made / "flags.csv", flag_table(report))
-            if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            made.rename(folder)
+    with (
+        disk_errors(folder, REMEDY),
+        tempfile.TemporaryDirectory(prefix=".check.", dir=folder.parent) as scratch,
+    ):
+        made = Path(scratch) / "new"
+        made.mkdir()
+        write_text(made / MARK, "")
+        write_text(made / "index.html", render(report))
+        write_csv(made / "flags.csv", flag_table(report))
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        made.rename(folder)
     return folder / "index.html"
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raises UserError where `folder` was not made by the check."""
-    if folder.exists() and not (folder / MARK).is_file():
-        raise UserError(f"{folder}: exists and was not made by the check; choose another folder with --out")
+    """Raises UserError where `folder` holds anything that the check did not make, or cannot be made."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        found = {path.name for path in folder.iterdir()} if folder.exists() else {MARK}
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be used ({error.strerror}); {REMEDY}") from error
+    if MARK not in found or (strange := found - OWN):
+        more = f" ({', '.join(sorted(strange)[:3])})" if MARK in found else ""
+        raise UserError(f"{folder}: holds what the check did not make{more}; {REMEDY}")
 
 
 def flag_table(report: Report) -> pd.DataFrame:
@@ -63,14 +74,14 @@ def flag_table(report: Report) -> pd.DataFrame:
 
 def render(report: Report) -> str:
     """The page. File names and other people's text are escaped."""
-    folder = Path(__file__).parent
+    folder, problems = Path(__file__).parent, checks.located(report.examined)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
     return environment.get_template("page.html").render(
         name=report.source.name,
         verdict=report.verdict,
-        usable=not report.problems,
-        problems=report.problems[:MOST_LINES],
-        problem_count=len(report.problems),
+        usable=not problems,
+        problems=problems[:MOST_LINES],
+        problem_count=len(problems),
         rows=len(report.examined.table),
         absent=len(report.examined.absent),
         repeats=frequencies.repeats(report.examined.table),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ushydra_lab.audit import frequencies, landmarks, masks, near_duplicates, numbers, placement
+from ushydra_lab.audit import evidence, frequencies, landmarks, masks, near_duplicates, numbers, placement
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import Finding, flagged_rows
 from ushydra_lab.data import checks
@@ -33,12 +33,6 @@ class Report:
         usable = f"not usable: {problems} problem{'s' * (problems > 1)}" if problems else "usable"
         return ", ".join([usable, *look])
 
-    @property
-    def problems(self) -> list[str]:
-        """What blocks training, each with its place."""
-        table = self.examined.table
-        return [text if row < 0 else f"{checks.place(table, row)}: {text}" for row, text in self.examined.problems]
-
 
 def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     """Examine every file once, then look for what deserves a look. Raises UserError where it is no table of images."""
@@ -46,6 +40,7 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     examined = checks.examine(source, observe=seen)
     table = examined.table
     findings = [
+        evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),
         placement.audit(table),

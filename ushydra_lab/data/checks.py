@@ -64,8 +64,8 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     barred = escaped | set(absent)
     usable = [None if position in barred else path for position, path in enumerate(paths)]
     found = inspect(usable, masks, source.masks, observe)
-    for column in DERIVED:
-        table[column] = pd.Series([getattr(each, column) for each in found], table.index)
+    derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
+    table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
     if scaled := sum(each.scaled for each in found):
         print(f"{scaled} images have 16 bits per pixel: read by their full range, 65535 as 255")
     problems += [*escapes, *mask_escapes, *((i, each.problem) for i, each in enumerate(found) if each.problem)]
@@ -78,8 +78,13 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
 
 def listing(name: str, found: Examined) -> UserError:
     """All problems with their places."""
-    texts = [text if row < 0 else f"{place(found.table, row)}: {text}" for row, text in found.problems]
+    texts = located(found)
     return UserError.listing(f"{name}: {_count(texts)}", texts)
+
+
+def located(found: Examined) -> list[str]:
+    """What blocks training, each with its place."""
+    return [text if row < 0 else f"{place(found.table, row)}: {text}" for row, text in found.problems]
 
 
 def _count(problems: list[Problem] | list[str]) -> str:
@@ -132,13 +137,14 @@ def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
 
 def _schema() -> pa.DataFrameSchema:
     tight = pa.Check.str_matches(r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name")
+    text = pa.Check.str_matches(r"\A[^\ud800-\udfff]*\Z", error="is not UTF-8 text; rename the file or folder")
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
     schema = {
-        IMAGE: pa.Column(checks=tight),
+        IMAGE: pa.Column(checks=[tight, text]),
         SITE: pa.Column(checks=folder),
-        SUBJECT: pa.Column(checks=tight),
+        SUBJECT: pa.Column(checks=[tight, text]),
         PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }
     for annotation in ANNOTATIONS.values():

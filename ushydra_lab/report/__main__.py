@@ -92,12 +92,12 @@ def _sentence(rows: pd.DataFrame) -> str:
 
 
 def _unfinished(console: Console, found: Collected) -> list[str]:
-    lines = [f"- {run}: {status}" for run, status in found.unfinished.items()]
-    if not lines:
+    """Paths and reasons on the terminal; in the file, which may be passed on, the runs' names alone."""
+    if not found.unfinished:
         return []
-    for line in lines:
-        console.print(f"[yellow]not in the tables[/] {line}")
-    return ["## Not in the tables\n", *lines]
+    for run, status in found.unfinished.items():
+        console.print(f"[yellow]not in the tables[/] - {run}: {status}")
+    return ["## Not in the tables\n", *(f"- {'/'.join(Path(run).parts[-3:])}" for run in found.unfinished)]
 
 
 def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:

@@ -33,7 +33,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -44,7 +44,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table atomically; floats keep nine digits, enough to give float32 back."""
     with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.9g")
+        table.to_csv(temporary, index=False, float_format="%.9g", errors="backslashreplace")
 
 
 def read_json(path: Path) -> Any:
@@ -69,12 +69,13 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path, remedy: str = "choose another folder with run_root=...") -> Iterator[None]:
     """Turn "no space left", a full quota and a read-only folder into a message that names the folder."""
     reasons = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
     reasons |= {
         errno.EACCES: "it may not be written",
         errno.ENOTDIR: "part of it is a file",
+        errno.ENAMETOOLONG: "a name in it is too long",
     }
     try:
         yield
@@ -82,8 +83,8 @@ def disk_errors(folder: Path) -> Iterator[None]:
         reason = reasons.get(error.errno or 0) if isinstance(error, OSError) else _torch_reason(error)
         if reason is None:
             raise
-        remedy = "Free some, or choose another folder with run_root=..., then run the same command again."
-        raise UserError(f"Cannot write below {folder}: {reason} ({error}). {remedy}") from error
+        again = f"Mend that, or {remedy}, then run the same command again."
+        raise UserError(f"Cannot write below {folder}: {reason} ({error}). {again}") from error
 
 
 def _torch_reason(error: RuntimeError) -> str | None:

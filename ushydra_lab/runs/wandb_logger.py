@@ -80,4 +80,4 @@ def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mo
 
 def shareable(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration without keys that hold paths."""
-    return {key: value for key, value in flatten(config) if not any(f".{part}" in f".{key}" for part in PRIVATE)}
+    return {key: value for key, value in flatten(config) if not any(f".{part}." in f".{key}." for part in PRIVATE)}

@@ -85,7 +85,7 @@ def test_two_boxes_of_one_structure_and_rows_that_name_nothing_are_listed(root: 
     sheet = next(root.rglob("*.xlsx"))
     extra = [("1.png", "NT", 1, 1, 9, 9), ("2.png", None, 1, 1, 9, 9), ("2.png", "nasal bone", 1, 1, 9, 9)]
     pd.DataFrame([*ROWS, *extra], columns=COLUMNS).to_excel(sheet, index=False)
-    with pytest.raises(UserError, match=r"(?s)line 10: 1.png has a second box of NT.*line 12: .*line 11: structure is"):
+    with pytest.raises(UserError, match=r"(?s)line 10: 1.png has a second box of NT.*line 12: .*line 11: '' is no"):
         fetus_framework.read(root)
     pd.DataFrame([(None, "NT", 1, 1, 9, 9), ("a/b.png", "NT", 1, 1, 9, 9)], columns=COLUMNS).to_excel(
         sheet, index=False

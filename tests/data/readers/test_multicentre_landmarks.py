@@ -110,7 +110,10 @@ def test_two_pictures_of_one_name_are_refused_unless_their_folder_is_given(root:
 
 
 def test_what_is_not_there_is_said_with_the_remedy(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no Head.csv in a folder named HC18.*data.root"):
+        multicentre_landmarks.read(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"nowhere: no such folder; download.*data.root"):
         multicentre_landmarks.read(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"anatomy=heads .*did you mean 'head'"):
         multicentre_landmarks.read(root, "heads")

@@ -21,6 +21,7 @@ import pandas as pd
 from ushydra_lab.data import volumes
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
 from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -62,13 +63,13 @@ def read(
     base = folders.existing(root, DOWNLOAD)
     patients = sorted({hit for levels in ("", "*/", "*/*/") for hit in base.glob(levels + "patient*") if hit.is_dir()})
     frames = [frame for patient in patients for frame in _frames(patient, views)]
-    there = [frame for frame in frames if frame.image.exists()]
-    if not there:
+    found = [frame for frame in frames if there(frame.image)]
+    if not found:
         raise UserError(
             f"{base}: no patient0001/patient0001_{views[0]}_ED.nii.gz here; {DOWNLOAD} and set data.root to it"
         )
-    pngs = Converter(Path(cache), base).pngs([Job(_files(frame), HOW, partial(_images, frame)) for frame in there])
-    table = _table(frames, dict(zip(there, pngs, strict=True)), base)
+    pngs = Converter(Path(cache), base).pngs([Job(_files(frame), HOW, partial(_images, frame)) for frame in found])
+    table = _table(frames, dict(zip(found, pngs, strict=True)), base)
     return Source(table, NAME, base, _code(structures), partial=True)
 
 
@@ -87,13 +88,13 @@ def _frames(patient: Path, views: Sequence[str]) -> Iterator[Frame]:
         for phase in ("ED", "ES"):
             stem = f"{patient.name}_{view}_{phase}"
             labels = _file(patient, f"{stem}_gt")
-            yield Frame(patient, view, phase, _file(patient, stem), labels if labels.exists() else None)
+            yield Frame(patient, view, phase, _file(patient, stem), labels if there(labels) else None)
 
 
 def _file(folder: Path, stem: str) -> Path:
     """The first of the known endings that is there, else the usual one."""
     candidates = [folder / f"{stem}{suffix}" for suffix in volumes.SUFFIXES]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    return next((path for path in candidates if there(path)), candidates[0])
 
 
 def _files(frame: Frame) -> tuple[Path, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.convert import Converter, Images, Job
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -49,7 +50,8 @@ class Tracing:
     @property
     def area(self) -> float:
         x, y = self.outline.T
-        return 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
+        with np.errstate(over="ignore", invalid="ignore"):  # `mask` refuses what is that far outside
+            return 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
 
     def mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """1 where a pixel's index lies in the outline or on it. Raises ImageProblem: most of it is outside."""
@@ -81,9 +83,9 @@ def read(root: str | PathLike[str], cache: str | PathLike[str]) -> Source:
         print(f"{NAME}: {len(untraced)} videos without two traced frames are left out: {', '.join(untraced[:5])}")
     if not pairs:
         raise UserError(f"{folder / TRACINGS}: no video of {LIST} has two traced frames")
-    there = [name for name in pairs if _video(folder, name).exists()]
-    jobs = [_job(_video(folder, name), pairs[name]) for name in there]
-    pngs = dict(zip(there, Converter(Path(cache), folder).pngs(jobs), strict=True))
+    found = [name for name in pairs if there(_video(folder, name))]
+    jobs = [_job(_video(folder, name), pairs[name]) for name in found]
+    pngs = dict(zip(found, Converter(Path(cache), folder).pngs(jobs), strict=True))
     rows = [row for name, pair in pairs.items() for row in _rows(name, pair, videos.loc[name], pngs.get(name))]
     table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
     return Source(table, NAME, folder, MaskCode.of({"lv": 1}), partial=True)

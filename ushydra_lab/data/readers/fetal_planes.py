@@ -34,16 +34,17 @@ def read(root: str | PathLike[str], by_machine: bool = True) -> Source:
     """One row per image; its plane, the data set's own words for the brain plane, its train and test part.
 
     The data set does not say which hospital an image is from: the site is the ultrasound machine, the unit that its
-    authors hold out, or with by_machine=False the same for all. Patients seen with several machines are counted: they
-    are in several sites. Rows whose image is not there are left out by the check. Raises UserError: no such folder
-    or table, planes or parts that are not the data set's.
+    authors hold out, or with by_machine=False the same for all. Of a patient seen with several machines only the images
+    of the one that took most are kept, else the patient would be trained and tested on. Rows whose image is not there
+    are left out by the check. Raises UserError: no such folder or table, planes or parts that are not the data set's.
     """
     folder = folders.holding(root, SHEET, DOWNLOAD)
     rows = read_table(folder / SHEET, COLUMNS).apply(lambda cells: cells.str.strip())
     words = translated(rows, folder / SHEET, {"Plane": PLANES, "Train": PARTS})
     if by_machine:
-        several = int((rows.groupby("Patient_num")["US_Machine"].nunique() > 1).sum())
-        print(f"{NAME}: {several} patients were seen with several machines, so they are in several sites")
+        kept = _of_one_machine(rows)
+        print(f"{NAME}: {(~kept).sum()} images of patients seen with several machines are left out (by_machine)")
+        rows, words = rows[kept], words[kept]
     table = pd.DataFrame(
         {
             "image": "Images/" + rows["Image_name"].str.removesuffix(".png") + ".png",
@@ -57,6 +58,13 @@ def read(root: str | PathLike[str], by_machine: bool = True) -> Source:
         }
     )
     return Source(table, f"{NAME} ({SHEET})", folder, partial=True)
+
+
+def _of_one_machine(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of the machine that took most of their patient's images, of equals the first by name."""
+    counts = rows.groupby(["Patient_num", "US_Machine"]).size().sort_index().sort_values(ascending=False, kind="stable")
+    most = counts.reset_index().drop_duplicates("Patient_num").set_index("Patient_num")["US_Machine"]
+    return rows["US_Machine"] == rows["Patient_num"].map(most)
 
 
 def translated(rows: pd.DataFrame, sheet: PathLike[str], words: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import digest, file_names, moved
 from ushydra_lab.errors import UserError
 
+DOWNLOAD = "download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f)"
 SHEET = "ObjectDetection.xlsx"
 COLUMNS = ["fname", "structure", "h_min", "w_min", "h_max", "w_max"]
 EDGES = {"w_min": "_x1", "h_min": "_y1", "w_max": "_x2", "h_max": "_y2"}
@@ -29,7 +31,7 @@ def read(root: str | PathLike[str]) -> Source:
     same content share theirs. There is no pixel spacing. Raises UserError: no such folder or sheet, two boxes of
     one structure in one image.
     """
-    root = Path(root)
+    root = folders.existing(root, DOWNLOAD)
     sheet = _sheet(root)
     boxes = _boxes(sheet)
     table = pd.DataFrame({"image": boxes["fname"].unique()})
@@ -48,12 +50,9 @@ def read(root: str | PathLike[str]) -> Source:
 
 
 def _sheet(root: Path) -> Path:
-    sheets = sorted(root.rglob(SHEET)) if root.is_dir() else []
+    sheets = sorted(root.rglob(SHEET))
     if not sheets:
-        raise UserError(
-            f"{root}: no {SHEET} here; download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f), "
-            "unpack it and set data.root to its folder"
-        )
+        raise UserError(f"{root}: no {SHEET} here; {DOWNLOAD}, unpack it and set data.root to its folder")
     return sheets[0]
 
 
@@ -68,14 +67,16 @@ def _boxes(sheet: Path) -> pd.DataFrame:
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     names = file_names(sheet, table["fname"])
     structures = table["structure"].fillna("").map(str).str.strip()
-    repeated = pd.DataFrame({"fname": names, "structure": structures}).duplicated()
+    words = structures.str.lower().str.replace(r"\W+", "_", regex=True)
+    repeated = pd.DataFrame({"fname": names, "structure": words}).duplicated()
     problems = [f"line {line}: {names[line]} has a second box of {structures[line]}" for line in names.index[repeated]]
-    problems += [f"line {line}: structure is empty" for line in structures.index[structures == ""]]
+    unusable = words.index[words.isin(["", "crop"])]
+    problems += [f"line {line}: {structures[line]!r} is no name of a structure" for line in unusable]
     if problems:
         raise UserError.listing(f"{sheet}: boxes that are nobody's", problems)
     edges = table[list(EDGES)].astype(object)
     edges[["w_max", "h_max"]] = moved(edges[["w_max", "h_max"]], 1)
-    return edges.assign(fname=names, structure=structures.str.lower().str.replace(r"\W+", "_", regex=True))
+    return edges.assign(fname=names, structure=words)
 
 
 def _images(root: Path) -> dict[str, tuple[Path, str]]:

@@ -3,6 +3,7 @@
 from os import PathLike
 from pathlib import Path
 
+from ushydra_lab.data.inspection import there
 from ushydra_lab.errors import UserError
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar", ".z01")
@@ -11,10 +12,10 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar", ".z01")
 def existing(root: str | PathLike[str], download: str) -> Path:
     """The folder itself. Raises UserError: an archive, another file, nothing; `download` says where to get it."""
     path = Path(root)
-    if path.is_file():
-        archive = "is an archive; unpack it first" if path.suffix.lower() in ARCHIVES else "is a file"
-        raise UserError(f"{path}: {archive} and set data.root to the folder")
-    if not path.is_dir():
+    if there(path) and path.is_file():
+        remedy = "an archive; unpack it first, and" if path.suffix.lower() in ARCHIVES else "a file;"
+        raise UserError(f"{path}: is {remedy} set data.root to the folder")
+    if not there(path) or not path.is_dir():
         raise UserError(f"{path}: no such folder; {download}, unpack it and set data.root to its folder")
     return path
 

@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.data.image import ImageProblem, in_threads, read_bytes
+from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode, outline_ellipse
+from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import file_names, read_table, stacked
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 from ushydra_lab.errors import UserError
 
 SITE = "HC18"
+DOWNLOAD = "download HC18 (doi.org/10.5281/zenodo.1327317)"
 TRAIN, TEST = "training_set_pixel_size_and_HC.csv", "test_set_pixel_size.csv"
 FOLDERS = {TRAIN: "training_set", TEST: "test_set"}
 NAME, PIXEL, HC = "filename", "pixel size(mm)", "head circumference (mm)"
@@ -39,12 +42,12 @@ def read(root: str | PathLike[str]) -> Source:
     of part train. The test images' annotations were never published, so nothing can be tested on them: they are of
     no part, for whoever can use images alone; their numbers are those of other fetuses. Raises UserError: no CSV.
     """
-    root = Path(root)
+    root = folders.existing(root, DOWNLOAD)
     train = training(root)
     train["mask"] = train["image"].map(lambda image: image.removesuffix(".png") + "_Annotation.png")
     ends = in_threads(lambda mask: _ends(root / mask), list(train["mask"]), "Fitting ellipses")
     train[LANDMARKS] = np.reshape(ends, (len(train), len(LANDMARKS)))
-    if cut := sum((root / mask).exists() for mask in train.loc[train[LANDMARKS[0]].isna(), "mask"]):
+    if cut := sum(there(root / mask) for mask in train.loc[train[LANDMARKS[0]].isna(), "mask"]):
         print(f"{SITE}: {cut} outlines have no diameters within the image: they get no landmarks")
     tables = {TRAIN: train}
     if (csv := _csv(root).with_name(TEST)).exists():
@@ -64,8 +67,7 @@ def _csv(root: Path) -> Path:
     found = sorted(root.rglob(TRAIN))
     if not found:
         raise UserError(
-            f"{root}: no {TRAIN} here; download HC18 (doi.org/10.5281/zenodo.1327317), unpack training_set.zip "
-            "beside it and set data.root to its folder"
+            f"{root}: no {TRAIN} here; {DOWNLOAD}, unpack training_set.zip beside it and set data.root to its folder"
         )
     return found[0]
 

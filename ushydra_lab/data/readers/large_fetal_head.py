@@ -15,10 +15,12 @@ import pandas as pd
 
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.errors import UserError
 
+DOWNLOAD = "download the data set (doi.org/10.5281/zenodo.8265464)"
 STRUCTURES = ("parenchyma", "csp", "lv")
 RED, GREEN, YELLOW, BLUE = (255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255)
 DIVERSE = {RED: 1, YELLOW: 2, BLUE: 3}
@@ -56,13 +58,13 @@ def read(root: str | PathLike[str]) -> Source:
     differ in x and y. Raises UserError: none of the folders, masks without images, a labelmap.txt with other colours,
     two pixel sizes of one image.
     """
-    root = Path(root)
-    folders = [path for path in sorted(root.rglob("*")) if path.is_dir()]
-    rows = [row for group in GROUPS for row in _rows(group, folders, root)]
+    root = folders.existing(root, DOWNLOAD)
+    places = [path for path in sorted(root.rglob("*")) if path.is_dir()]
+    rows = [row for group in GROUPS for row in _rows(group, places, root)]
     if not any(row["mask"] for row in rows):
         raise UserError(
-            f"{root}: no masks in {GROUPS[0].masks}Segmentation/{MASK_FOLDER} and the like; download the data set "
-            "(doi.org/10.5281/zenodo.8265464), unpack its archives and those of the masks in them, and set data.root"
+            f"{root}: no masks in {GROUPS[0].masks}Segmentation/{MASK_FOLDER} and the like; {DOWNLOAD}, "
+            "unpack its archives and those of the masks in them, and set data.root"
         )
     table = pd.DataFrame(rows)
     spacing = _spacing(root)
@@ -70,14 +72,14 @@ def read(root: str | PathLike[str]) -> Source:
     return Source(table.rename_axis(index="row"), "large_fetal_head", root, MASKS, partial=True)
 
 
-def _rows(group: Group, folders: list[Path], root: Path) -> list[dict[str, str]]:
+def _rows(group: Group, places: list[Path], root: Path) -> list[dict[str, str]]:
     """Of an image that is not there the row has its mask and the place where it belongs."""
-    exports = [f for f in folders if f.name == MASK_FOLDER and f.parent.name.lower().startswith(group.masks.lower())]
+    exports = [f for f in places if f.name == MASK_FOLDER and f.parent.name.lower().startswith(group.masks.lower())]
     exports.sort(key=lambda folder: "segmentation" not in folder.parent.name.lower())
     masks = {path.name: path for folder in exports[:1] for path in sorted(folder.glob("*.png"))}
     for folder in exports[:1]:
         _check_labelmap(folder.parent / "labelmap.txt")
-    homes = [folder for folder in folders if folder.name.lower() == group.images.lower() and any(folder.glob("*.png"))]
+    homes = [folder for folder in places if folder.name.lower() == group.images.lower() and any(folder.glob("*.png"))]
     home = homes[0] if homes else root / group.images
     images = {path.name for path in home.glob("*.png")}
     return [
@@ -102,7 +104,7 @@ def _check_labelmap(path: Path) -> None:
     """The exports of CVAT say which colour is which: `label:color_rgb:parts:actions`."""
     if not path.is_file():
         return
-    lines = re.findall(r"^(\w+):(\d+),(\d+),(\d+):", path.read_text("utf-8", "replace"), re.MULTILINE)
+    lines = re.findall(r"^(\w+):(\d{1,3}),(\d{1,3}),(\d{1,3}):", path.read_text("utf-8", "replace"), re.MULTILINE)
     found = {(int(r), int(g), int(b)): NAMES[name.lower()] for name, r, g, b in lines if name.lower() in NAMES}
     if not any(found.items() <= code.items() for code in (MASKS.colours, *MASKS.others)):
         shown = ", ".join(f"{STRUCTURES[label - 1]} {colour}" for colour, label in found.items())

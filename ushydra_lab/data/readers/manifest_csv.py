@@ -16,7 +16,7 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
     """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab.
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
-    Raises UserError: no such file or no table, a column `mask` without structures, structures without masks.
+    Raises UserError: no such file or no table, a column `mask` without structures or the reverse, no colours.
     """
     path = Path(path)
     table = read_table(path, absent=ABSENT)
@@ -25,6 +25,8 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
             f"{path}: has masks; say which colour is what, e.g. data.structures={{head: 255}}, "
             "or data.structures={brain: [255,0,0], csp: [0,255,0]}"
         )
+    if structures and "mask" not in table:
+        raise UserError(f"{path}: has no column 'mask', which data.structures is about; add it or leave that out")
     try:
         masks = MaskCode.of(structures) if structures else None
     except ValueError as error:

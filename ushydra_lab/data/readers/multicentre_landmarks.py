@@ -14,11 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, moved, read_table, stacked
 from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
 from ushydra_lab.errors import UserError
 
+DOWNLOAD = "download the annotations (github.com/surgical-vision/Multicentre-Fetal-Biometry)"
 SITES = {"hc18": "HC18", "fp": "FP", "ucl": "UCL"}
 ANATOMIES = {"head": "landmarks", "abdomen": "abdomen_landmarks", "femur": "femur_landmarks"}
 NAME, PIXEL, SPLIT = "image_name", "px_to_mm_rate", "Split"
@@ -36,7 +38,7 @@ def read(root: str | PathLike[str], anatomy: str = "head", images: Mapping[str, 
     number: 002_3HC.jpeg is the third image of 002. The published parts of UCL share some of these: their training
     images are then of no part. Raises UserError: no CSV of that anatomy, two different images of one name.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100 (links are followed only where they are checked)
+    root = Path(os.path.abspath(folders.existing(root, DOWNLOAD)))  # noqa: PTH100 (links are followed only where they are checked)
     if anatomy not in ANATOMIES:
         raise UserError(f"anatomy={anatomy} is not one of {', '.join(ANATOMIES)}{nearest(anatomy, ANATOMIES)}")
     tables = {path.relative_to(root).as_posix(): _table(path, site, anatomy) for path, site in _csvs(root, anatomy)}
@@ -53,8 +55,8 @@ def _csvs(root: Path, anatomy: str) -> list[tuple[Path, str]]:
             found.setdefault(site, {}).setdefault(path.stem.lower(), path)
     if not found:
         raise UserError(
-            f"{root}: no {anatomy.title()}.csv in a folder named {', '.join(SITES.values())}; download the annotations "
-            "(github.com/surgical-vision/Multicentre-Fetal-Biometry) and set data.root to their folder"
+            f"{root}: no {anatomy.title()}.csv in a folder named {', '.join(SITES.values())}; {DOWNLOAD} "
+            "and set data.root to their folder"
         )
     chosen = [(site, [halves[anatomy]] if anatomy in halves else halves.values()) for site, halves in found.items()]
     return sorted((path, site) for site, paths in chosen for path in paths)

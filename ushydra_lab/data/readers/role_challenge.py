@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.readers import hc18
+from ushydra_lab.data.readers import folders, hc18
 from ushydra_lab.data.readers.tables import file_names, moved, read_table
 from ushydra_lab.errors import UserError
 
@@ -21,11 +21,13 @@ def read(root: str | PathLike[str], csv: str | PathLike[str], swap_columns: bool
     The points are pixel indices, so 0.5 is added. swap_columns exchanges OFD and BPD; nothing is exchanged unasked.
     Raises UserError: no HC18, no such CSV or columns, images that are no training images of HC18.
     """
-    root, csv = Path(root), Path(csv)
+    root, csv = folders.existing(root, hc18.DOWNLOAD), Path(csv)
     table = read_table(csv, [NAME, *hc18.LANDMARKS], absent="no such file; set data.csv to the landmark CSV")
     names = file_names(csv, table[NAME])
     images = hc18.training(root)
     images.index = images["image"].map(lambda image: Path(image).name)
+    if repeated := sorted(images.index[images.index.duplicated()]):
+        raise UserError.listing(f"{root}: {hc18.TRAIN} has several rows of one image; remove all but one", repeated)
     if strange := [f"line {line}: {name}" for line, name in names.items() if name not in images.index]:
         raise UserError.listing(f"{csv}: names images that are no training images of HC18 in {root}", strange)
     points = moved(table[hc18.LANDMARKS], 0.5)
