@@ -1,11 +1,21 @@
 """The one error a user is meant to read."""
 
+import errno
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can put right: the message names the file, row or key and the remedy.
 
     Commands print it without a traceback and exit with status 1.
     """
+
+    @classmethod
+    def unwritable(cls, folder: Path, error: OSError, need: str) -> "UserError":
+        """A folder below cache_dir that is full or cannot be used; `need` says what it is for."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "no space left" if full else f"cannot be used ({error.strerror})"
+        return cls(f"{folder}: {reason}; {need}: free some space or set cache_dir to another folder")
 
     @classmethod
     def listing(cls, headline: str, problems: list[str], limit: int = 50) -> "UserError":

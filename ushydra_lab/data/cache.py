@@ -8,7 +8,6 @@ loses the entries that were not used for longest.
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import time
@@ -80,7 +79,9 @@ class CanvasCache:
         try:
             results = in_threads(fill, range(len(paths)), "Letterboxing")
         except OSError as error:
-            raise self._unwritable(error, len(paths)) from error
+            size = len(paths) * (HEADER + self.canvas[0] * self.canvas[1] + DIGEST)
+            need = f"the canvases of {len(paths)} images need {size:,} bytes in all"
+            raise UserError.unwritable(self.folder, error, need) from error
         if problems := [problem for _, _, problem in results if problem]:
             raise UserError.listing("images changed since the manifest was checked", problems)
         if made:
@@ -127,15 +128,6 @@ class CanvasCache:
                 break
             path.unlink(missing_ok=True)
             excess -= size
-
-    def _unwritable(self, error: OSError, images: int) -> UserError:
-        size = images * (HEADER + self.canvas[0] * self.canvas[1] + DIGEST)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "no space left" if full else f"cannot be used ({error.strerror})"
-        return UserError(
-            f"{self.folder}: {reason}; the canvases of {images} images need {size:,} bytes in all: free some "
-            "space or set cache_dir to another folder"
-        )
 
 
 def _write(entry: Path, stored: bytes) -> None:

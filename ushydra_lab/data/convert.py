@@ -5,7 +5,6 @@ of change) and of how they are read, so no name of a patient shows and a changed
 written under a temporary name and renamed: several processes may share the cache, an interruption leaves nothing half.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -65,7 +64,8 @@ class Converter:
         try:
             results = in_threads(convert, jobs, "Converting to PNG")
         except OSError as error:
-            raise self._unwritable(error) from error
+            need = "videos, volumes and DICOM files are converted to PNG here"
+            raise UserError.unwritable(self.folder, error, need) from error
         if problems := [result for result in results if isinstance(result, str)]:
             raise UserError.listing(f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}", problems)
         return [result for result in results if not isinstance(result, str)]
@@ -83,14 +83,6 @@ class Converter:
             digest.update(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         key = digest.hexdigest()
         return self.folder / key[:2] / key
-
-    def _unwritable(self, error: OSError) -> UserError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "no space left" if full else f"cannot be used ({error.strerror})"
-        return UserError(
-            f"{self.folder}: {reason}; videos, volumes and DICOM files are converted to PNG here: free some space or "
-            "set cache_dir to another folder"
-        )
 
 
 def _name(file: Path, root: Path) -> str:

@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.readers import dicom
 
 ROWS, COLUMNS = 48, 64
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -86,3 +90,14 @@ def nifti(pixels: NDArray[np.generic], mm: tuple[float, ...], units: int = 2, di
     header += struct.pack("<14x2h2x8f", code, bits, 1.0, *spacing)
     header += struct.pack("<3f3xB", 352.0, 1.0, 0.0, units)
     return header.ljust(344, b"\0") + b"n+1\0" + bytes(4) + pixels.tobytes()
+
+
+def read_dicom(root: Path, **settings: Any) -> Source:
+    """A folder of DICOM files, as one clinic's."""
+    return dicom.read(root, root.parent / "cache", "clinic", root.parent / "key", **settings)
+
+
+def one_dicom(root: Path, made: Dataset, **settings: Any) -> NDArray[np.uint8]:
+    """The first image that a single file becomes."""
+    write(root / "a.dcm", made)
+    return np.asarray(Image.open(read_dicom(root, **settings).table["image"].iloc[0]))

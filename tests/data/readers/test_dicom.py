@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.errors import UserError
 
-from .layouts import CUT, region, scene, study, write
+from .layouts import CUT, one_dicom, read_dicom, region, scene, study, write
 
 
 @pytest.fixture
@@ -22,28 +20,18 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def read(root: Path, **settings: Any) -> Source:
-    return dicom.read(root, root.parent / "cache", "clinic", root.parent / "key", **settings)
-
-
-def one(root: Path, made: Dataset, **settings: Any) -> NDArray[np.uint8]:
-    """The first image that a single file becomes."""
-    write(root / "a.dcm", made)
-    return np.asarray(Image.open(read(root, **settings).table["image"].iloc[0]))
-
-
 def test_the_region_alone_is_cut_out_with_its_own_spacing(root: Path) -> None:
-    np.testing.assert_array_equal(one(root, study()), scene()[CUT])
-    row = read(root).checked().table.iloc[0]
+    np.testing.assert_array_equal(one_dicom(root, study()), scene()[CUT])
+    row = read_dicom(root).checked().table.iloc[0]
     assert (row["height"], row["width"]) == (32, 40)
     assert row["pixel_mm"] == pytest.approx(0.2)
 
 
 def test_pixels_that_are_not_square_become_so(root: Path) -> None:
-    made = one(root, study(SequenceOfUltrasoundRegions=[region(mm=(0.2, -0.4))]))
+    made = one_dicom(root, study(SequenceOfUltrasoundRegions=[region(mm=(0.2, -0.4))]))
     assert made.shape == (32, 80)
     assert np.abs(made[:, ::2].astype(int) - scene()[CUT]).max() <= 1
-    assert read(root).table["pixel_mm"].tolist() == [pytest.approx(0.2)]
+    assert read_dicom(root).table["pixel_mm"].tolist() == [pytest.approx(0.2)]
 
 
 def test_two_panels_are_two_rows_and_other_regions_none(root: Path) -> None:
@@ -51,7 +39,7 @@ def test_two_panels_are_two_rows_and_other_regions_none(root: Path) -> None:
     flow = region((34, 6, 40, 12), RegionDataType=2)
     panels = [region((0, 4, 29, 35), (0.1, 0.1)), region((32, 4, 63, 35), (0.3, 0.3)), flow, doppler]
     write(root / "a.dcm", study(SequenceOfUltrasoundRegions=panels))
-    table = read(root).checked().table
+    table = read_dicom(root).checked().table
     assert table["pixel_mm"].tolist() == [pytest.approx(0.1), pytest.approx(0.3)]
     assert table["width"].tolist() == [30, 32]
     assert table["subject"].nunique() == 1
@@ -72,7 +60,7 @@ def test_without_a_calibrated_region_the_spacing_is_that_of_the_image_or_none(
     root: Path, changes: dict[str, Any], mm: float | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(root / "a.dcm", study(**changes))
-    spacing = read(root).checked().table["pixel_mm"].iloc[0]
+    spacing = read_dicom(root).checked().table["pixel_mm"].iloc[0]
     assert spacing == pytest.approx(mm) if mm else np.isnan(spacing)
     assert f"  {0 if mm else 1} without a spacing" in capsys.readouterr().out
 
@@ -80,7 +68,7 @@ def test_without_a_calibrated_region_the_spacing_is_that_of_the_image_or_none(
 @pytest.mark.parametrize(("frame", "expected"), [("first", [0]), ("middle", [2]), ("all", [0, 1, 2, 3, 4])])
 def test_the_frames_of_a_video_are_a_setting(root: Path, frame: str, expected: list[int]) -> None:
     write(root / "a.dcm", study(np.stack([scene(n) for n in range(5)])))
-    table = read(root, frame=frame).table
+    table = read_dicom(root, frame=frame).table
     for row, n in zip(table.itertuples(), expected, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(row.image)), scene(n)[CUT])
         assert row.source.endswith(f"frame {n}")
@@ -89,17 +77,17 @@ def test_the_frames_of_a_video_are_a_setting(root: Path, frame: str, expected: l
 def test_a_subject_is_a_keyed_hash_that_the_key_alone_decides(root: Path) -> None:
     for name, patient in (("Meier_Anna/1", "4711"), ("Meier_Anna/2", "4711 "), ("b/1", "4712")):
         write(root / name, study(scene(len(name)), PatientID=patient))
-    first = read(root).table["subject"].tolist()
+    first = read_dicom(root).table["subject"].tolist()
     assert first[0] == first[1] != first[2]
-    assert read(root).table["subject"].tolist() == first
+    assert read_dicom(root).table["subject"].tolist() == first
     (root.parent / "key").write_text("another secret of its own")
-    assert not {*read(root).table["subject"]} & {*first}
+    assert not {*read_dicom(root).table["subject"]} & {*first}
     assert (root.parent / "key").stat().st_size
 
 
 def test_the_key_is_made_for_its_owner_alone(root: Path) -> None:
     write(root / "a.dcm", study())
-    read(root)
+    read_dicom(root)
     assert (root.parent / "key").stat().st_mode & 0o077 == 0
     assert len((root.parent / "key").read_text()) == 64
 
@@ -111,7 +99,7 @@ def test_nothing_of_the_patient_leaves_the_reader(root: Path, capsys: pytest.Cap
     write(root / "Meier_Anna" / "Meier.dcm", made)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        source = read(root)
+        source = read_dicom(root)
     kept = source.table.to_csv() + capsys.readouterr().out
     kept += "".join(str(path) for path in (root.parent / "cache").rglob("*"))
     kept += "".join(
@@ -139,7 +127,7 @@ def test_what_is_no_ultrasound_image_is_counted_with_the_reason(root: Path, caps
     (root / "readme.txt").write_text("not DICOM")
     (root / "empty").write_bytes(b"")
     write(root / "short.dcm", study()).write_bytes((root / "good").read_bytes()[:140])
-    assert len(read(root).checked().table) == 1
+    assert len(read_dicom(root).checked().table) == 1
     printed = capsys.readouterr().out
     for text in (
         "1 of 8 files are ultrasound images",
@@ -155,20 +143,20 @@ def test_what_is_no_ultrasound_image_is_counted_with_the_reason(root: Path, caps
 def test_files_without_a_patient_are_a_subject_per_study(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in range(2):
         write(root / str(n), study(scene(n), PatientID=""))
-    assert read(root).table["subject"].nunique() == 2
+    assert read_dicom(root).table["subject"].nunique() == 2
     assert "2 without PatientID: one subject per study" in capsys.readouterr().out
 
 
 def test_settings_and_folders_that_are_not_there_are_named(root: Path) -> None:
     with pytest.raises(UserError, match=r"data.frame = 'last' is not one of first, middle, all"):
-        read(root, frame="last")
+        read_dicom(root, frame="last")
     with pytest.raises(UserError, match="no ultrasound image here"):
-        read(root)
+        read_dicom(root)
     with pytest.raises(UserError, match="no such folder"):
-        read(root / "nowhere")
+        read_dicom(root / "nowhere")
     (root.parent / "key").write_text("short")
     with pytest.raises(UserError, match="holds less than 16 bytes"):
-        read(root)
+        read_dicom(root)
     with pytest.raises(UserError, match=r"data.subject_key"):
         dicom.read(root, root, "clinic", root)
 
@@ -176,4 +164,4 @@ def test_settings_and_folders_that_are_not_there_are_named(root: Path) -> None:
 def test_a_link_out_of_the_folder_is_refused(root: Path) -> None:
     (root / "a.dcm").symlink_to(write(root.parent / "outside.dcm", study()))
     with pytest.raises(UserError, match="is a link that leads out"):
-        read(root)
+        read_dicom(root)

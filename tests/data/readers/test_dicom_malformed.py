@@ -14,11 +14,9 @@ from pydicom.uid import (
     JPEGLSLossless,
 )
 
-from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.readers import dicom
 from ushydra_lab.errors import UserError
 
-from .layouts import region, scene, study, write
+from .layouts import read_dicom, region, scene, study, write
 
 
 @pytest.fixture
@@ -26,10 +24,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "export"
     folder.mkdir()
     return folder
-
-
-def read(root: Path, **settings: Any) -> Source:
-    return dicom.read(root, root.parent / "cache", "clinic", root.parent / "key", **settings)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +69,7 @@ def test_files_that_cannot_be_used_are_named_without_the_patient(
     write(root / "good.dcm", study())
     write(root / "bad.dcm", made)
     with pytest.raises(UserError, match=f"bad.dcm: .*({message})") as raised:
-        read(root)
+        read_dicom(root)
     assert "1 of 2 files cannot be used; copy the file again, or take it out" in str(raised.value)
     assert "Meier" not in str(raised.value)
 
@@ -85,7 +79,7 @@ def test_a_file_cut_off_in_its_pixels_is_named(root: Path, made: Dataset) -> Non
     path = write(root / "bad.dcm", made)
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(UserError, match=r"bad.dcm: its (pixels are missing, truncated or|header is) damaged"):
-        read(root, frame="all")
+        read_dicom(root, frame="all")
 
 
 def test_any_damage_of_the_header_is_a_problem_counted_or_read(root: Path) -> None:
@@ -97,18 +91,18 @@ def test_any_damage_of_the_header_is_a_problem_counted_or_read(root: Path) -> No
         damaged[places] = rng.integers(0, 256, 6)
         (root / f"{n}.dcm").write_bytes(damaged.tobytes())
     with pytest.raises(UserError, match="files cannot be used"):
-        read(root)
+        read_dicom(root)
 
 
 def test_without_pydicom_the_extra_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root / "a.dcm", study())
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(UserError, match=r"pip install 'ushydra_lab\[dicom\]'"):
-        read(root)
+        read_dicom(root)
 
 
 def test_a_name_that_is_no_text_can_still_be_printed(root: Path) -> None:
     write(root / "a.dcm", study(Rows=0)).rename(Path(os.fsdecode(os.fsencode(root) + b"/\xff.dcm")))
     with pytest.raises(UserError, match=r"\ufffd.dcm: holds no pixels") as raised:
-        read(root)
+        read_dicom(root)
     str(raised.value).encode("utf-8")

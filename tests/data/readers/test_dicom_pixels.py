@@ -15,10 +15,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.readers import dicom
-
-from .layouts import COLUMNS, CUT, ROWS, scene, study, write
+from .layouts import COLUMNS, CUT, ROWS, one_dicom, scene, study
 
 
 @pytest.fixture
@@ -26,16 +23,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "export"
     folder.mkdir()
     return folder
-
-
-def read(root: Path, **settings: Any) -> Source:
-    return dicom.read(root, root.parent / "cache", "clinic", root.parent / "key", **settings)
-
-
-def one(root: Path, made: Dataset, **settings: Any) -> NDArray[np.uint8]:
-    """The first image that a single file becomes."""
-    write(root / "a.dcm", made)
-    return np.asarray(Image.open(read(root, **settings).table["image"].iloc[0]))
 
 
 def ybr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -129,12 +116,12 @@ KINDS: dict[str, tuple[Callable[[], Dataset], NDArray[np.uint8], int]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_pixels_becomes_the_grey_that_is_seen(root: Path, kind: str) -> None:
     make, expected, tolerance = KINDS[kind]
-    made = one(root, make())
+    made = one_dicom(root, make())
     assert np.abs(made.astype(int) - expected[CUT]).max() <= tolerance
 
 
 def test_uncompressed_422_has_half_the_colour_samples(root: Path) -> None:
     full = ybr(np.repeat(coloured()[:, ::2], 2, axis=1))
     halved = np.stack([full[:, ::2, 0], full[:, 1::2, 0], full[:, ::2, 1], full[:, ::2, 2]], -1)
-    made = one(root, study(full, PhotometricInterpretation="YBR_FULL_422", PixelData=halved.tobytes()))
+    made = one_dicom(root, study(full, PhotometricInterpretation="YBR_FULL_422", PixelData=halved.tobytes()))
     assert np.abs(made.astype(int) - np.repeat(LUMA[:, ::2], 2, axis=1)[CUT]).max() <= 2
