@@ -135,7 +135,8 @@ class Segmentation(Task):
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
         is then 1 or 0 (`metrics.segmentation`). `assd_mm_`, `hd95_mm_` (or `_px_`) are NaN where either is empty.
-        `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction. Padding counts nowhere.
+        `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction, `true_mm2_` and `found_mm2_`
+        their areas where the spacing is known. Padding counts nowhere.
         """
         pred, true = self(batch["image"]).argmax(1), _without_padding(batch)
         confusions = confusion(pred, true, self.classes)
@@ -144,6 +145,9 @@ class Segmentation(Task):
         scores["true_px"], scores["found_px"] = confusions.sum(2), confusions.sum(1)
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
         spacing = batch.get("pixel_mm")
+        if spacing is not None:
+            for name in ("true", "found"):
+                scores[f"{name}_mm2"] = scores[f"{name}_px"] * spacing[:, None] ** 2
         unit = "px" if spacing is None else "mm"
         distances = surface_distances(pred, true, self.classes, spacing)
         scores |= {f"{name}_{unit}": values for name, values in distances.items()}

@@ -1,0 +1,183 @@
+"""`python -m ushydra_lab.robustness multirun/brain_attention_unet`: how segmentations bear noise, and how they repeat.
+
+Every finished run's last stage meets its test images under each perturbation of `data.perturbations`. Writes
+RUN/robustness.csv, one row an image and strength, and beside the runs robustness/: curves over strengths (mean ± SD
+over seeds) as CSV and picture, and the intraclass correlation of areas between seeds and with the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+
+from ushydra_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "robustness"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.robustness", description=__doc__)
+    parser.add_argument("experiment", type=Path, help="an experiment's directory, multirun/<experiment>")
+    try:
+        robustness(parser.parse_args().experiment)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def robustness(experiment: Path) -> None:
+    """Measure every finished run below a directory, or take its table; write and print what they say together.
+
+    Raises:
+        UserError: there is no finished run of a segmentation.
+    """
+    from ushydra_lab.runs.files import atomic, disk_errors, write_csv
+
+    runs = sorted(path.parent for path in experiment.rglob("run.json"))
+    tables = [table for run in runs if (table := _table(run)) is not None]
+    if not tables:
+        raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
+    images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
+    found, areas = curves(images), agreement(images)
+    with disk_errors(folder):
+        write_csv(folder / "curves.csv", found)
+        write_csv(folder / "agreement.csv", areas)
+        with atomic(folder / "curves.png") as temporary:
+            picture(found).savefig(temporary, format="png", dpi=150)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    _show(console, found, areas)
+    console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv")
+
+
+def _table(run: Path) -> pd.DataFrame | None:
+    """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
+    from ushydra_lab.runs.directory import FINISHED
+    from ushydra_lab.runs.files import disk_errors, read_json, write_csv
+
+    summary = read_json(run / "run.json")
+    if summary["status"] != FINISHED:
+        return None
+    file = run / f"{NAME}.csv"
+    if not file.exists():
+        table = measure(run)
+        if table.empty:
+            return None
+        with disk_errors(run):
+            write_csv(file, table)
+    who = {"held_out": run.parent.parent.name, "seed": summary["seed"], "variant": summary["variant"]}
+    return pd.read_csv(file).assign(**who)
+
+
+def measure(run: Path) -> pd.DataFrame:
+    """kind, strength, record and the areas and Dice of every structure; without rows for another system's run."""
+    import torch
+
+    from ushydra_lab.assembly import build_data
+    from ushydra_lab.data.perturbations import SWEEPS
+    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.experiment import trained_tasks
+    from ushydra_lab.tasks.segmentation import Segmentation
+
+    config = finished_config(run)
+    data = build_data(config)
+    task = [task for _, task in trained_tasks(config, run)][-1]
+    if not isinstance(task, Segmentation):
+        return pd.DataFrame()
+    steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
+    rows = []
+    for kind, perturb, strength in track(steps, "/".join(run.parts[-3:]), transient=True):
+        generator = torch.Generator().manual_seed(config["seed"])
+        for batch in data.part_loader("test" if "test" in data.parts else "val"):
+            with torch.inference_mode():
+                scores = task.evaluate({**batch, "image": perturb(batch["image"], strength, generator)})
+            kept = {name: v.numpy() for name, v in scores.items() if name.startswith(("dice_", "true_", "found_"))}
+            rows.append(pd.DataFrame({"kind": kind, "strength": strength, "record": batch["record"].numpy(), **kept}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def curves(images: pd.DataFrame) -> pd.DataFrame:
+    """held_out, variant, kind, strength, structure: mean Dice over images that show it, and its SD over seeds."""
+    keys = ["held_out", "variant", "kind", "strength"]
+    named = images.rename(columns={c: c.replace("dice_empty_", "empty_") for c in map(str, images)})
+    columns = [c for c in map(str, named) if c.startswith("dice_")]
+    names = {c: c.removeprefix("dice_") for c in columns}
+    per_seed = named.groupby([*keys, "seed"])[columns].mean().rename(columns=names)
+    long = per_seed.rename_axis(columns="structure").stack().rename("dice").reset_index()
+    found = long.groupby([*keys, "structure"])["dice"].agg(mean="mean", sd="std", seeds="count")
+    return found.reset_index()
+
+
+def agreement(images: pd.DataFrame) -> pd.DataFrame:
+    """ICC(A,1) of each structure's area on unperturbed test images, between seeds and of each seed with the truth."""
+    from ushydra_lab.report.agreement import icc
+
+    plain = images[(images["kind"] == "noise") & (images["strength"] == 0)]
+    unit = "mm2" if any(c.startswith("found_mm2_") for c in map(str, plain)) else "px"
+    found = [c for c in map(str, plain) if c.startswith(f"found_{unit}_")]
+    rows = []
+    for (held_out, variant), chosen in plain.groupby(["held_out", "variant"]):
+        for column in found:
+            structure = column.removeprefix(f"found_{unit}_")
+            areas = chosen.pivot(index="record", columns="seed", values=column)
+            truth = chosen.groupby("record")[f"true_{unit}_{structure}"].first()
+            pairs = {"between seeds": areas}
+            pairs |= {f"seed {seed} and truth": areas[[seed]].assign(truth=truth) for seed in areas}
+            who = {"held_out": held_out, "variant": variant, "structure": structure}
+            rows += [who | {"between": name} | vars(icc(pair.to_numpy(float))) for name, pair in pairs.items()]
+    return pd.DataFrame(rows)
+
+
+def picture(found: pd.DataFrame) -> Figure:
+    """One panel a perturbation, one line a structure and variant, the band being ± SD over seeds."""
+    from matplotlib.figure import Figure
+
+    from ushydra_lab.report.panels import LABEL_COLOURS
+
+    kinds, structures = list(found["kind"].unique()), list(found["structure"].unique())
+    figure = Figure(figsize=(3.2 * len(kinds), 3.4), layout="constrained")
+    for axis, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+        for number, ((held_out, variant, structure), line) in enumerate(_lines(found[found["kind"] == kind])):
+            colour = LABEL_COLOURS[structures.index(structure) % len(LABEL_COLOURS)]
+            style = ("-", "--", ":", "-.")[number // len(structures) % 4]
+            axis.plot(line["strength"], line["mean"], style, color=colour, marker="o", markersize=3,
+                      label=f"{structure} ({variant}, {held_out})")  # fmt: skip
+            sd = line["sd"].fillna(0)
+            band = line["mean"] - sd, line["mean"] + sd
+            axis.fill_between(line["strength"], *band, color=colour, alpha=0.2, linewidth=0)
+        axis.set(title=kind, xlabel="strength", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("Dice, images that show the structure")
+    figure.axes[-1].legend(fontsize=6, loc="lower left")
+    return figure
+
+
+def _lines(found: pd.DataFrame) -> Any:
+    return found.sort_values("strength").groupby(["held_out", "variant", "structure"])
+
+
+def _show(console: Console, found: pd.DataFrame, areas: pd.DataFrame) -> None:
+    from ushydra_lab.report.__main__ import rich_table
+
+    spread = found["sd"].map(lambda sd: "" if np.isnan(sd) else f" ± {sd:.3f}")
+    cells = found.assign(cell=found["mean"].map("{:.3f}".format) + spread)
+    keys = ["held_out", "variant", "kind", "strength"]
+    wide = cells.pivot(index=keys, columns="structure", values="cell").reset_index()
+    console.print(rich_table(wide, "Dice under perturbations of the test images", "Mean ± SD over seeds (ddof 1)."))
+    interval = areas["low"].map("{:.3f}".format) + " .. " + areas["high"].map("{:.3f}".format)
+    shown = areas.assign(icc=areas["icc"].map("{:.3f}".format), interval=interval).drop(columns=["low", "high"])
+    caption = "ICC(A,1) of areas with its 95 % interval, over test images; an absent structure has area 0."
+    console.print(rich_table(shown, "Agreement", caption))
+
+
+if __name__ == "__main__":
+    main()
