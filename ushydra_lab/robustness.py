@@ -110,9 +110,9 @@ def curves(images: pd.DataFrame) -> pd.DataFrame:
     keys = ["held_out", "variant", "kind", "strength"]
     named = images.rename(columns={c: c.replace("dice_empty_", "empty_") for c in map(str, images)})
     columns = [c for c in map(str, named) if c.startswith("dice_")]
-    names = {c: c.removeprefix("dice_") for c in columns}
-    per_seed = named.groupby([*keys, "seed"])[columns].mean().rename(columns=names)
-    long = per_seed.rename_axis(columns="structure").stack().rename("dice").reset_index()
+    per_seed = named.groupby([*keys, "seed"])[columns].mean().reset_index()
+    long = per_seed.melt([*keys, "seed"], columns, "structure", "dice")
+    long["structure"] = long["structure"].str.removeprefix("dice_")
     found = long.groupby([*keys, "structure"])["dice"].agg(mean="mean", sd="std", seeds="count")
     return found.reset_index()
 
