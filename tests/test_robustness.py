@@ -33,6 +33,7 @@ def test_every_strength_meets_every_test_image_and_the_neutral_ones_are_the_runs
     robustness.robustness(trained)
     run = next(trained.rglob("run.json")).parent
     table, own = pd.read_csv(run / "robustness.csv"), pd.read_csv(run / "per_image.csv")
+    assert own["anomaly_parenchyma"].notna().all()  # what was fitted beside the weights is there again
     strengths = {kind: sorted(values) for kind, (_, values) in SWEEPS.items()}
     assert {kind: sorted(t["strength"].unique()) for kind, t in table.groupby("kind")} == strengths
     assert table.groupby(["kind", "strength"]).size().eq(10).all()

@@ -143,15 +143,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_network(task: Task, checkpoint: Path) -> None:
-    """Put a checkpoint's network weights into a task.
+    """Put a checkpoint's network weights, and nothing else that was fitted, into a task.
 
     Raises:
         UserError: the file is damaged, or holds another network.
     """
     state = read_checkpoint(checkpoint)["state_dict"]
     weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+    _load(task.network, weights, checkpoint)
+
+
+def load_task(task: Task, checkpoint: Path) -> None:
+    """Put all that a stage has fitted into a task.
+
+    Raises:
+        UserError: the file is damaged, or holds another network.
+    """
+    _load(task, read_checkpoint(checkpoint)["state_dict"], checkpoint)
+
+
+def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
     try:
-        task.network.load_state_dict(weights)
+        module.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
 

@@ -21,6 +21,7 @@ from ushydra_lab.assembly import (
     build_task,
     build_trainer,
     load_network,
+    load_task,
     open_logger,
     read_checkpoint,
     rehearse,
@@ -144,7 +145,7 @@ def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task
     """Every stage's name and task, with the selected weights."""
     for name in config["stages"]:
         task = build_task(config, name)
-        load_network(task, checkpoint_path(run, name))
+        load_task(task, checkpoint_path(run, name))
         yield name, task.eval()
 
 

@@ -70,6 +70,21 @@ def test_distances_are_mm_where_the_spacing_is_known_else_px(truth: Tensor) -> N
     assert 0.5 < without["assd_px_parenchyma"][0] <= 2
 
 
+def test_anomaly_needs_no_expert_and_disagreement_does(truth: Tensor) -> None:
+    task = task_for(truth)
+    heads = [truth[:1].roll((n % 3 - 1, n % 2), dims=(1, 2)) for n in range(8)]
+    task.prepare([batch_of(torch.cat(heads))])
+    lost = truth * (truth < 2)
+    task.network = Painted(lost.long())
+    scores = task.evaluate(batch_of(truth))
+    assert scores["disagreement_csp"][0] == 1
+    assert scores["disagreement_csp"][1].isnan()
+    assert scores["shape_csp"].isnan().all()
+    assert (scores["anomaly_csp"] == task.shapes.largest[2]).all()
+    other = task.evaluate(batch_of(truth.flip(1)))
+    assert other["anomaly_parenchyma"].tolist() == scores["anomaly_parenchyma"].tolist()
+
+
 def test_what_is_predicted_on_the_padding_counts_nowhere(truth: Tensor) -> None:
     answer = truth.clone()
     answer[:, :, 13:] = 1

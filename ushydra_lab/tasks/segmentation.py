@@ -13,6 +13,7 @@ from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, confusion, dice_with_empty, overlap
+from ushydra_lab.metrics.shape import ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, Task
 
@@ -68,6 +69,7 @@ class Segmentation(Task):
         self.selected = [self.structures.index(name) + 1 for name in select]
         self.head = self.structures.index(head) + 1 if head else 0
         self.register_buffer("class_weights", torch.ones(self.classes))
+        self.shapes = ShapePrior(self.classes)
         self.validated: list[Tensor] = []
 
     @staticmethod
@@ -83,9 +85,13 @@ class Segmentation(Task):
         return self.network((image - 0.5) / 0.5).float()
 
     def prepare(self, batches: Iterable[Batch]) -> None:
+        """Class weights and the prior over shapes, from the training masks."""
+        counts, features = torch.zeros(self.classes, dtype=torch.long), []
+        for batch in batches:
+            counts += batch["mask"].flatten().bincount(minlength=256)[: self.classes]
+            features.append(shape_features(batch["mask"], self.classes, batch.get("pixel_mm")))
+        self.shapes.fit(torch.cat(features))
         if self.class_weighted:
-            counts = sum(batch["mask"].flatten().bincount(minlength=256)[: self.classes] for batch in batches)
-            assert isinstance(counts, Tensor)
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -137,6 +143,9 @@ class Segmentation(Task):
         is then 1 or 0 (`metrics.segmentation`). `assd_mm_`, `hd95_mm_` (or `_px_`) are NaN where either is empty.
         `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction, `true_mm2_` and `found_mm2_`
         their areas where the spacing is known. Padding counts nowhere.
+        `disagreement_`: pixels of one of both alone over those of the truth; NaN where that is empty, `found_px_` then
+        being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
+        `anomaly_`: the same, an empty one being as far as the farthest training mask (`metrics.shape`).
         """
         pred, true = self(batch["image"]).argmax(1), _without_padding(batch)
         confusions = confusion(pred, true, self.classes)
@@ -148,6 +157,9 @@ class Segmentation(Task):
         if spacing is not None:
             for name in ("true", "found"):
                 scores[f"{name}_mm2"] = scores[f"{name}_px"] * spacing[:, None] ** 2
+        scores["disagreement"] = _disagreement(scores)
+        scores["shape"] = self.shapes(shape_features(pred, self.classes, spacing))
+        scores["anomaly"] = self.shapes.anomaly(scores["shape"])
         unit = "px" if spacing is None else "mm"
         distances = surface_distances(pred, true, self.classes, spacing)
         scores |= {f"{name}_{unit}": values for name, values in distances.items()}
@@ -173,6 +185,12 @@ class Segmentation(Task):
             "hc_error_mm": found - expert,
             "hc_abs_error_mm": (found - expert).abs(),
         }
+
+
+def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
+    """|P xor G| / |G| (B,K), thesis 4: it needs the expert's mask G, so it measures disagreement, not anomaly."""
+    apart = scores["true_px"] + scores["found_px"] - 2 * scores["hits"]
+    return torch.where(scores["true_px"] > 0, apart / scores["true_px"], torch.nan)
 
 
 def _without_padding(batch: Batch) -> Tensor:
