@@ -47,6 +47,8 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
     for part, where in PARTS.items():
         chosen = images[images["part"] == part]
         if len(chosen):
+            if held_out.endswith("folds"):
+                where = where.replace("sites", "subjects").replace("site", "subjects")
             seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"]).size().max()
             title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
             texts += _part(console, title, chosen, folder / f"{held_out}_{part}")
