@@ -6,6 +6,7 @@ import pandas as pd
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import by_site
 from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.manifest import filled
 from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, annotations
 
 SIZES = {"pixel_mm": "mm per px", "height": "height, px", "width": "width, px"}
@@ -43,12 +44,10 @@ def _site(
     if not here.all():
         shown["rows without their image"] = str(int((~here).sum()))
     for name, annotation in annotations(table.columns).items():
-        columns = own.reindex(columns=annotation.columns)
-        given = columns.notna().all(axis=1) & (columns.astype(str) != "").all(axis=1)
         if annotation.kind == "category":
-            shown |= {f"{name} {level}": str(int((columns[name] == level).sum())) for level in annotation.levels}
+            shown |= {f"{name} {level}": str(int((own[name] == level).sum())) for level in annotation.levels}
         else:
-            shown[f"with {name}"] = str(int(given.sum()))
+            shown[f"with {name}"] = str(int(filled(own, annotation).sum()))
     for k, structure in enumerate(seen.structures):
         shown[f"{structure} in mask"] = str(int((seen.shapes[rows, k, -1] > 0).sum()))
     shown |= {title: _span(own[column]) for column, title in SIZES.items() if column in own}

@@ -152,9 +152,9 @@ class UltrasoundData(LightningDataModule):
         """Shuffled, or drawn by their weights, by (seed, epoch); the last incomplete batch is kept."""
         dataset = self._dataset("train")
         weights = None
-        if self.oversample and MASK not in self.fields:
-            raise UserError(f"oversample: {self.manifest.name} has no masks; set oversample=null")
         if self.oversample:
+            if MASK not in self.fields:
+                raise UserError(f"oversample: {self.manifest.name} has no masks; set oversample=null")
             weights = self.oversample.weights(self.fields[MASK][dataset.rows], self.manifest.masks)
         return self._loader(dataset, EpochSampler(len(dataset), self.seed, weights))
 

@@ -18,6 +18,14 @@ from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotatio
 from ushydra_lab.errors import UserError
 
 
+def filled(table: pd.DataFrame, annotation: Annotation) -> pd.Series:
+    """Whether each row of a typed table has all values of the annotation; False where the columns are missing."""
+    if not set(annotation.columns) <= set(table):
+        return pd.Series(False, index=table.index)
+    cells = table[list(annotation.columns)]
+    return (cells.notna() & (cells != "")).all(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """What a reader found, not checked yet: one row per image, cells may be text.
@@ -69,10 +77,7 @@ class Manifest:
 
     def has(self, annotation: Annotation) -> pd.Series:
         """Whether each row has all values of the annotation; False where the columns are missing."""
-        if not set(annotation.columns) <= set(self.table):
-            return pd.Series(False, index=self.table.index)
-        cells = self.table[list(annotation.columns)]
-        return (cells.notna() & (cells != "")).all(axis=1)
+        return filled(self.table, annotation)
 
     def with_structures(self, structures: Sequence[str]) -> "Manifest":
         """The same images, their masks' labels 1, 2, ... being these (`MaskCode.relabelled`). Raises UserError."""
