@@ -5,7 +5,7 @@ image coordinates into it.
 """
 
 from dataclasses import dataclass, replace
-from math import cos, hypot, pi, sin, sqrt
+from math import cos, hypot, pi, sin
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ushydra_lab.data.phantom.head_cavities import Cavum, Ventricle
 from ushydra_lab.data.phantom.hospitals import MACHINES, Machine, View
 from ushydra_lab.data.phantom.shapes import Ellipse
 from ushydra_lab.data.phantom.speckle import Array, Pulse, SectorScan, Tissue
+from ushydra_lab.ellipse import perimeter
 
 STRUCTURES = ("parenchyma", "csp", "lv")
 PARENCHYMA, CSP, LV = 1, 2, 3
@@ -23,11 +24,6 @@ CSP_SHARE, LV_SHARE = 584 / 1565, 505 / 1565
 """Parts of the thesis' 1,565 trans-thalamic images that show a CSP and lateral ventricles (its section 3.2)."""
 COARSER = 3
 """Spacing of samples and beams in units of the NT machines': a head is three times as deep, and its pulse as long."""
-
-
-def ellipse_perimeter(a: float, b: float) -> float:
-    """Ramanujan's first approximation from the half axes; off by less than 1e-5 for heads."""
-    return pi * (3 * (a + b) - sqrt((3 * a + b) * (a + 3 * b)))
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class Head:
         for name, end in ends.items():
             at = view.to_px(*self.to_image(*np.array(end, float)))
             row |= {f"{name}_{axis}": round(float(px), 3) for axis, px in zip("xy", at, strict=True)}
-        return {**row, "hc_mm": round(ellipse_perimeter(self.a, self.b), 3)}
+        return {**row, "hc_mm": round(float(perimeter(self.a, self.b)), 3)}
 
 
 def _extent(a: float, b: float, angle: float) -> tuple[float, float]:
