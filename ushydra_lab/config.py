@@ -124,9 +124,14 @@ def classes(structures: Sequence[str]) -> int:
     return len(structures) + 1
 
 
-def when(value: str, expected: str, result: str) -> str | None:
-    """`${when:${variant},pretrained,pretrain}`: the last, where the first two are the same, else nothing."""
-    return result if value == expected else None
+def when(value: Any, expected: Any, result: Any, otherwise: Any = None) -> Any:
+    """`${when:${variant},pretrained,pretrain}`: the third, where the first two are the same, else nothing or a fourth."""
+    return result if value == expected else otherwise
+
+
+def joined(names: Sequence[str]) -> str:
+    """`${joined:${structures}}`: the names in one word, for a variant."""
+    return "+".join(names) or "none"
 
 
 def run_label(*, _root_: DictConfig) -> str:
@@ -140,6 +145,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
     OmegaConf.register_new_resolver("classes", classes, replace=True)
     OmegaConf.register_new_resolver("when", when, replace=True)
+    OmegaConf.register_new_resolver("joined", joined, replace=True)
     OmegaConf.register_new_resolver("run_label", run_label, replace=True)
 
 
