@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ushydra_lab.networks.attention_unet import AttentionGate, AttentionUNet
+from ushydra_lab.networks.attention_unet import AttentionUNet
+from ushydra_lab.networks.unet import AttentionGate
 
 SMALL = (4, 6, 8, 10, 12)
 BUILDS = [{"upsampling": "transposed"}, {"upsampling": "bilinear"}, {"attention": False}]

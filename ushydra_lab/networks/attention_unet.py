@@ -1,65 +1,12 @@
 """Attention U-Net of the fetal brain thesis (section 3.4), after Ronneberger et al. 2015 and Oktay et al. 2018."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Upsampling = Literal["transposed", "bilinear"]
-
-
-def _normalised(a: int, b: int, size: int) -> list[nn.Module]:
-    """Convolution and batch norm; the norm's shift is the bias."""
-    return [nn.Conv2d(a, b, size, padding=size // 2, bias=False), nn.BatchNorm2d(b)]
-
-
-def _double_conv(a: int, b: int) -> nn.Sequential:
-    layers = [*_normalised(a, b, 3), nn.ReLU(inplace=True), *_normalised(b, b, 3), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
-
-
-def _upsampling(a: int, b: int, how: Upsampling) -> nn.Module:
-    if how == "transposed":
-        return nn.ConvTranspose2d(a, b, 2, stride=2)
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), *_normalised(a, b, 3), nn.ReLU(inplace=True))
-
-
-class AttentionGate(nn.Module):
-    """How much of a skip connection passes at each pixel: sigmoid(psi(relu(W_x skip + W_g signal))).
-
-    W_x, W_g and psi are 1x1 convolutions, each with batch norm; inside there are half as many channels. Oktay
-    et al. take the signal from the coarser level and enlarge the map; here the signal is enlarged first, so
-    both have the skip's resolution. At the start the map's logits have mean 0: gates are about half open.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = max(1, channels // 2)
-        self.skip = nn.Sequential(*_normalised(channels, inner, 1))
-        self.signal = nn.Sequential(*_normalised(channels, inner, 1))
-        self.psi = nn.Sequential(*_normalised(inner, 1, 1))
-
-    def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
-        """Attention (B, 1, h, w) in (0, 1), of encoder and enlarged decoder features, both (B, C, h, w)."""
-        return torch.sigmoid(self.psi(F.relu(self.skip(skip) + self.signal(signal))))
-
-
-class _Decoder(nn.Module):
-    """One step up: enlarge, gate the skip, join, double convolution."""
-
-    def __init__(self, below: int, channels: int, attention: bool, upsampling: Upsampling) -> None:
-        super().__init__()
-        self.up = _upsampling(below, channels, upsampling)
-        self.gate = AttentionGate(channels) if attention else None
-        self.conv = _double_conv(2 * channels, channels)
-
-    def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor | None]:
-        x = self.up(x)
-        gate = None if self.gate is None else self.gate(skip, x)
-        skip = skip if gate is None else skip * gate
-        return self.conv(torch.cat([skip, x], 1)), gate
+from ushydra_lab.networks.unet import Decoder, Encoder, Upsampling
 
 
 class AttentionUNet(nn.Module):
@@ -97,50 +44,15 @@ class AttentionUNet(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
-        if upsampling not in get_args(Upsampling):
-            raise ValueError(f"unknown upsampling {upsampling!r}: choose transposed or bilinear")
-        if len(widths) < 2:
-            raise ValueError(f"a U-Net needs at least two widths, got {list(widths)}")
-        self.in_channels, self.stride, self.attention = in_channels, 2 ** (len(widths) - 1), attention
-        ways = list(zip([in_channels, *widths], widths, strict=False))
-        self.encoder = nn.ModuleList(_double_conv(a, b) for a, b in ways)
-        self.decoder = nn.ModuleList(_Decoder(b, a, attention, upsampling) for a, b in reversed(ways[1:]))
+        self.attention = attention
+        self.encoder = Encoder(in_channels, widths)
+        self.decoder = Decoder(widths, attention, upsampling)
         self.head = nn.Conv2d(widths[0], classes, 1)
-
-    def _padded(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[1] != self.in_channels or min(x.shape[-2:]) < self.stride:
-            raise ValueError(
-                f"expected images of shape (B, {self.in_channels}, H, W) with sides of at least {self.stride} px, "
-                f"got {tuple(x.shape)}"
-            )
-        (top, left), (rows, columns) = self._corner(x), (-side % self.stride for side in x.shape[-2:])
-        return F.pad(x, (left, columns - left, top, rows - top), mode="replicate")
-
-    def _corner(self, x: Tensor) -> tuple[int, int]:
-        """Row and column of the padded image at which the image begins."""
-        return -x.shape[-2] % self.stride // 2, -x.shape[-1] % self.stride // 2
-
-    def _cropped(self, maps: Tensor, x: Tensor) -> Tensor:
-        top, left = self._corner(x)
-        return maps[..., top : top + x.shape[-2], left : left + x.shape[-1]]
-
-    def _features(self, x: Tensor) -> tuple[Tensor, list[Tensor | None]]:
-        """Finest decoder features of a padded image, and the gates from the coarsest to the finest."""
-        skips: list[Tensor] = []
-        for block in self.encoder:
-            x = block(F.max_pool2d(x, 2) if skips else x)
-            skips.append(x)
-        skips.pop()
-        gates = []
-        for block in self.decoder:
-            x, gate = block(x, skips.pop())
-            gates.append(gate)
-        return x, gates
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, classes, H, W) of images (B, in_channels, H, W)."""
-        features, _ = self._features(self._padded(x))
-        return self._cropped(self.head(features), x)
+        features, _ = self.decoder(self.encoder(self.encoder.padded(x)))
+        return self.encoder.cropped(self.head(features), x)
 
     @torch.no_grad()
     def gates(self, x: Tensor) -> Tensor:
@@ -153,7 +65,7 @@ class AttentionUNet(nn.Module):
         """
         if not self.attention:
             raise ValueError("a plain U-Net (attention=False) has no gates")
-        padded = self._padded(x)
-        _, gates = self._features(padded)
+        padded = self.encoder.padded(x)
+        _, gates = self.decoder(self.encoder(padded))
         maps = [F.interpolate(gate, padded.shape[-2:]) for gate in reversed(gates) if gate is not None]
-        return self._cropped(torch.cat(maps, 1), x)
+        return self.encoder.cropped(torch.cat(maps, 1), x)
