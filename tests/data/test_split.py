@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ushydra_lab.data import split
-from ushydra_lab.data.split import KFold, LeaveOneSiteOut, Official, Random, Split, _closest_subset
+from ushydra_lab.data.split import KFold, LeaveOneSiteOut, Official, Random, Split, Stratified, _closest_subset
 from ushydra_lab.errors import UserError
 
 
@@ -163,3 +163,39 @@ def test_folds_that_do_not_exist_are_refused() -> None:
     for folds in (KFold(5, 5), KFold(-1, 5), KFold(0, 30)):
         with pytest.raises(UserError, match=r"fold is 0 to folds - 1.*20"):
             folds.assign(rows(a=[1] * 20), seed=0)
+
+
+def test_stratified_parts_are_alike_in_what_masks_show_and_share_no_subject() -> None:
+    table = rows(a=[1, 2, 1, 3] * 60, b=[2] * 100).assign(
+        shows=lambda t: ["", "csp", "csp+lv"] * (len(t) // 3) + [""] * (len(t) % 3)
+    )
+    part = Stratified().assign(table, seed=0)
+    kinds = table.groupby(["site", "subject"])["shows"].transform(lambda s: "+".join(sorted(set(s))))
+    for _, of_kind in part.groupby(kinds):
+        expected = {"val": round(0.15 * len(of_kind)), "test": round(0.15 * len(of_kind))}
+        assert {name: abs((of_kind == name).sum() - n) <= 1 for name, n in expected.items()} == {
+            "val": True,
+            "test": True,
+        }
+    assert part.groupby([table["site"], table["subject"]]).nunique().max() == 1
+    assert not part.equals(Stratified().assign(table, seed=1))
+
+
+def test_a_kind_of_few_subjects_is_trained_on() -> None:
+    table = rows(a=[1] * 40).assign(plane=["brain"] * 38 + ["femur"] * 2)
+    part = Stratified(by="plane").assign(table, seed=0)
+    assert set(part[table["plane"] == "femur"]) == {"train"}
+    assert (part == "test").sum() == (part == "val").sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (Stratified(by="plan"), r"split.by=plan is no column of the data \(did you mean 'plane'\?\)"),
+        (Stratified(by="plane", val_fraction=0.6, test_fraction=0.5), r"together below 1"),
+        (Stratified(by="plane", val_fraction=0.01), r"no image for val"),
+    ],
+)
+def test_an_impossible_stratified_split_is_refused(split: Stratified, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        split.assign(rows(a=[1] * 10).assign(plane="brain"), seed=0)

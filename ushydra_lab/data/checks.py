@@ -36,7 +36,7 @@ MISSING = ("", "na", "nan", "n/a", "none", "null")
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """table: typed, the source's index, height, width and sha256 filled in where readable; problems: what blocks its
+    """table: typed, the source's index, DERIVED columns filled in where readable; problems: what blocks its
     use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none.
     """
 

@@ -20,11 +20,14 @@ Problem = tuple[int, str]
 
 @dataclass(frozen=True)
 class Found:
-    """An image file: native rows and columns (NaN where unreadable), digest, 16 bits; what is wrong with the row."""
+    """An image file: native rows and columns (NaN where unreadable), digest, structures that the mask shows, joined by
+    +, 16 bits; what is wrong with the row.
+    """
 
     height: float = np.nan
     width: float = np.nan
     sha256: str = ""
+    shows: str = ""
     scaled: bool = False
     problem: str = ""
 
@@ -65,12 +68,14 @@ def inspect(
             decoded = decode(read_bytes(image))
         except ImageProblem as unreadable:
             return Found(problem=str(unreadable))
-        (height, width), labels, problem = decoded.grey.shape, None, ""
+        (height, width), labels, shows, problem = decoded.grey.shape, None, "", ""
         if mask and code:
             labels, problem = _labels(mask, code, (height, width))
+            present = set() if labels is None else set(np.unique(labels).tolist())
+            shows = "+".join(name for label, name in enumerate(code.structures, 1) if label in present)
         if observe:
             observe(position, decoded.grey, labels)
-        return Found(height, width, decoded.sha256, decoded.scaled, problem)
+        return Found(height, width, decoded.sha256, shows, decoded.scaled, problem)
 
     return in_threads(one, range(len(images)), "Checking images")
 

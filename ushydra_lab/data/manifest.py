@@ -2,7 +2,7 @@
 
 Columns: `image`, `site`, `subject` (unique only together with the site), optionally `part` (the data set's
 own train/val/test), the annotations of `vocabulary`, and what the check adds: native `height` and `width`
-(px) and the file's `sha256`. A cell that is empty has no annotation.
+(px), the file's `sha256`, the structures its mask `shows` (`csp+lv`). A cell that is empty has no annotation.
 """
 
 from collections.abc import Sequence

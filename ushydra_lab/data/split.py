@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, nearest
 from ushydra_lab.errors import UserError
@@ -123,6 +125,47 @@ class KFold:
 
 
 @dataclass(frozen=True)
+class Stratified:
+    """Train, validation and test images with equal parts of every kind, by subject (thesis 4, section 3.2).
+
+    by: the column that tells kinds apart: `shows` (structures in the mask), `plane`, `quality`, `site`. A subject is of
+    the kind of all its images together. Kinds with fewer than three subjects are trained on.
+    """
+
+    by: str = "shows"
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    name: str = "stratified"
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        if self.by not in table:
+            raise UserError(f"split.by={self.by} is no column of the data{nearest(self.by, map(str, table))}")
+        if min(self.val_fraction, self.test_fraction) <= 0 or self.val_fraction + self.test_fraction >= 1:
+            fractions = f"split.val_fraction={self.val_fraction} split.test_fraction={self.test_fraction}"
+            raise UserError(f"{fractions}: both must be above 0, together below 1, e.g. 0.15 and 0.15")
+        part = pd.Series("train", index=table.index)
+        kinds = table.groupby([SITE, SUBJECT])[self.by].transform(
+            lambda values: "+".join(sorted(set(map(str, values))))
+        )
+        for _, rows in table.groupby(kinds):
+            sizes = Counter(zip(rows[SITE], rows[SUBJECT], strict=True))
+            if len(sizes) < 3:
+                continue
+            for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
+                drawn = {subject: sizes[subject] for subject in _drawn(sizes, f"{seed} {name}")[:-1]}
+                target = round(fraction * len(rows))
+                if target and drawn:
+                    chosen = _closest_subset(drawn, target)
+                    part[rows.index[_of(rows, chosen)]] = name
+                    sizes = Counter({subject: n for subject, n in sizes.items() if subject not in chosen})
+        if absent := [name for name in ("val", "test") if not (part == name).any()]:
+            raise UserError(
+                f"split=stratified leaves no image for {', '.join(absent)}; add subjects or raise its fraction"
+            )
+        return part
+
+
+@dataclass(frozen=True)
 class External:
     """Every image is tested: a finished run on other data."""
 
@@ -144,8 +187,11 @@ def _train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
             f"val_fraction={fraction}; add images or subjects, or raise split.val_fraction"
         )
     chosen = _closest_subset({subject: sizes[subject] for subject in candidates}, target)
-    validated = pd.MultiIndex.from_frame(table[[SITE, SUBJECT]]).isin(list(chosen))
-    return pd.Series("train", index=table.index).mask(validated, "val")
+    return pd.Series("train", index=table.index).mask(_of(table, chosen), "val")
+
+
+def _of(table: pd.DataFrame, subjects: Iterable[tuple[str, str]]) -> NDArray[np.bool_]:
+    return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]]).isin(list(subjects))
 
 
 def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:

@@ -72,7 +72,8 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
 IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
 PARTS = ("train", "val", "test")
-DERIVED = ("height", "width", "sha256")  # native rows and columns, digest of the file: filled in by the check
+DERIVED = ("height", "width", "sha256", "shows")
+"""Native rows and columns, digest of the file, structures in the mask (`csp+lv`): filled in by the check."""
 SOURCE = "source"  # the file an image was taken from, where it is not the image file itself; for messages
 CROP = box("crop")
 """The part of an image that is used; annotations stay in px of the whole image."""
