@@ -82,6 +82,7 @@ def build_data(config: dict[str, Any]) -> UltrasoundData:
         cache_gb=config["cache_gb"],
         augment=config["augment"] and make(config["augment"]),
         oversample=config["oversample"] and make(config["oversample"]),
+        label_audit=config["label_audit"] and make(config["label_audit"]),
     )
 
 

@@ -74,7 +74,7 @@ class Experiment:
     cache_gb: float
     canvas: list[int]
     batch_size: int
-    augment: dict[str, Any]
+    augment: dict[str, Any] | None
     data: dict[str, Any]
     split: dict[str, Any]
     network: dict[str, Any]
@@ -86,6 +86,7 @@ class Experiment:
     roi: str | None = None
     structures: list[str] | None = None
     oversample: dict[str, Any] | None = None
+    label_audit: dict[str, Any] | None = None
 
 
 def detect_scale() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
+from hydra.utils import get_object
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
 
@@ -38,6 +39,8 @@ from ushydra_lab.tasks.base import Task
 
 log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
+DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
+"""What all stages share that changes their weights."""
 
 
 @contextmanager
@@ -98,7 +101,9 @@ def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: 
     """Hash of all that determines a stage's weights; the held-out site is not part of it."""
     kept = determining(config)
     stage = kept["stages"][name]
-    shared = {key: kept[key] for key in ("seed", "canvas", "batch_size", "augment", "oversample", "network", "trainer")}
+    for setting in get_object(stage["task"]["_target_"]).only_evaluated:
+        stage["task"].pop(setting, None)
+    shared = {key: kept[key] for key in DETERMINING}
     init = earlier[stage["init"]] if stage["init"] else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
 
@@ -176,23 +181,31 @@ def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
-    """The first images of each evaluated part through every stage: PNG below `folder`, and returned to be logged.
+    """Some images of each evaluated part through every stage: PNG below `folder`, and returned to be logged.
 
     Whole frames are returned only for images declared free of burnt-in names (`deidentified`).
     """
     shareable: dict[str, Figure] = {}
     for part in (part for part in EVALUATED if part in data.parts):
-        batch = {key: values[: config["panel_images"]] for key, values in next(iter(data.part_loader(part))).items()}
+        batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
         images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
         pictures = {"truth": batch["mask"].numpy()} if config["structures"] else {}
         with torch.inference_mode():
             for stage, task in trained_tasks(config, run):
                 pictures |= {f"{stage}: {name}": values.numpy() for name, values in task.pictures(batch).items()}
-        frame = stage_panel(images, boxes, pictures)
+        structures = [text.partition("=")[0] for text in config["structures"] or ()]
+        frame = stage_panel(images, boxes, pictures, structures)
         with atomic(folder / "figures" / f"{part}.png") as temporary:
             frame.savefig(temporary, format="png", dpi=110)
         if config["deidentified"]:
             shareable[part] = frame
         elif boxes is not None:
-            shareable[part] = stage_panel(images, boxes, pictures, roi_only=True)
+            shareable[part] = stage_panel(images, boxes, pictures, structures, roi_only=True)
     return shareable
+
+
+def _examples(batch: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+    """The first images of a batch; where there are masks, of those that show most labels."""
+    labels = [len(mask.unique()) for mask in batch["mask"]] if "mask" in batch else [0] * len(batch["image"])
+    chosen = sorted(range(len(labels)), key=lambda index: -labels[index])[:count]
+    return {key: values[chosen] for key, values in batch.items()}

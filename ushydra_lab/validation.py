@@ -97,7 +97,7 @@ def _unknown_keys(content: dict[str, Any]) -> Iterator[str]:
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
             yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
         elif key == "loss":
-            yield from _check_keys(node, {"name", "terms", "shares", "class_weighted"}, "loss.")
+            yield from _check_keys(node, {"name", "terms", "geometry", "shares", "class_weighted"}, "loss.")
             plain_terms = [
                 name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term
             ]

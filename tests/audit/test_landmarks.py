@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ushydra_lab.audit import landmarks
-from ushydra_lab.audit.landmarks import Shape, order_entropy
+from ushydra_lab.audit.landmarks import LabelWeights, Shape, order_entropy
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 
 COLUMNS = list(ANNOTATIONS["landmarks"].columns)
@@ -52,6 +52,24 @@ def test_each_gross_error_is_named_with_its_line_image_and_reason() -> None:
     assert "midpoints are 0.30 of OFD apart" in found[5]
     assert "OFD and BPD meet at" in found[7]
     assert "BPD/OFD is 0." in found[9]
+
+
+def test_implausible_labels_weigh_nothing_in_training_and_others_all_or_what_is_asked_for() -> None:
+    ends = random_ends(np.random.default_rng(1), 600)
+    ends[3] = ends[3, ::-1]
+    ends[7, 1, 0] = ends[7, 0, 0]
+    ends[9] = np.nan
+    middle = ends[20:80, 1].mean(axis=1, keepdims=True)
+    ends[20:80, 1] = middle + np.linspace(1, 1.4, 60)[:, None, None] * (ends[20:80, 1] - middle)
+    weights = LabelWeights()(table_of(ends))
+    assert weights[[3, 7]].tolist() == [0, 0]
+    assert weights[9] == 1
+    doubted = LabelWeights(flagged=0.2, doubtful=0.5)(table_of(ends))
+    assert doubted[[3, 7]].tolist() == [0.2, 0.2]
+    assert set(doubted[20:80]) == {0.2, 0.5, 1.0}
+    assert ((doubted == 1) <= (weights == 1)).all()
+    with pytest.raises(ValueError, match="flagged=2"):
+        LabelWeights(flagged=2)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 2 * np.pi), st.floats(0.2, 5), st.booleans(), st.booleans())

@@ -61,6 +61,7 @@ def test_a_batch_is_what_the_contract_says(make: Callable[..., UltrasoundData]) 
         "record": ((4,), torch.int64),
         "site": ((4,), torch.int64),
         "content": ((4, 4), torch.float32),
+        "native_px": ((4,), torch.float32),
         "nt_box": ((4, 4), torch.float32),
         "nt_mm": ((4,), torch.float32),
         "pixel_mm": ((4,), torch.float32),
@@ -349,3 +350,29 @@ def test_the_fingerprint_follows_every_kind_of_annotation(annotated: pd.DataFram
     before = data_of(whole, tmp_path).fingerprint()
     for change in ({"plane": "brain"}, {"cm_x2": 31}, {"bpd_2_y": 21}, {"mask": ""}):
         assert data_of(whole.assign(**change), tmp_path).fingerprint() != before
+
+
+def test_the_label_audit_sees_training_rows_alone_and_its_weights_reach_the_batches(
+    annotated: pd.DataFrame, tmp_path: Path
+) -> None:
+    seen: list[pd.DataFrame] = []
+
+    def audit(table: pd.DataFrame) -> np.ndarray:
+        seen.append(table)
+        return np.where(np.arange(len(table)) == 0, 0.0, 0.5)
+
+    manifest = Source(annotated, "m", tmp_path, MaskCode.of({"parenchyma": 100, "csp": 200})).checked()
+    plain = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache")
+    data = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache", label_audit=audit)
+    trained = plain.part[plain.part == "train"].index
+    assert seen[0].index.equals(trained)
+    records = torch.cat([batch["record"] for batch in data.part_loader("train")])
+    assert records.tolist() == trained[1:].tolist()
+    assert torch.cat([batch["label_weight"] for batch in data.part_loader("train")]).unique().tolist() == [0.5]
+    assert torch.cat([batch["label_weight"] for batch in data.part_loader("val")]).unique().tolist() == [1]
+
+
+def test_native_px_undoes_the_letterbox(annotated: pd.DataFrame, tmp_path: Path) -> None:
+    batch = next(iter(data_of(annotated, tmp_path).part_loader("train")))
+    fit = Letterbox.fit((30, 40), CANVAS)
+    assert batch["native_px"].tolist() == pytest.approx([30 / fit.size[0]] * len(batch["native_px"]), rel=0.02)

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 from torch import Tensor
 
 from ushydra_lab.losses.segmentation import IGNORE
-from ushydra_lab.metrics.segmentation import confusion, dice_with_empty, overlap, pooled, presence, three_dice
+from ushydra_lab.metrics.segmentation import Counts, confusion, dice_with_empty, overlap, pooled, presence, three_dice
 
 K = 4
 MAPS = arrays(np.uint8, st.just((2, 3, 5, 6)), elements=st.sampled_from([0, 0, 0, 1, 1, 2, 3, IGNORE]))
@@ -47,6 +47,10 @@ def counted(pred: np.ndarray, true: np.ndarray, k: int) -> tuple[int, int, int]:
     )
 
 
+def counts(pred: Tensor, true: Tensor, classes: int) -> Counts:
+    return Counts.of(confusion(pred, true, classes))
+
+
 def same(values: Tensor, expected) -> None:
     np.testing.assert_allclose(values.numpy(), np.asarray(expected), rtol=1e-6, equal_nan=True)
 
@@ -62,8 +66,8 @@ def test_confusions_are_scikit_learns():
 @given(MAPS)
 def test_scores_of_an_image_are_plain_counting(maps):
     pred, true = np.where(maps[0] == IGNORE, 0, maps[0]), maps[1]
-    confusions = confusion(torch.from_numpy(pred), torch.from_numpy(true), K)
-    scores, empty = overlap(confusions), dice_with_empty(confusions)
+    counted_px = counts(torch.from_numpy(pred), torch.from_numpy(true), K)
+    scores, empty = overlap(counted_px), dice_with_empty(counted_px)
     for b in range(len(true)):
         for k in range(K):
             tp, fp, fn = counted(pred[b], true[b], k)
@@ -77,16 +81,16 @@ def test_scores_of_an_image_are_plain_counting(maps):
 
 def test_dice_and_iou_are_monais_under_both_empty_policies():
     pred, true = random_maps()
-    confusions = confusion(pred, true, K)
+    counted_px = counts(pred, true, K)
     hot = one_hot(pred), one_hot(true)
-    same(overlap(confusions)["dice"], compute_dice(*hot, ignore_empty=True))
-    same(dice_with_empty(confusions), compute_dice(*hot, ignore_empty=False))
-    same(overlap(confusions)["iou"], compute_iou(*hot, ignore_empty=True))
+    same(overlap(counted_px)["dice"], compute_dice(*hot, ignore_empty=True))
+    same(dice_with_empty(counted_px), compute_dice(*hot, ignore_empty=False))
+    same(overlap(counted_px)["iou"], compute_iou(*hot, ignore_empty=True))
 
 
 def test_one_pixel_structures_are_found_or_missed():
     pred, true = random_maps()
-    scores = overlap(confusion(pred, true, K))
+    scores = overlap(counts(pred, true, K))
     assert scores["dice"][5, 1] == 1
     for name in ("dice", "iou", "precision", "recall"):
         assert scores[name][4, 2] == 0
@@ -94,12 +98,12 @@ def test_one_pixel_structures_are_found_or_missed():
 
 def test_an_absent_structure_has_no_score_in_any_image_or_at_all():
     pred, true = random_maps()
-    confusions = confusion(pred, true, K)
-    for values in overlap(confusions).values():
+    counted_px = counts(pred, true, K)
+    for values in overlap(counted_px).values():
         assert values[:, 3].isnan().all()
     for name in ("iou", "precision", "recall", "f1"):
-        assert pooled(confusions)[name][3].isnan()
-    dice = three_dice(confusions)
+        assert pooled(counted_px)[name][3].isnan()
+    dice = three_dice(counted_px)
     assert dice["dice_micro"][3].isnan()
     assert dice["dice_macro"][3].isnan()
     predicted = (pred == 3).flatten(1).any(1)
@@ -108,7 +112,7 @@ def test_an_absent_structure_has_no_score_in_any_image_or_at_all():
 
 def test_a_structure_never_predicted_is_missed_but_has_no_precision():
     true = torch.tensor([[[0, 1]]])
-    scores = overlap(confusion(torch.zeros_like(true), true, 2))
+    scores = overlap(counts(torch.zeros_like(true), true, 2))
     assert [scores[name][0, 1].item() for name in ("dice", "iou", "recall")] == [0, 0, 0]
     assert scores["precision"][0, 1].isnan()
 
@@ -119,16 +123,16 @@ def test_the_three_dice_differ_as_they_should():
     true[0, :5], pred[0, :5] = 1, 1
     true[1, 0, :2] = 1
     pred[3, 0, 0] = 1
-    dice = {name: values[1].item() for name, values in three_dice(confusion(pred, true, 2)).items()}
+    dice = {name: values[1].item() for name, values in three_dice(counts(pred, true, 2)).items()}
     assert dice == pytest.approx({"dice_micro": 100 / 103, "dice_macro": 0.5, "dice_per_image": 0.5})
-    dice = {name: values[1].item() for name, values in three_dice(confusion(pred[1:], true[1:], 2)).items()}
+    dice = {name: values[1].item() for name, values in three_dice(counts(pred[1:], true[1:], 2)).items()}
     assert dice == pytest.approx({"dice_micro": 0, "dice_macro": 0, "dice_per_image": 1 / 3})
 
 
 def test_pooled_scores_are_scikit_learns():
     pred, true = random_maps()
     flat = true.flatten(), pred.flatten()
-    scores = pooled(confusion(pred, true, K))
+    scores = pooled(counts(pred, true, K))
     settings = {"labels": range(3), "average": None}
     same(scores["iou"][:3], jaccard_score(*flat, **settings))
     same(scores["precision"][:3], precision_score(*flat, **settings))
@@ -141,24 +145,24 @@ def test_pooled_scores_are_scikit_learns():
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall_and_the_micro_dice():
-    confusions = confusion(*random_maps(), K)
-    scores = pooled(confusions)
+    counted_px = counts(*random_maps(), K)
+    scores = pooled(counted_px)
     precision, recall = scores["precision"], scores["recall"]
     torch.testing.assert_close(scores["f1"], 2 * precision * recall / (precision + recall), equal_nan=True)
-    torch.testing.assert_close(scores["f1"], three_dice(confusions)["dice_micro"], equal_nan=True)
+    torch.testing.assert_close(scores["f1"], three_dice(counted_px)["dice_micro"], equal_nan=True)
 
 
 def test_presence_counts_images_and_more_than_five_pixels_make_a_prediction():
     true, pred = torch.zeros(2, 6, 8, 8, dtype=torch.long).unbind()
     true[:3, 0, 0] = 1
     pred[0, 1, :6] = pred[1, 1, :5] = pred[3, 1, :6] = pred[4, 1, :5] = 1
-    found = presence(confusion(pred, true, 3))
+    found = presence(counts(pred, true, 3))
     assert found["sensitivity"][1] == pytest.approx(1 / 3)
     assert found["specificity"][1] == pytest.approx(2 / 3)
     assert found["sensitivity"][2].isnan()
     assert found["specificity"][2] == 1
     assert found["specificity"][0].isnan()
-    assert presence(confusion(pred, true, 3), min_pixels=4)["sensitivity"][1] == pytest.approx(2 / 3)
+    assert presence(counts(pred, true, 3), min_pixels=4)["sensitivity"][1] == pytest.approx(2 / 3)
 
 
 def test_ignored_pixels_count_nowhere():
@@ -170,9 +174,9 @@ def test_ignored_pixels_count_nowhere():
 
 def test_without_a_known_pixel_nothing_has_a_value():
     pred, true = torch.zeros(2, 3, 4, 4, dtype=torch.uint8).unbind()
-    confusions = confusion(pred, torch.full_like(true, IGNORE), K)
-    assert confusions.shape == (3, K, K)
-    for values in (*overlap(confusions).values(), *pooled(confusions).values(), presence(confusions)["sensitivity"]):
+    counted_px = counts(pred, torch.full_like(true, IGNORE), K)
+    assert {tuple(count.shape) for count in counted_px} == {(3, K)}
+    for values in (*overlap(counted_px).values(), *pooled(counted_px).values(), presence(counted_px)["sensitivity"]):
         assert values.isnan().all()
 
 
@@ -180,18 +184,18 @@ def test_without_a_known_pixel_nothing_has_a_value():
 @given(MAPS)
 def test_scores_lie_between_0_and_1_and_iou_is_that_of_dice(maps):
     pred, true = torch.from_numpy(np.where(maps[0] == IGNORE, 0, maps[0])), torch.from_numpy(maps[1])
-    confusions = confusion(pred, true, K)
-    tables = overlap(confusions) | three_dice(confusions) | pooled(confusions) | presence(confusions)
+    counted_px = counts(pred, true, K)
+    tables = overlap(counted_px) | three_dice(counted_px) | pooled(counted_px) | presence(counted_px)
     for values in tables.values():
         assert ((values >= 0) & (values <= 1) | values.isnan()).all()
-    dice = overlap(confusions)["dice"]
-    torch.testing.assert_close(overlap(confusions)["iou"], dice / (2 - dice), equal_nan=True)
+    dice = overlap(counted_px)["dice"]
+    torch.testing.assert_close(overlap(counted_px)["iou"], dice / (2 - dice), equal_nan=True)
 
 
 def test_a_perfect_map_has_one_wherever_it_has_a_value():
     _, true = random_maps()
-    confusions = confusion(true, true, K)
-    for values in (overlap(confusions) | three_dice(confusions) | pooled(confusions)).values():
+    counted_px = counts(true, true, K)
+    for values in (overlap(counted_px) | three_dice(counted_px) | pooled(counted_px)).values():
         assert ((values == 1) | values.isnan()).all()
 
 

@@ -26,3 +26,33 @@ def test_without_whole_frames_only_regions_are_drawn() -> None:
     for axis in stage_panel(images, boxes, {"a": images}, roi_only=True).axes:
         assert axis.get_xlim() == (2, 18)
         assert axis.get_ylim() == (15, 3)
+
+
+def test_probabilities_have_one_labelled_scale_and_the_true_outlines_and_other_pictures_stay_grey() -> None:
+    images, heat = np.random.default_rng(0).random((2, 1, 20, 30), dtype=np.float32)
+    labels = np.zeros((1, 20, 30), np.int64)
+    labels[0, 4:10, 5:12] = 1
+    figure = stage_panel(images, None, {"truth": labels, "train: prob csp": heat * 0.3, "train: output": heat}, ["csp"])
+    original, truth, probability, output, *bars = figure.axes
+    for axis in (original, truth, output):
+        assert axis.images[0].get_cmap().name == "gray"
+    drawn = probability.images[0]
+    assert drawn.get_clim() == (0, 1)
+    np.testing.assert_array_equal(drawn.get_array(), heat[0] * np.float32(0.3))
+    np.testing.assert_allclose(probability.collections[0].get_paths()[0].get_extents().extents, [5, 4, 12, 10])
+    assert [bar.get_xlabel() for bar in bars if bar.axison] == ["probability (white: truth)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["csp"]
+
+
+def test_disagreement_lies_on_the_image_and_agreement_is_clear() -> None:
+    images = np.full((1, 8, 8), 0.5, np.float32)
+    wrong = np.zeros((1, 8, 8), np.float32)
+    wrong[0, 1, 1], wrong[0, 5, 5] = -1, 0.75
+    axis = stage_panel(images, None, {"disagreement": wrong}).axes[1]
+    image, drawn = axis.images
+    np.testing.assert_array_equal(image.get_array(), images[0])
+    colours = drawn.cmap(drawn.norm(wrong[0]))
+    assert colours[0, 0, 3] < 0.02
+    assert colours[1, 1, 3] == 1
+    assert 0.7 < colours[5, 5, 3] < 0.8
+    assert colours[1, 1, 2] > 0.9 > colours[5, 5, 2]  # blue is missed, orange too much

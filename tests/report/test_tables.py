@@ -16,10 +16,17 @@ SUBJECTS = 12
 
 
 def write_run(
-    root: Path, seed: int, variant: str, gain: float, status: str = "finished", settings: str = "same"
+    root: Path,
+    seed: int,
+    variant: str,
+    gain: float,
+    status: str = "finished",
+    settings: str = "same",
+    held_out: str = "site_c",
+    task: dict[str, str] | None = None,
 ) -> Path:
     """A run of two stages; Phase 2 multiplies ROI-MAE by 1 - gain and adds 10 gain dB."""
-    run = root / "exp" / "site_c" / f"seed{seed}" / variant
+    run = root / "exp" / held_out / f"seed{seed}" / variant
     run.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     mae = rng.uniform(0.01, 0.02, SUBJECTS)
@@ -31,6 +38,8 @@ def write_run(
         run / "split.csv", index=False
     )
     stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
+    configured = {"stages": {stage: {"task": task or {}} for stage in stages}}
+    (run / "config.yaml").write_text(json.dumps(configured))  # JSON is YAML
     (run / "run.json").write_text(
         json.dumps(
             {
@@ -58,6 +67,37 @@ def test_a_shared_stage_is_one_method_and_counted_once(experiment: Path) -> None
     images = collect(experiment).images
     assert set(images["method"]) == {"phase1", "phase2 roi", "phase2 global"}
     assert (images.groupby(["method", "seed"]).size() == SUBJECTS).all()
+
+
+def test_a_method_with_fewer_seeds_than_the_others_says_so_in_its_name(experiment: Path) -> None:
+    write_run(experiment.parent, 3, "roi", 0.1)
+    write_run(experiment.parent, 4, "global", 0.1, held_out="site_d")
+    images = collect(experiment).images
+    methods = images.groupby("held_out")["method"].unique().map(set)
+    assert methods["site_c"] == {"phase1", "phase2 roi", "phase2 global (2 of 3 seeds)"}
+    assert methods["site_d"] == {"phase1", "phase2 global"}
+    assert "phase2 global (2 of 3 seeds)" in set(values_table(images[images["held_out"] == "site_c"])["method"])
+
+
+def test_a_method_with_fewer_folds_says_so_and_a_stage_that_folds_and_variants_share_is_one(tmp_path: Path) -> None:
+    for fold, variant in ((0, "roi"), (1, "roi"), (0, "global")):
+        write_run(tmp_path, 1, variant, 0.1, held_out=f"fold{fold}of3")
+    found = collect(tmp_path / "exp")
+    assert set(found.images["held_out"]) == {"each of 3 folds"}
+    names = {"phase1 (2 of 3 folds)", "phase2 roi (2 of 3 folds)", "phase2 global (1 of 3 folds)"}
+    assert set(found.images["method"]) == names
+    write_run(tmp_path, 2, "global", 0.1, held_out="fold0of3")
+    assert "phase2 global (2 of 6 runs)" in set(collect(tmp_path / "exp").images["method"])
+
+
+def test_the_same_weights_evaluated_in_two_ways_are_two_methods(tmp_path: Path) -> None:
+    for variant in ("raw", "cleaned"):
+        run = write_run(tmp_path, 1, variant, 0.1, task={"postprocess": variant})
+        summary = json.loads((run / "run.json").read_text())
+        summary["stages"] = {stage: {"key": "same"} for stage in summary["stages"]}
+        (run / "run.json").write_text(json.dumps(summary))
+    images = collect(tmp_path / "exp").images
+    assert set(images["method"]) == {"phase1 raw", "phase1 cleaned", "phase2 raw", "phase2 cleaned"}
 
 
 def test_values_are_mean_and_sd_over_seeds(experiment: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from math import pi
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.segmentation import class_weights, cross_entropy, soft_dice
+from ushydra_lab.metrics.postprocessing import clean
 from ushydra_lab.tasks.segmentation import Segmentation
 
 STRUCTURES = ["parenchyma", "csp"]
@@ -158,3 +160,43 @@ def test_a_network_for_another_number_of_structures_is_refused(truth: Tensor) ->
     task.network = nn.Conv2d(1, 5, 1)
     with pytest.raises(ValueError, match=r"network.classes=5, but 2 structures"):
         task.rehearse((16, 16))
+
+
+def test_cleaning_changes_what_is_measured_and_drawn_and_not_what_is_selected(truth: Tensor) -> None:
+    noisy = truth.clone()
+    noisy[:, 10:, :2] = 2
+    batch = batch_of(truth, site=torch.zeros(2))
+    raw, cleaned = (
+        task_for(noisy, postprocess=postprocess)
+        for postprocess in (None, partial(clean, closing_px=0, components=[1, 1]))
+    )
+    assert raw.evaluate(batch)["found_px_csp"].tolist() == [10, 4]
+    assert cleaned.evaluate(batch)["found_px_csp"].tolist() == [6, 0]
+    assert torch.equal(cleaned.pictures(batch)["prediction"], truth.long())
+    for task in (raw, cleaned):
+        task._log_losses = lambda *_: None  # type: ignore[method-assign]
+        task.validation_step(batch, 0)
+    assert torch.equal(raw.validated[0][0], cleaned.validated[0][0])
+
+
+def test_cleaning_for_another_number_of_structures_is_refused(truth: Tensor) -> None:
+    task = task_for(truth, postprocess=partial(clean, closing_px=1, components=[1, 1, 2]))
+    with pytest.raises(ValueError, match="each of the 2 structures"):
+        task.rehearse((12, 16))
+
+
+def test_pictures_show_probabilities_and_where_and_how_surely_the_answer_is_wrong(truth: Tensor) -> None:
+    answer = truth.clone()
+    answer[0, 4, 5:8], answer[1, 0, :2], answer[0, 11, 15] = 1, 2, 1
+    batch = batch_of(truth)
+    batch["content"][:, 3] = 11
+    task = task_for(answer)
+    pictures = {name: values.detach() for name, values in task.pictures(batch).items()}
+    assert list(pictures) == ["prediction", "prob csp", "disagreement"]
+    probability = task(batch["image"]).softmax(1).detach()
+    torch.testing.assert_close(pictures["prob csp"], probability[:, 2])
+    wrong = pictures["disagreement"]
+    assert (wrong[0, 4, 5:8] < -0.9).all()
+    assert (wrong[1, 0, :2] > 0.9).all()
+    assert wrong.abs().max() <= 1
+    assert wrong.count_nonzero() == 5  # nothing on the padding, from row 11

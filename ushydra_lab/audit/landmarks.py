@@ -9,7 +9,7 @@ from scipy.stats import chi2, entropy
 from ushydra_lab.audit.flags import Finding, Flag
 from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
 from ushydra_lab.data import checks
-from ushydra_lab.data.vocabulary import Annotation, annotations
+from ushydra_lab.data.vocabulary import ANNOTATIONS, Annotation, annotations
 
 LEAST_ANGLE = 75.0  # degrees between the two diameters
 MOST_APART = 0.15  # between the two midpoints, in lengths of the first diameter
@@ -78,6 +78,32 @@ class Shape:
         squared = spread.squared(self.seen)
         core = squared <= chi2.ppf(CORE, 4)
         return table.assign(distance=np.sqrt(squared), far=squared > spread.limit, core=core)
+
+
+@dataclass(frozen=True)
+class LabelWeights:
+    """How much each row's OFD and BPD count in training, by this audit of the training rows alone.
+
+    flagged: weight of implausible rows, 0 to leave them out; doubtful: of those neither flagged nor core. With fewer
+    rows than the robust distance needs, only the fixed limits flag.
+    """
+
+    flagged: float = 0.0
+    doubtful: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not (0 <= self.flagged <= 1 and 0 <= self.doubtful <= 1):
+            raise ValueError(f"flagged={self.flagged} doubtful={self.doubtful}: weights lie between 0 and 1")
+
+    def __call__(self, table: pd.DataFrame) -> Floats:
+        """(N,) weights; 1 for rows without end points."""
+        shown = Shape.of(ends_of(table, ANNOTATIONS["landmarks"]), swappable=True).statistics()
+        weights = np.ones(len(table))
+        if "core" in shown:
+            weights[shown.index[~shown["core"]]] = self.doubtful
+        weights[list(_reasons(shown, True, PAIRS["landmarks"]))] = self.flagged
+        return weights
 
 
 def audit(table: pd.DataFrame) -> list[Finding]:

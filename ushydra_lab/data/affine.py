@@ -48,14 +48,16 @@ def warp(batch: Batch, a_map: Tensor) -> Batch:
     """All mapped: image bilinear, mask nearest, zeros moving into both; points exactly.
 
     A box becomes the axis-aligned hull of its mapped corners, clipped to the canvas, NaN where less than 1 px x 1 px
-    is left; `content` likewise, so after a rotation it also holds some padding. pixel_mm is divided by the zoom.
+    is left; `content` likewise, so after a rotation it also holds some padding. pixel_mm and
+    native_px are divided by the zoom.
     """
     moved = _moved(batch, a_map)
     for key in _boxes(batch):
         thin = (moved[key][:, 2:] - moved[key][:, :2] < MIN_SIDE).any(dim=1, keepdim=True)
         moved[key] = moved[key].masked_fill(thin, torch.nan)
-    if "pixel_mm" in batch:
-        moved["pixel_mm"] = batch["pixel_mm"] / _determinant(a_map).abs().sqrt()
+    for key in ("pixel_mm", "native_px"):
+        if key in batch:
+            moved[key] = batch[key] / _determinant(a_map).abs().sqrt()
     return {**batch, **moved, **_without_mask_kept(batch, _resampled(batch, a_map))}
 
 

@@ -2,14 +2,15 @@
 
 A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `site`
 int64 (B,), the index into `manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
-outside is padding; and the manifest's annotations on the canvas (`vocabulary`): boxes float32 (B, 4) px, such as
-`nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,), such as `nt_mm`; `pixel_mm` (B,) mm per canvas px;
-categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W), labels of `manifest.masks.structures`. An annotation
-that no row of the manifest has is an absent key; one that this row lacks is NaN, NO_LEVEL or all NO_LABEL.
+outside is padding; `native_px` (B,), native px per canvas px; and the manifest's annotations on the canvas
+(`vocabulary`): boxes float32 (B, 4) px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,),
+such as `nt_mm`; `pixel_mm` (B,) mm per canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W),
+labels of `manifest.masks.structures`. An annotation that no row of the manifest has is an absent key; one that this
+row lacks is NaN, NO_LEVEL or all NO_LABEL.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -43,6 +45,9 @@ from ushydra_lab.data.vocabulary import (
 from ushydra_lab.errors import UserError
 
 UNUSED = "unused"
+LABEL_WEIGHT = "label_weight"
+LabelAudit = Callable[[pd.DataFrame], NDArray[np.float64]]
+"""Training rows of a manifest -> how much each one's labels count, 0 to 1."""
 LISTED = 5
 
 
@@ -84,6 +89,7 @@ class UltrasoundData(LightningDataModule):
         cache_gb: float = 20.0,
         augment: Augmentation | None = None,
         oversample: Oversample | None = None,
+        label_audit: LabelAudit | None = None,
     ) -> None:
         """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
         super().__init__()
@@ -96,8 +102,17 @@ class UltrasoundData(LightningDataModule):
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
             self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
+        self.label_weight = self._audited(label_audit) if label_audit else None
         self._refuse_empty_parts()
         self._loaded = False
+
+    def _audited(self, audit: LabelAudit) -> pd.Series:
+        """The weight of every row; training rows that the audit gives none are left out."""
+        weights = pd.Series(1.0, index=self.part.index)
+        trained = self.part == "train"
+        weights[trained] = audit(self.manifest.table[trained])
+        self._leave_out(weights == 0, "have labels that the audit rejects")
+        return weights
 
     def setup(self, stage: str | None = None) -> None:
         """Letterbox every image in use, or take it from the cache, into memory. Raises UserError."""
@@ -131,12 +146,16 @@ class UltrasoundData(LightningDataModule):
     def _fields(self, table: pd.DataFrame, fits: list[Letterbox], shown: list[Crop | None]) -> Batch:
         site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
         content = torch.tensor([fit.content for fit in fits], dtype=torch.float32)
-        fields = {"record": torch.from_numpy(self.records), "site": site, "content": content}
+        native = torch.tensor([fit.pixel_mm(1.0) for fit in fits], dtype=torch.float32)
+        fields = {"record": torch.from_numpy(self.records), "site": site, "content": content, "native_px": native}
         for name, annotation in self.manifest.annotations.items():
             if annotation.kind == "mask":
                 fields[name] = labels(self.cache, table[MASK], shown, self.manifest.masks)
             else:
                 fields[name] = on_canvas(annotation, table[list(annotation.columns)], fits)
+        if self.label_weight is not None:
+            audited = torch.from_numpy(self.label_weight[table.index].to_numpy(np.float32))
+            fields[LABEL_WEIGHT] = audited * fields.get(LABEL_WEIGHT, audited.new_ones(len(audited))).nan_to_num(1)
         return fields
 
     @property

@@ -52,6 +52,7 @@ ANNOTATIONS = {
         points("abdomen_landmarks", "tad_1", "tad_2", "apad_1", "apad_2"),
         points("femur_landmarks", "fl_1", "fl_2"),
         Annotation("hc_mm", ("hc_mm",), "number", "mm", low=20.0, high=500.0),
+        Annotation("label_weight", ("label_weight",), "number", low=0.0, high=1.0),
         Annotation("mask", ("mask",), "mask"),
         Annotation("plane", ("plane",), "category", levels=("abdomen", "brain", "femur", "thorax", "cervix", "other")),
         Annotation("quality", ("quality",), "category", levels=("low", "medium", "high")),

@@ -1,6 +1,7 @@
 """The parts of a U-Net (Ronneberger et al. 2015), from which networks with one decoder or several are put together."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -110,8 +111,8 @@ class Decoder(nn.ModuleList):
         """widths: the encoder's. Raises ValueError."""
         if upsampling not in get_args(Upsampling):
             raise ValueError(f"unknown upsampling {upsampling!r}: choose transposed or bilinear")
-        ways = list(zip(widths, widths[1:], strict=False))
-        super().__init__(_Step(below, channels, attention, upsampling) for channels, below in reversed(ways))
+        ways = reversed(list(pairwise(widths)))
+        super().__init__(_Step(below, channels, attention, upsampling) for channels, below in ways)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor | None]]:
         """The finest decoder features (B, widths[0], H, W), and the gates from the coarsest level to the finest."""
@@ -120,3 +121,26 @@ class Decoder(nn.ModuleList):
             x, gate = step(x, skip)
             gates.append(gate)
         return x, gates
+
+
+def extended(x: Tensor, in_channels: int, multiple: int) -> Tensor:
+    """Images (B, in_channels, H, W) with sides extended to multiples of `multiple` px, at the bottom and the right.
+
+    The border pixel is repeated. As the image keeps its first row and column, cell (i, j) of a map of stride s is
+    px [j s, (j+1) s) x [i s, (i+1) s) of the image whatever its size; centred padding would shift odd sizes by a
+    fraction of a cell.
+
+    Raises:
+        ValueError: an image of other channels, or smaller than `multiple`.
+    """
+    if x.ndim != 4 or x.shape[1] != in_channels or min(x.shape[-2:]) < multiple:
+        raise ValueError(
+            f"expected images of shape (B, {in_channels}, H, W) with sides of at least {multiple} px, "
+            f"got {tuple(x.shape)}"
+        )
+    return F.pad(x, (0, -x.shape[-1] % multiple, 0, -x.shape[-2] % multiple), mode="replicate")
+
+
+def cropped(maps: Tensor, x: Tensor, stride: int) -> Tensor:
+    """The cells (B, P, ceil(H / stride), ceil(W / stride)) of an extended image's maps that touch the image x."""
+    return maps[..., : -(-x.shape[-2] // stride), : -(-x.shape[-1] // stride)]

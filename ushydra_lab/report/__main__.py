@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.report import curves, measurements, segmentation
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
@@ -22,6 +25,12 @@ CHANGE_CAPTION = (
     "95 % interval by bootstrap over seeds and subjects; "
     "* p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the table."
 )
+
+SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (segmentation.section, measurements.section)
+"""What a system adds to the tables of one part: (its images, what the files' names begin with) -> Markdown.
+
+It writes its own CSV and figures; it adds nothing where the images lack its columns.
+"""
 
 
 def report(experiment: Path) -> None:
@@ -37,9 +46,10 @@ def report(experiment: Path) -> None:
     with disk_errors(folder):
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
+        sections += _say(console, curves.section(found, folder))
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
-    console.print(f"Written: {folder / 'tables.md'}, and CSV beside it; pictures in each run's figures/")
+    console.print(f"Written: {folder / 'tables.md'}, CSV and figures beside it; pictures in each run's figures/")
 
 
 def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> list[str]:
@@ -51,7 +61,15 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
                 where = where.replace("sites", "subjects").replace("site", "subjects")
             seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"]).size().max()
             title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
-            texts += _part(console, title, chosen, folder / f"{held_out}_{part}")
+            file = folder / f"{held_out}_{part}"
+            texts += _part(console, title, chosen, file)
+            texts += _say(console, [text for section in SECTIONS for text in section(chosen, file)])
+    return texts
+
+
+def _say(console: Console, texts: list[str]) -> list[str]:
+    """Print Markdown but for its figures."""
+    console.print(Markdown("\n".join(text for text in texts if not text.startswith("!["))))
     return texts
 
 

@@ -11,18 +11,22 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FINISHED
+from ushydra_lab.runs.directory import FINISHED, read_config
 
 
 @dataclass(frozen=True)
 class Collected:
     """What was found below one experiment's directory.
 
-    images: name, held_out, seed, variant, method, stage, part, record, site, subject and every metric.
+    images: held_out, fold, seed, variant, method, stage, part, record, site, subject and every metric. A method that
+        has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
+    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights) and task (its
+        settings), one row a run's stage.
     unfinished: run directory -> its status, or what is wrong with it.
     """
 
     images: pd.DataFrame
+    stages: pd.DataFrame
     unfinished: dict[str, str]
 
 
@@ -48,18 +52,28 @@ def collect(experiment: Path) -> Collected:
                 unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
                 continue
             tables.append(_read_run(run, summary))
-            keys += [_who(run, summary) | {"stage": s, "key": r["key"]} for s, r in summary["stages"].items()]
-        except (OSError, KeyError, ValueError) as error:
+            keys += _stages(run, summary)
+        except (OSError, KeyError, ValueError, UserError) as error:
             unfinished[str(run)] = f"damaged: {error!r}"
     if not tables:
         raise UserError.listing(f"No finished run below {experiment}.", [f"{k}: {v}" for k, v in unfinished.items()])
-    images = pd.concat(tables, ignore_index=True).merge(_methods(pd.DataFrame(keys)))
-    return Collected(images.drop_duplicates(["held_out", "seed", "method", "part", "record"]), unfinished)
+    stages = _methods(pd.DataFrame(keys))
+    images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task"]))
+    return Collected(images.drop_duplicates(["held_out", "seed", "method", "part", "record"]), stages, unfinished)
 
 
 def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
-    held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", run.parent.parent.name)
-    return {"held_out": held_out, "seed": summary["seed"], "variant": summary["variant"]}
+    fold = run.parent.parent.name
+    held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", fold)
+    return {"held_out": held_out, "fold": fold, "seed": summary["seed"], "variant": summary["variant"]}
+
+
+def _stages(run: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
+    who, configured = _who(run, summary) | {"run": run}, read_config(run / "config.yaml")["stages"]
+    return [
+        who | {"stage": name, "key": stage["key"], "task": json.dumps(configured[name]["task"], sort_keys=True)}
+        for name, stage in summary["stages"].items()
+    ]
 
 
 def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
@@ -69,10 +83,26 @@ def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
     return images.merge(subjects, how="left", on="record").assign(**_who(run, summary))
 
 
-def _methods(keys: pd.DataFrame) -> pd.DataFrame:
-    """Name each (variant, stage): by the stage alone where all variants share it, else by both."""
-    shared = keys.groupby(["stage", "held_out", "seed"])["key"].nunique().groupby("stage").max() == 1
-    several = keys.groupby("stage")["variant"].nunique() > 1
+def _methods(stages: pd.DataFrame) -> pd.DataFrame:
+    """Name each (variant, stage): by the stage alone where all variants share it, else by both.
+
+    Variants share a stage that has the same weights and settings; the same weights may be evaluated in several ways.
+    """
+    each = stages.assign(what=stages["key"] + stages["task"]).groupby(["stage", "fold", "seed"])["what"]
+    shared = each.nunique().groupby("stage").max() == 1
+    several = stages.groupby("stage")["variant"].nunique() > 1
     alone = {stage for stage in shared.index if shared[stage] or not several[stage]}
-    names = [s if s in alone else f"{s} {v}" for s, v in zip(keys["stage"], keys["variant"], strict=True)]
-    return keys.assign(method=names).drop(columns="key")
+    pairs = zip(stages["stage"], stages["variant"], strict=True)
+    named = stages.assign(method=[s if s in alone else f"{s} {v}" for s, v in pairs])
+    missing = pd.concat([_missing(group) for _, group in named.groupby("held_out")])
+    return named.assign(method=named["method"] + missing)
+
+
+def _missing(stages: pd.DataFrame) -> pd.Series:
+    """What each method lacks of the folds and seeds below one held-out site: ' (1 of 2 seeds)', or nothing."""
+    of_folds = re.fullmatch(r"each of (\d+) folds", stages["held_out"].iloc[0])
+    folds, seeds = int(of_folds[1]) if of_folds else 1, stages["seed"].nunique()
+    runs = stages.drop_duplicates(["method", "fold", "seed"]).groupby("method").size()
+    unit = "seeds" if folds == 1 else "folds" if seeds == 1 else "runs"
+    notes = runs.map(lambda count: f" ({count} of {folds * seeds} {unit})" if count < folds * seeds else "")
+    return stages["method"].map(notes)

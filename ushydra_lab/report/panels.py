@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -16,38 +22,99 @@ NO_LABEL = 255
 LABEL_COLOURS = ("#56b4e9", "#ffb000", "#cc79a7", "#009e73")  # of Okabe and Ito, told apart by the colour-blind
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How the numbers of a picture become colours, and what its colour bar says."""
+
+    colours: Colormap
+    span: Normalize
+    label: str
+    overlay: bool = False
+    """Drawn on the image, and not with the true outlines on it."""
+
+
+BAR_HEIGHT = 0.05  # of a column's width
+GREY = Scale(colormaps["gray"], Normalize(0, 1), "")
+BLUE_TO_ORANGE = [(0.0, "#3aa5ff"), (0.5, "#3aa5ff00"), (0.5, "#ff9a1f00"), (1.0, "#ff9a1f")]  # clear in the middle
+SCALES = {
+    "prob": Scale(colormaps["viridis"], Normalize(0, 1), "probability (white: truth)"),
+    "disagreement": Scale(
+        LinearSegmentedColormap.from_list("disagreement", BLUE_TO_ORANGE),
+        Normalize(-1, 1),
+        "missed  ←  confidence  →  too much",
+        overlay=True,
+    ),
+}
+"""Of pictures whose name begins with the key; all others are grey, or label maps."""
+
+
 def stage_panel(
-    images: Picture, boxes: NDArray[np.float32] | None, pictures: dict[str, Picture], roi_only: bool = False
+    images: Picture,
+    boxes: NDArray[np.float32] | None,
+    pictures: dict[str, Picture],
+    structures: Sequence[str] = (),
+    roi_only: bool = False,
 ) -> Figure:
     """Two rows an image: the whole frame with the box, then the box enlarged; one column a picture.
 
     Args:
         images: (B,H,W) in [0, 1].
         boxes: (B,4) canvas px, or None.
-        pictures: title -> (B,H,W) in [0, 1], or integer label maps, which are drawn as outlines on the image.
+        pictures: title, 'NAME' or 'STAGE: NAME' -> (B,H,W) in [0, 1], or integer label maps, which are drawn as
+            outlines on the image. A NAME that begins as one of SCALES has its colours and a colour bar, and the
+            outlines of 'truth' in white.
+        structures: the names of labels 1, 2, ..., for a legend.
         roi_only: leave the whole frames out, for images that may show burnt-in names.
     """
     columns = {"original": images, **pictures}
     kinds = ([] if roi_only else ["frame"]) + ([] if boxes is None else ["roi"])
     rows = [(index, kind) for index in range(len(images)) for kind in kinds]
     heights = [images.shape[1] / images.shape[2] if kind == "frame" else 0.3 for _, kind in rows]
-    figure = Figure(figsize=(2.6 * len(columns), 2.6 * sum(heights) + 0.4), layout="constrained")
-    axes = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": heights})
-    for (index, kind), line in zip(rows, axes, strict=True):
-        for axis, values in zip(line, columns.values(), strict=True):
-            labelled = np.issubdtype(values.dtype, np.integer)
-            _draw(axis, (images if labelled else values)[index], None if boxes is None else boxes[index], kind == "roi")
-            if labelled:
-                _outline(axis, values[index])
+    scales = [_scale(title) for title in columns]
+    bars = [BAR_HEIGHT] * any(scale.label for scale in scales)
+    figure = Figure(figsize=(2.6 * len(columns), 2.6 * sum(heights + bars) + 0.8), layout="constrained")
+    grid = {"height_ratios": heights + bars}
+    axes = figure.subplots(len(rows) + len(bars), len(columns), squeeze=False, gridspec_kw=grid)
+    for (index, kind), line in zip(rows, axes, strict=False):
+        for axis, title in zip(line, columns, strict=True):
+            _draw(axis, title, {name: values[index] for name, values in columns.items()})
+            _frame(axis, images.shape[1:], None if boxes is None else boxes[index], kind == "roi")
     for axis, title in zip(axes[0], columns, strict=True):
         axis.set_title(title, fontsize=8)
+    for axis, scale in zip(axes[-1], scales, strict=True) if bars else ():
+        _colour_bar(figure, axis, scale)
+    if structures:
+        lines = [Line2D([], [], color=_colour(label), label=name) for label, name in enumerate(structures, 1)]
+        figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), fontsize=8, frameon=False)
     return figure
 
 
-def _draw(axis: Axes, picture: Picture, box: NDArray[np.float32] | None, enlarge: bool) -> None:
+def _scale(title: str) -> Scale:
+    return SCALES.get(title.rpartition(": ")[2].partition(" ")[0], GREY)
+
+
+def _draw(axis: Axes, title: str, columns: dict[str, Picture]) -> None:
+    values, scale = columns[title], _scale(title)
+    labelled = np.issubdtype(values.dtype, np.integer)
+    if labelled or scale.overlay:
+        _show(axis, columns["original"], GREY)
+    if not labelled:
+        _show(axis, values, scale)
+        if scale.label and not scale.overlay and "truth" in columns:
+            _outline(axis, columns["truth"], "white", 0.5)
+    else:
+        _outline(axis, values)
+
+
+def _show(axis: Axes, picture: Picture, scale: Scale) -> None:
     height, width = picture.shape
-    axis.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
+    extent = (0, width, height, 0)
+    axis.imshow(picture, cmap=scale.colours, norm=scale.span, extent=extent, interpolation="nearest")
+
+
+def _frame(axis: Axes, shape: tuple[int, ...], box: NDArray[np.float32] | None, enlarge: bool) -> None:
     axis.set_axis_off()
+    axis.set(xlim=(0, shape[1]), ylim=(shape[0], 0))
     if box is None:
         return
     x1, y1, x2, y2 = box
@@ -57,9 +124,24 @@ def _draw(axis: Axes, picture: Picture, box: NDArray[np.float32] | None, enlarge
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor="#ffb000", linewidth=0.8))
 
 
-def _outline(axis: Axes, labels: NDArray[np.integer[Any]]) -> None:
-    for label in range(1, int(labels[labels < NO_LABEL].max(initial=0)) + 1):
-        rows, columns = (np.arange(n) + 0.5 for n in labels.shape)
-        if (labels == label).any():
-            colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
-            axis.contour(columns, rows, labels == label, levels=[0.5], colors=colour, linewidths=0.9)
+def _outline(axis: Axes, labels: NDArray[Any], colour: str = "", width: float = 0.9) -> None:
+    """Around each label, in its own colour unless one is given."""
+    rows, columns = (np.arange(n) + 0.5 for n in labels.shape)
+    for label in np.unique(labels[(labels > 0) & (labels < NO_LABEL)]):
+        colours = colour or _colour(int(label))
+        axis.contour(columns, rows, labels == label, levels=[0.5], colors=colours, linewidths=width)
+
+
+def _colour(label: int) -> str:
+    return LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+
+
+def _colour_bar(figure: Figure, axis: Axes, scale: Scale) -> None:
+    if not scale.label:
+        axis.set_axis_off()
+        return
+    low, high = scale.span.vmin, scale.span.vmax
+    ticks = np.linspace(float(low or 0), float(high or 1), 5)
+    bar = figure.colorbar(ScalarMappable(scale.span, scale.colours), cax=axis, orientation="horizontal", ticks=ticks)
+    bar.set_label(scale.label, fontsize=7)
+    axis.tick_params(labelsize=7)

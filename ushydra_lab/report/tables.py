@@ -35,7 +35,14 @@ def values_table(images: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(images: pd.DataFrame, metric: str, digits: int) -> str:
     found = spread(images, metric)
-    return f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}" if found.seeds > 1 else f"{found.mean:.{digits}f}"
+    return mean_cell(found.mean, found.sd, digits)
+
+
+def mean_cell(mean: float, sd: float, digits: int) -> str:
+    """Mean ± SD; the mean alone where there is no SD, n/a where there is neither."""
+    if np.isnan(mean):
+        return "n/a"
+    return f"{mean:.{digits}f}" if np.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def comparisons(images: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,9 @@ class Task(LightningModule):
     selection: ClassVar[str] = "val/loss"
     """The score that selects a checkpoint; lower is better."""
 
+    only_evaluated: ClassVar[frozenset[str]] = frozenset()
+    """Settings that leave the trained weights as they are: variants that differ in these share one training."""
+
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Annotations an image must have to be of use to a task with these settings."""

@@ -12,7 +12,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
-from ushydra_lab.metrics.segmentation import PRESENT_PX, confusion, dice_with_empty, overlap
+from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.shape import ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, Task
@@ -34,6 +34,8 @@ class Segmentation(Task):
         class_weighted: terms that weigh classes inversely to their frequency in the training images.
         weight_cap: largest weight of a class.
         head: the structure whose circumference is measured, if any.
+        postprocess: (label maps (B,H,W), K) -> label maps, as `metrics.postprocessing.clean`; after training alone,
+            on what is measured and drawn. Without it both are of the network's own answer.
         select: structures whose validation Dice selects the checkpoint.
 
     Raises:
@@ -41,6 +43,7 @@ class Segmentation(Task):
     """
 
     selection: ClassVar[str] = "val/dice_lost"
+    only_evaluated: ClassVar[frozenset[str]] = frozenset({"postprocess"})
     class_weights: Tensor
 
     def __init__(
@@ -54,6 +57,7 @@ class Segmentation(Task):
         select: Sequence[str],
         weight_cap: float = 10.0,
         head: str | None = None,
+        postprocess: Callable[[Tensor, int], Tensor] | None = None,
         scheduler: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(network, optimizer, scheduler)
@@ -68,6 +72,7 @@ class Segmentation(Task):
         self.class_weighted, self.weight_cap = set(class_weighted), weight_cap
         self.selected = [self.structures.index(name) + 1 for name in select]
         self.head = self.structures.index(head) + 1 if head else 0
+        self.postprocess = postprocess
         self.register_buffer("class_weights", torch.ones(self.classes))
         self.shapes = ShapePrior(self.classes)
         self.validated: list[Tensor] = []
@@ -111,7 +116,8 @@ class Segmentation(Task):
         logits = self(batch["image"])
         losses = self._terms(logits, batch["mask"])
         self._log_losses("val", {**losses, "loss": self.total(losses)}, batch)
-        self.validated.append(overlap(confusion(logits.argmax(1), _without_padding(batch), self.classes))["dice"])
+        counts = Counts.of(confusion(logits.argmax(1), _without_padding(batch), self.classes))
+        self.validated.append(overlap(counts)["dice"])
 
     def on_validation_epoch_end(self) -> None:
         dice = torch.cat(self.validated).nanmean(0)
@@ -127,14 +133,30 @@ class Segmentation(Task):
         self.log(self.selection, 1 - selected)
 
     def rehearse(self, canvas: tuple[int, int]) -> None:
-        """Raises ValueError where the network does not fit the canvas or the number of structures."""
+        """Raises ValueError where the network does not fit the canvas, or it or `postprocess` the structures."""
         logits = self(torch.zeros(2, 1, *canvas, device=self.class_weights.device))
         if logits.shape[1] != self.classes:
             raise ValueError(f"network.classes={logits.shape[1]}, but {self.classes - 1} structures and background")
+        self._labels(logits)
+
+    def _labels(self, logits: Tensor) -> Tensor:
+        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W)."""
+        labels = logits.argmax(1)
+        return self.postprocess(labels, self.classes) if self.postprocess else labels
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """The predicted label map, (B,H,W) integers."""
-        return {"prediction": self(batch["image"]).argmax(1)}
+        """`prediction`, integer labels; `prob NAME` of each selected structure; `disagreement`; each (B,H,W).
+
+        Disagreement is 0 where prediction and truth agree and on the padding, else the probability of the predicted
+        label: positive where its number is above the true one's, negative where below. Where `structures` go from the
+        outside to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
+        """
+        logits = self(batch["image"])
+        probability, pred, true = logits.softmax(1), self._labels(logits), _without_padding(batch).long()
+        sign = torch.where(true == IGNORE, 0, (pred - true).sign())
+        selected = {f"prob {self.structures[label - 1]}": probability[:, label] for label in self.selected}
+        confidence = probability.gather(1, pred[:, None])[:, 0]
+        return {"prediction": pred, **selected, "disagreement": sign * confidence}
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """For each structure: overlap, surface distance, whether it is there and found, and the counts behind them.
@@ -147,11 +169,10 @@ class Segmentation(Task):
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
         `anomaly_`: the same, an empty one being as far as the farthest training mask (`metrics.shape`).
         """
-        pred, true = self(batch["image"]).argmax(1), _without_padding(batch)
-        confusions = confusion(pred, true, self.classes)
-        scores = overlap(confusions) | {"dice_empty": dice_with_empty(confusions)}
-        scores["hits"] = confusions.diagonal(dim1=1, dim2=2)
-        scores["true_px"], scores["found_px"] = confusions.sum(2), confusions.sum(1)
+        pred, true = self._labels(self(batch["image"])), _without_padding(batch)
+        counts = Counts.of(confusion(pred, true, self.classes))
+        scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
+        scores["hits"], scores["true_px"], scores["found_px"] = counts
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
         spacing = batch.get("pixel_mm")
         if spacing is not None:

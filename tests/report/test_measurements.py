@@ -1,0 +1,65 @@
+"""Measured lengths stand against the expert's as Bland and Altman have it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ushydra_lab.report.measurements import agreements, cells, draw, section
+
+
+@pytest.fixture
+def images() -> pd.DataFrame:
+    """Two methods and seeds of twenty heads; the second method measures 3 mm too much; one head of it is not found."""
+    rng = np.random.default_rng(0)
+    true = rng.uniform(150, 300, 20)
+    tables = [
+        pd.DataFrame({"hc_mm": true + bias + rng.normal(0, 2, 20), "hc_true_mm": true}).assign(
+            method=method, seed=seed, stage="train"
+        )
+        for method, bias in (("good", 0), ("wide", 3))
+        for seed in (1, 2)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    table.loc[len(table) - 1, "hc_mm"] = np.nan
+    return table
+
+
+def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> None:
+    found = agreements(images, "hc")
+    assert list(found) == [("good", 1), ("good", 2), ("wide", 1), ("wide", 2)]
+    apart = images.query("method == 'wide' and seed == 1").eval("hc_mm - hc_true_mm")
+    wide = found["wide", 1]
+    assert (wide.bias, wide.high) == (
+        pytest.approx(apart.mean()),
+        pytest.approx(apart.mean() + 1.96 * apart.std(), 1e-4),
+    )
+    table = cells(found)
+    assert table["images"].tolist() == ["20", "20", "20", "19"]
+    assert table.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f} [")
+
+
+def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images: pd.DataFrame) -> None:
+    pairs = images.dropna()
+    found = agreements(pairs, "hc")
+    good, wide = draw(pairs, "hc", found).axes
+    assert [len(points.get_offsets()) for points in wide.collections] == [20, 19]
+    first = found["good", 1]
+    heights = [line.get_ydata()[0] for line in good.lines[:3]]
+    assert sorted(heights) == [first.low, first.bias, first.high]
+    assert good.get_ylabel() == "measured − expert's HC (mm)"
+    assert {points.get_facecolor()[0, :3].tobytes() for points in good.collections} == {
+        points.get_facecolor()[0, :3].tobytes() for points in wide.collections
+    }
+
+
+def test_the_section_writes_its_files_and_adds_nothing_without_an_expert(images: pd.DataFrame, tmp_path: Path) -> None:
+    assert section(images.drop(columns="hc_true_mm"), tmp_path / "a") == []
+    assert section(images.assign(hc_true_mm=np.nan), tmp_path / "a") == []
+    texts = "".join(section(images, tmp_path / "a b_test"))
+    assert {f.suffix for f in tmp_path.glob("a b_test_hc_agreement.*")} == {".csv", ".png", ".pdf"}
+    assert "(<a b_test_hc_agreement.png>)" in texts
+    assert "| wide | 2 | 19 |" in texts
+    written = pd.read_csv(tmp_path / "a b_test_hc_agreement.csv")
+    assert (written["bias_interval_low"] < written["bias"]).all()

@@ -1,0 +1,109 @@
+"""Pooled scores from a table of counts are scikit-learn's of the pixels behind them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
+
+from ushydra_lab.report.segmentation import OF_ALL, OF_STRUCTURES, draw_areas, scores, scores_table, section
+
+STRUCTURES = ["csp", "lv"]
+Maps = tuple[np.ndarray, np.ndarray]
+
+
+def random_maps(seed: int) -> Maps:
+    """Truth and prediction of six images; LV is in the truth of three, and CSP is in that of all."""
+    rng = np.random.default_rng(seed)
+    true = rng.choice(3, (6, 10, 10), p=[0.8, 0.1, 0.1])
+    true[3:][true[3:] == 2] = 0
+    pred = np.where(rng.random(true.shape) < 0.8, true, rng.choice(3, true.shape))
+    pred[4][pred[4] == 2] = 0
+    return true, pred
+
+
+def table_of(maps: Maps, method: str, seed: int, structures: list[str]) -> pd.DataFrame:
+    """What a run's per_image.csv has of these maps."""
+    columns: dict[str, np.ndarray] = {}
+    true, pred = maps
+    for label, name in enumerate(["background", *structures]):
+        columns[f"hits_{name}"] = ((true == label) & (pred == label)).sum((1, 2))
+        columns[f"true_px_{name}"] = (true == label).sum((1, 2))
+        if label:
+            columns[f"found_px_{name}"] = (pred == label).sum((1, 2))
+    return pd.DataFrame(columns).assign(method=method, seed=seed, stage="train", part="test")
+
+
+@pytest.fixture
+def images() -> pd.DataFrame:
+    """Two seeds of all structures, one of the CSP alone."""
+    true, pred = random_maps(1)
+    alone = true * (true == 1), pred * (pred == 1)
+    tables = [table_of(random_maps(seed), "all", seed, STRUCTURES) for seed in (1, 2)]
+    return pd.concat([*tables, table_of(alone, "csp", 1, ["csp"])], ignore_index=True)
+
+
+def test_scores_are_scikit_learns_of_all_pixels(images: pd.DataFrame) -> None:
+    found = scores(images).set_index(["method", "seed", "structure", "score"])["value"]
+    true, pred = (maps.ravel() for maps in random_maps(2))
+    for label, name in enumerate(STRUCTURES, 1):
+        expected = {
+            "dice_micro": f1_score(true == label, pred == label),
+            "iou": jaccard_score(true == label, pred == label),
+            "precision": precision_score(true == label, pred == label),
+            "recall": recall_score(true == label, pred == label),
+        }
+        for score, value in expected.items():
+            assert found["all", 2, name, score] == pytest.approx(value)
+    assert found["all", 2, "", "fw_iou"] == pytest.approx(jaccard_score(true, pred, average="weighted"))
+    assert found["all", 2, "", "miou"] == pytest.approx(jaccard_score(true, pred, average="macro"))
+    both = jaccard_score(true, pred, average="macro", labels=[1, 2])
+    assert found["all", 2, "", "miou_foreground"] == pytest.approx(both)
+
+
+def test_the_three_dice_and_presence_are_those_of_single_images(images: pd.DataFrame) -> None:
+    found = scores(images).set_index(["method", "seed", "structure", "score"])["value"].sort_index()["all", 1, "lv"]
+    true, pred = random_maps(1)
+    dice = [f1_score((t == 2).ravel(), (p == 2).ravel(), zero_division=1) for t, p in zip(true, pred, strict=True)]
+    assert found["dice_per_image"] == pytest.approx(np.mean(dice))
+    assert found["dice_macro"] == pytest.approx(np.mean(dice[:3]))
+    named = (pred == 2).sum((1, 2)) > 5
+    assert found["sensitivity"] == pytest.approx(named[:3].mean())
+    assert found["specificity"] == pytest.approx(1 - named[3:].mean())
+
+
+def test_a_table_has_a_row_for_each_structure_a_method_has_and_mean_and_sd_over_seeds(images: pd.DataFrame) -> None:
+    found = scores(images)
+    table = scores_table(found, OF_STRUCTURES)
+    assert list(zip(table["structure"], table["method"], strict=True)) == [
+        ("csp", "all"),
+        ("csp", "csp"),
+        ("lv", "all"),
+    ]
+    values = found[(found["method"] == "all") & (found["structure"] == "lv") & (found["score"] == "iou")]["value"]
+    assert table.loc[2, "IoU"] == f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
+    assert table.loc[1, "presence specificity"] == "n/a"
+    assert list(scores_table(found, OF_ALL)["method"]) == ["all", "csp"]
+
+
+def test_areas_are_counted_once_a_seed_and_absent_structures_beside_them(images: pd.DataFrame) -> None:
+    figure = draw_areas(images, STRUCTURES)
+    csp, lv, alone, nothing = figure.axes
+    drawn = sum(bar.get_height() for bar in csp.patches if hasattr(bar, "get_height"))
+    found = images[images["method"] == "all"]["found_px_csp"]
+    assert drawn == pytest.approx((found > 0).sum() / 2)
+    assert "absent: 3 true, " in lv.get_title()
+    assert "not segmented" in nothing.get_title()
+    assert alone.get_xlabel() == "area (px)"
+    in_mm = images.assign(true_mm2_lv=images["true_px_lv"] / 4, found_mm2_lv=images["found_px_lv"] / 4)
+    assert draw_areas(in_mm, STRUCTURES).axes[-1].get_xlabel() == "area (mm²)"
+
+
+def test_the_section_writes_its_files_and_adds_nothing_to_other_systems(images: pd.DataFrame, tmp_path: Path) -> None:
+    texts = section(images, tmp_path / "site_c_test")
+    assert {f.name for f in tmp_path.iterdir()} == {
+        f"site_c_test_{name}" for name in ("segmentation.csv", "areas.png", "areas.pdf")
+    }
+    assert "(<site_c_test_areas.png>)" in "".join(texts)
+    assert section(images[["method", "seed", "stage"]].assign(psnr=1.0), tmp_path / "x") == []

@@ -1,0 +1,106 @@
+"""Measured lengths against the expert's: tables and figures of Bland and Altman."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ushydra_lab.report.agreement import BlandAltman, bland_altman
+from ushydra_lab.report.figures import colours_of, save
+from ushydra_lab.report.tables import markdown, methods_in
+from ushydra_lab.runs.files import write_csv
+
+NAMES = {"hc": "head circumference"}
+"""What columns NAME_mm, measured, and NAME_true_mm, the expert's, are of."""
+
+LINES = {"bias": "-", "low": "--", "high": "--"}
+CAPTION = (
+    "Measured minus the expert's, mm, on the images of one seed: bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
+    "each with its 95 % interval."
+)
+Agreements = dict[tuple[str, int], BlandAltman]
+"""Of each method and seed."""
+
+
+def section(images: pd.DataFrame, file: Path) -> list[str]:
+    """A table and a figure of each measurement of the images of one part, as Markdown; nothing where there is none.
+
+    Files' names begin with that of `file`.
+    """
+    return [text for name in NAMES if f"{name}_true_mm" in images for text in _measurement(images, name, file)]
+
+
+def _measurement(images: pd.DataFrame, name: str, file: Path) -> list[str]:
+    pairs = images.dropna(subset=[f"{name}_mm", f"{name}_true_mm"])
+    if pairs.empty:
+        return []
+    found, file = agreements(pairs, name), file.with_name(f"{file.name}_{name}")
+    rows = [{"method": method, "seed": seed, **_flat(limits)} for (method, seed), limits in found.items()]
+    write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
+    title = f"Agreement of the {NAMES[name]} with the expert's"
+    picture = save(draw(pairs, name, found), file.with_name(f"{file.name}_agreement"), title)
+    return [f"#### {title}\n", markdown(cells(found)) + "\n", f"{CAPTION}\n", picture]
+
+
+def agreements(images: pd.DataFrame, name: str) -> Agreements:
+    """Of the images that were measured, by the expert too."""
+    return {
+        (method, int(str(seed))): bland_altman(chosen[f"{name}_mm"], chosen[f"{name}_true_mm"])
+        for method in methods_in(images)
+        for seed, chosen in images[images["method"] == method].groupby("seed")
+    }
+
+
+def cells(found: Agreements) -> pd.DataFrame:
+    """As readers see them, a row a method and seed."""
+    rows = []
+    for (method, seed), limits in found.items():
+        row = {"method": method, "seed": str(seed), "images": str(limits.n)}
+        for of, title in (("bias", "bias (mm)"), ("low", "lower limit (mm)"), ("high", "upper limit (mm)")):
+            low, high = getattr(limits, f"{of}_interval")
+            row[title] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _flat(limits: BlandAltman) -> dict[str, float]:
+    """Each interval as two numbers."""
+    flat: dict[str, float] = {}
+    for name, value in asdict(limits).items():
+        if isinstance(value, tuple):
+            flat[f"{name}_low"], flat[f"{name}_high"] = value
+        else:
+            flat[name] = value
+    return flat
+
+
+def draw(images: pd.DataFrame, name: str, found: Agreements) -> Figure:
+    """A panel a method, a colour a seed: difference over mean, with bias (solid) and limits (dashed)."""
+    methods = methods_in(images)
+    figure = Figure(figsize=(3.6 * len(methods), 3.4), layout="constrained")
+    axes = dict(zip(methods, figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0], strict=True))
+    colours = colours_of(sorted(seed for _, seed in found))
+    for (method, seed), limits in found.items():
+        chosen = images[(images["method"] == method) & (images["seed"] == seed)]
+        _panel(axes[method], chosen[f"{name}_mm"], chosen[f"{name}_true_mm"], limits, colours[seed])
+    for method, axis in axes.items():
+        axis.set_title(method, fontsize=9)
+        axis.set_xlabel(f"mean of both {name.upper()} (mm)")
+        axis.grid(alpha=0.3)
+    axes[methods[0]].set_ylabel(f"measured − expert's {name.upper()} (mm)")
+    handles = [
+        Line2D([], [], color=colour, marker="o", markersize=3, label=f"seed {s}") for s, colour in colours.items()
+    ]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8)
+    return figure
+
+
+def _panel(axis: Axes, found: pd.Series, true: pd.Series, limits: BlandAltman, colour: str) -> None:
+    axis.scatter((found + true) / 2, found - true, s=9, color=colour, alpha=0.7, linewidths=0)
+    for of, style in LINES.items():
+        axis.axhline(getattr(limits, of), linestyle=style, color=colour, linewidth=1)

@@ -1,0 +1,168 @@
+"""What a predicted uncertainty is worth: whom to refer, how wide an interval is, how well it follows the error.
+
+Everywhere: a row that lacks its error or uncertainty is left out, and the order of the rows changes no bit of a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, inf
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest, rankdata, spearmanr
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Aurc:
+    """Area under the risk-coverage curve, in the error's unit; smaller is better.
+
+    oracle: of an uncertainty that ranks as the errors do; random: expected of one that knows nothing, the mean error.
+    """
+
+    aurc: float
+    oracle: float
+    random: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of errors within their intervals, low and high: its 95 % interval (Clopper and Pearson); NaN for none.
+
+    half_width: mean over the n errors, in their unit.
+    """
+
+    share: float
+    low: float
+    high: float
+    half_width: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rho and its two-sided p over n pairs; NaN for fewer than three or where one side never varies."""
+
+    rho: float
+    p: float
+    n: int
+
+
+def _paired(error: ArrayLike, uncertainty: ArrayLike) -> tuple[Floats, Floats]:
+    """Known pairs, the most certain first and equally certain ones by their error."""
+    size, doubt = np.asarray(error, float), np.asarray(uncertainty, float)
+    if size.ndim != 1 or size.shape != doubt.shape:
+        raise ValueError(f"expected an uncertainty for each error, got shapes {size.shape} and {doubt.shape}")
+    if (size < 0).any():
+        raise ValueError("errors must be absolute, found negative ones")
+    known = ~(np.isnan(size) | np.isnan(doubt))
+    size, doubt = size[known], doubt[known]
+    order = np.lexsort((size, doubt))
+    return size[order], doubt[order]
+
+
+def _risk(error: Floats, uncertainty: Floats) -> Floats:
+    """Mean error of the k most certain, k = 1 ... n. A tie's expected error is its mean, whatever of it is kept."""
+    _, tie, size = np.unique(uncertainty, return_inverse=True, return_counts=True)
+    expected = (np.bincount(tie, error) / size)[tie]
+    return np.cumsum(expected) / np.arange(1, len(error) + 1)
+
+
+def risk_coverage(error: ArrayLike, uncertainty: ArrayLike) -> pd.DataFrame:
+    """Columns `coverage`, k/n, `risk`, the mean error of the k most certain images, and `oracle`, of the k best ones.
+
+    R. El-Yaniv and Y. Wiener, On the foundations of noise-free selective classification, JMLR 11, 2010. Among equally
+    uncertain images the risk is the expected one of a random order. error: absolute, (N,), as is `uncertainty`.
+    Raises ValueError: shapes that do not fit, a negative error.
+    """
+    error, uncertainty = _paired(error, uncertainty)
+    n, best = len(error), np.sort(error)
+    coverage = np.arange(1, n + 1) / max(n, 1)
+    return pd.DataFrame({"coverage": coverage, "risk": _risk(error, uncertainty), "oracle": _risk(best, best)})
+
+
+def aurc(error: ArrayLike, uncertainty: ArrayLike) -> Aurc:
+    """Mean risk over the coverages 1/n ... 1 of `risk_coverage`, whose errors it raises; NaN without images.
+
+    Y. Geifman, G. Uziel and R. El-Yaniv, Bias-reduced uncertainty estimation for deep neural classifiers, ICLR 2019;
+    their excess (E-AURC) is `aurc - oracle`.
+    """
+    curve = risk_coverage(error, uncertainty)
+    if curve.empty:
+        return Aurc(np.nan, np.nan, np.nan, 0)
+    random = float(curve["risk"].iloc[-1])
+    return Aurc(float(curve["risk"].mean()), float(curve["oracle"].mean()), random, len(curve))
+
+
+def conformal_scores(error: ArrayLike, uncertainty: ArrayLike | None = None) -> Floats:
+    """|error|, (N,), or |error| / uncertainty: how many times its uncertainty an image's interval must reach.
+
+    The second kind makes locally weighted intervals (Lei et al. 2018, section 5.2). With uncertainty 0 an error needs
+    an infinite factor and no error none. NaN where one is missing. Raises ValueError: a negative uncertainty.
+    """
+    size = np.abs(np.asarray(error, float))
+    if uncertainty is None:
+        return size
+    scale = np.asarray(uncertainty, float)
+    if (scale < 0).any():
+        raise ValueError("uncertainties to divide by must not be negative")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((size == 0) & (scale == 0), 0.0, size / scale)
+
+
+def conformal_quantile(scores: ArrayLike, alpha: float) -> float:
+    """Split-conformal bound: the ceil((n + 1)(1 - alpha))-th smallest calibration score; inf where n has not so many.
+
+    A new image exchangeable with the n calibrated ones has a score above it with probability alpha at most. Images of
+    another site are not exchangeable: there the coverage is measured (`coverage`), not promised.
+    J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani and L. Wasserman, Distribution-free predictive inference for
+    regression, JASA 113, 2018, algorithm 2. NaN scores are left out. Raises ValueError: alpha outside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    known = np.asarray(scores, float)
+    known = np.sort(known[~np.isnan(known)])
+    rank = ceil((len(known) + 1) * (1 - Fraction(str(alpha))))  # in binary 10 * (1 - 0.7) exceeds 3
+    return float(known[rank - 1]) if rank <= len(known) else inf
+
+
+def coverage(error: ArrayLike, half_width: ArrayLike) -> Coverage:
+    """How many errors (N,), signed or not, lie within intervals of these half-widths (N,) or of one.
+
+    The half-width is the `conformal_quantile` of plain scores, or that of weighted ones times each image's uncertainty.
+    """
+    size = np.abs(np.asarray(error, float))
+    width = np.broadcast_to(np.asarray(half_width, float), size.shape)
+    known = ~(np.isnan(size) | np.isnan(width))
+    n, inside = int(known.sum()), int((size <= width)[known].sum())
+    if not n:
+        return Coverage(np.nan, np.nan, np.nan, np.nan, 0)
+    interval = binomtest(inside, n).proportion_ci()
+    return Coverage(inside / n, float(interval.low), float(interval.high), float(np.sort(width[known]).mean()), n)
+
+
+def uncertainty_correlation(error: ArrayLike, uncertainty: ArrayLike) -> Correlation:
+    """Spearman's rank correlation of uncertainty with absolute error. Raises ValueError as `risk_coverage` does."""
+    error, uncertainty = _paired(error, uncertainty)
+    if len(error) < 3 or np.ptp(error) == 0 or np.ptp(uncertainty) == 0:
+        return Correlation(np.nan, np.nan, len(error))
+    found = spearmanr(error, uncertainty)
+    return Correlation(float(found.statistic), float(found.pvalue), len(error))
+
+
+def calibration_table(error: ArrayLike, uncertainty: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Columns `bin`, 1 the most certain, `n`, and the means `uncertainty` and `error`, of bins of equally many images.
+
+    Equally uncertain images share a bin, by their mean rank; a bin that so loses all its images has no row.
+    Raises ValueError as `risk_coverage` does.
+    """
+    error, uncertainty = _paired(error, uncertainty)
+    number = np.ceil(rankdata(uncertainty) * bins / max(len(error), 1)).astype(int)
+    table = pd.DataFrame({"bin": number, "uncertainty": uncertainty, "error": error})
+    means = table.groupby("bin").agg(n=("error", "size"), uncertainty=("uncertainty", "mean"), error=("error", "mean"))
+    return means.reset_index()

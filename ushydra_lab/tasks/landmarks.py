@@ -1,0 +1,190 @@
+"""System 2: end points of the head's two diameters, OFD and BPD, and what is measured between them (paper 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ushydra_lab.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
+from ushydra_lab.losses.landmarks import coordinate_l1
+from ushydra_lab.losses.roi import box_mask
+from ushydra_lab.metrics.biometry import biometry
+from ushydra_lab.networks.intensity import Intensity, Kind
+from ushydra_lab.tasks.base import Batch, Task
+
+Order = Literal["canonical", "as_given", "coin_flip"]
+
+
+class Landmarks(Task):
+    """Four end points, from heatmaps or as coordinates, whichever the network gives.
+
+    A network with heatmaps has a `stride` and gives logits (B,4,h,w) (`heatmaps`); one without gives points (B,4,2),
+    px. Ends have no order of their own: by default the OFD's left and the BPD's upper end come first, after
+    augmentation, so that a mirrored image is labelled anew; metrics do not depend on the order.
+
+    Args:
+        terms: name -> loss of the network's output, `losses.landmarks.heatmap_mse` or `coordinate_l1`.
+        geometry: name -> loss of the points alone, by `soft_argmax` where there are heatmaps.
+        shares: name -> its part of the objective, of all terms and geometry; `decoded`, if it is there, is the part of
+            the distance between soft-argmax and truth (integral regression, Sun et al., ECCV 2018).
+        sigma: of the drawn Gaussians, canvas px.
+        decoder: heatmaps -> points, in evaluation; of no use to coordinates.
+        intensity: grey values as the network sees them (`networks.intensity`).
+        order: `canonical`; `as_given`; `coin_flip` exchanges the ends of half the images, as in public labels.
+        learn_temperature: of soft-argmax, by `decoded` or `geometry`; else it is heatmaps.TEMPERATURE.
+
+    Raises:
+        ValueError: shares of other terms, an unknown order or intensity, a temperature that nothing would teach.
+    """
+
+    only_evaluated: ClassVar[frozenset[str]] = frozenset({"decoder"})
+
+    @staticmethod
+    def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("landmarks",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Any],
+        terms: Mapping[str, Callable[..., Tensor]],
+        shares: Mapping[str, float],
+        sigma: float,
+        decoder: Callable[[Tensor, float], Tensor],
+        geometry: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        intensity: Kind = "zscore",
+        order: Order = "canonical",
+        learn_temperature: bool = False,
+        scheduler: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(network, optimizer, scheduler)
+        self.terms, self.geometry, self.shares = dict(terms), dict(geometry or {}), dict(shares)
+        if set(shares) - {"decoded"} != {*self.terms, *self.geometry}:
+            raise ValueError(f"shares {list(shares)}: the terms are {[*self.terms, *self.geometry]}, and decoded")
+        if order not in get_args(Order):
+            raise ValueError(f"order={order!r} is not one of {', '.join(get_args(Order))}")
+        if learn_temperature and not (self.geometry or shares.get("decoded")):
+            raise ValueError("learn_temperature needs shares.decoded or geometry: nothing else depends on it")
+        self.sigma, self.decoder, self.order = sigma, decoder, order
+        self.intensity = Intensity(intensity)
+        self.log_temperature = nn.Parameter(torch.tensor(TEMPERATURE).log(), requires_grad=learn_temperature)
+
+    @property
+    def stride(self) -> int | None:
+        """px a cell of the network's heatmaps; None where it gives points."""
+        return getattr(self.network, "stride", None)
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """The training images' range of grey values."""
+        self.intensity.fit((batch["image"], _inside(batch)) for batch in batches)
+
+    def forward(self, image: Tensor, inside: Tensor) -> Tensor:
+        """Logits (B,4,h,w) or points (B,4,2) of an image (B,1,H,W) in [0, 1]; inside: False in the padding."""
+        return self.network(self.intensity(image, inside))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        output, points = self(batch["image"], _inside(batch)), self._ordered(batch)
+        weights = batch["label_weight"].nan_to_num(1) if "label_weight" in batch else None
+        canvas = (batch["image"].shape[-2], batch["image"].shape[-1])
+        where = (canvas,) if self.stride is None else (self.stride, self.sigma)
+        found = {name: term(output, points, *where, sample_weights=weights) for name, term in self.terms.items()}
+        if self.geometry or "decoded" in self.shares:
+            decoded = self._soft(output)
+            found |= {name: term(decoded) for name, term in self.geometry.items()}
+            if "decoded" in self.shares:
+                found["decoded"] = coordinate_l1(decoded, points, canvas, sample_weights=weights)
+        return found
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        return torch.stack([self.shares[name] * loss for name, loss in losses.items()]).sum()
+
+    def loss_weights(self) -> dict[str, float]:
+        return self.shares
+
+    def _soft(self, output: Tensor) -> Tensor:
+        if self.stride is None:
+            return output
+        return soft_argmax(output, self.stride, self.sigma, self.log_temperature.exp())
+
+    def _ordered(self, batch: Batch) -> Tensor:
+        """The true points (B,4,2), their ends in the order that is trained on."""
+        points = batch["landmarks"]
+        if self.order == "canonical":
+            return canonical(points)
+        exchanged = (batch["record"] * 2654435761 >> 16) % 2 == 1 if self.order == "coin_flip" else None
+        return points if exchanged is None else torch.where(exchanged[:, None, None], _exchanged(points), points)
+
+    def located(self, output: Tensor) -> Tensor:
+        """Points (B,4,2), canvas px, of the network's output."""
+        if self.stride is None:
+            return output.float()
+        decoder = self.decoder
+        if isinstance(decoder, SoftArgmax):
+            decoder = replace(decoder, temperature=self.log_temperature.exp())
+        return decoder(output, self.stride).float()
+
+    def rehearse(self, canvas: tuple[int, int]) -> None:
+        """Raises ValueError where the network does not fit the canvas or gives another number of points."""
+        blank = torch.zeros(2, 1, *canvas, device=self.log_temperature.device)
+        output = self(blank, torch.ones_like(blank, dtype=torch.bool))
+        if output.shape[1] != 4 or output.ndim != (3 if self.stride is None else 4):
+            raise ValueError(
+                f"the network gives {tuple(output.shape)}: heatmaps (B,4,h,w) or points (B,4,2) are needed"
+            )
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""
+        output = self(batch["image"], _inside(batch))
+        shown = {"prediction": self.located(output)}
+        if self.stride is not None:
+            height, width = batch["image"].shape[-2:]
+            maps = heatmap(output).unflatten(1, (2, 2)).amax(2)
+            large = F.interpolate(maps, scale_factor=self.stride, mode="nearest")[..., :height, :width]
+            shown |= {f"heatmap {name}": values for name, values in zip(("OFD", "BPD"), large.unbind(1), strict=True)}
+        return shown
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """`metrics.biometry` in native px, and in mm where the spacing is known; of heatmaps their uncertainty.
+
+        `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the heatmaps
+        of both ends are spread, which ranks images and is no calibrated SD.
+        """
+        output = self(batch["image"], _inside(batch))
+        native, spacing = batch["native_px"], batch.get("pixel_mm")
+        found = biometry(self.located(output), batch["landmarks"], spacing, native)
+        if self.stride is not None:
+            sure = uncertainty(output, self.stride)
+            found["entropy"] = sure["entropy"].mean(1)
+            spreads = sure["spread_px"].unflatten(1, (2, 2)).square().sum(2).sqrt()
+            for name, spread in zip(("ofd", "bpd"), spreads.unbind(1), strict=True):
+                found[f"{name}_spread_px"] = spread * native
+                if spacing is not None:
+                    found[f"{name}_spread_mm"] = spread * spacing
+        if spacing is not None and "hc_mm" in batch:
+            found["hc_expert_mm"] = batch["hc_mm"]
+        return {name: values.float() for name, values in found.items()}
+
+
+def canonical(points: Tensor) -> Tensor:
+    """Points (B,4,2) with the OFD's left end and the BPD's upper end first; missing ones stay missing.
+
+    Where an OFD stands upright the order must change somewhere; no rule avoids that.
+    """
+    ofd, bpd = points[:, :2], points[:, 2:]
+    pairs = [torch.where((p[:, 0, k] > p[:, 1, k])[:, None, None], p.flip(1), p) for k, p in ((0, ofd), (1, bpd))]
+    return torch.cat(pairs, 1)
+
+
+def _exchanged(points: Tensor) -> Tensor:
+    return points.unflatten(1, (2, 2)).flip(2).flatten(1, 2)
+
+
+def _inside(batch: Batch) -> Tensor:
+    """(B,1,H,W) bool, False in the letterbox's padding."""
+    height, width = batch["image"].shape[-2:]
+    return box_mask(batch["content"], (height, width))
