@@ -108,21 +108,31 @@ def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] == path.stem
 
 
-@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}")
+HOMES = {
+    "attention_unet": "brain_attention_unet",
+    "segmentation": "brain_attention_unet",
+    "landmarks": "biometry_stage1",
+}
+"""Words of an option's file, or its name -> the experiment it belongs to; others belong to nt_phase2."""
+
+
+OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_option_of_every_group_composes(path: Path) -> None:
     group = path.parent.name
-    chosen = [] if group == "experiment" else [f"{group}={path.stem}"]
-    home = (
-        "brain_attention_unet"
-        if "segmentation" in path.read_text().lower() or path.stem == "attention_unet"
-        else "nt_phase2"
-    )
-    name = path.stem if group == "experiment" else home
-    fill = {"weighting=manual": "weighting.module.weights=[1,5,2]"}
-    extra = [fill[key]] if (key := f"{group}={path.stem}") in fill else []
-    if group == "experiment":
-        extra = ["data.root=here"]
+    text = f"{path.stem} {path.read_text()}".lower()
+    home = next((home for word, home in HOMES.items() if word in text), "nt_phase2")
+    extra = {"weighting=manual": ["weighting.module.weights=[1,5,2]"]}.get(f"{group}={path.stem}", [])
     if group == "data":
         keys = OmegaConf.load(path).data
         extra = [f"data.{key}=here" for key in keys if OmegaConf.is_missing(keys, key)]
-    check(composed(f"+experiment={name}", *chosen, *extra))
+    check(composed(f"+experiment={home}", f"{group}={path.stem}", *extra))
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("arm/*/*.yaml")), ids=lambda path: path.stem)
+def test_every_arm_composes_and_names_its_variant(path: Path) -> None:
+    arm = path.relative_to(CONF / "arm").with_suffix("")
+    content = check(composed(f"+experiment={arm.parent}_stage1", f"arm={arm}"))
+    assert content["variant"] == str(OmegaConf.load(path).variant)

@@ -126,7 +126,7 @@ def classes(structures: Sequence[str]) -> int:
 
 
 def when(value: Any, expected: Any, result: Any, otherwise: Any = None) -> Any:
-    """`${when:${variant},pretrained,pretrain}`: the third, where the first two are the same, else nothing or a fourth."""
+    """`${when:${variant},pretrained,pretrain}`: the third where the first two are the same, else a fourth."""
     return result if value == expected else otherwise
 
 

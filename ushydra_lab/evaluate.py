@@ -54,6 +54,7 @@ def finished_config(run: Path) -> dict[str, Any]:
     Raises:
         UserError: RUN is no run directory, or the run is not finished.
     """
+    from ushydra_lab.config import Experiment
     from ushydra_lab.runs.directory import FINISHED, read_config
     from ushydra_lab.runs.files import read_json
 
@@ -63,7 +64,7 @@ def finished_config(run: Path) -> dict[str, Any]:
         )
     if (status := read_json(run / "run.json")["status"]) != FINISHED:
         raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
-    return read_config(run / "config.yaml")
+    return vars(Experiment(**read_config(run / "config.yaml")))
 
 
 def seen_sites(run: Path) -> set[str]:

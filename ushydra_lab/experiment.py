@@ -189,10 +189,12 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     for part in (part for part in EVALUATED if part in data.parts):
         batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
         images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
-        pictures = {"truth": batch["mask"].numpy()} if config["structures"] else {}
+        pictures: dict[str, Any] = {}
         with torch.inference_mode():
             for stage, task in trained_tasks(config, run):
-                pictures |= {f"{stage}: {name}": values.numpy() for name, values in task.pictures(batch).items()}
+                pictures = {**task.truth(batch), **pictures}
+                pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
+        pictures = {name: values.numpy() for name, values in pictures.items()}
         structures = [text.partition("=")[0] for text in config["structures"] or ()]
         frame = stage_panel(images, boxes, pictures, structures)
         with atomic(folder / "figures" / f"{part}.png") as temporary:

@@ -56,9 +56,19 @@ def test_a_shifted_or_lost_structure_ranks_above_nearly_all_others() -> None:
     shifted[normal == 2], lost[normal == 2] = 1, 1
     shifted[:, 20:26, 50:64] = 2
     usual, moved, missing = (prior(shape_features(labels, 3)) for labels in (normal, shifted, lost))
-    assert (prior.anomaly(moved)[:, 2] > usual[:, 2].max()).all()
+    sure = torch.full_like(usual, 0.1)
+    assert (prior.anomaly(moved, sure)[:, 2] > usual[:, 2].max()).all()
     assert missing[:, 2].isnan().all()
-    assert (prior.anomaly(missing)[:, 2, None] > usual[:, 2]).float().mean() > 0.95
+    assert (prior.anomaly(missing, sure)[:, 2, None] > usual[:, 2]).float().mean() > 0.95
+
+
+def test_of_two_structures_that_were_not_found_the_one_that_left_no_trace_is_the_more_unusual() -> None:
+    prior = ShapePrior(3)
+    prior.fit(shape_features(ellipses(0, 80), 3))
+    nothing = torch.full((2, 3), torch.nan)
+    traces = torch.tensor([[0.9, 0.9, 0.45], [0.9, 0.9, 0.02]])
+    faint, none = prior.anomaly(nothing, traces)[:, 2]
+    assert prior.largest[2] < faint < none
 
 
 def test_the_prior_is_saved_and_a_structure_never_seen_has_none() -> None:
@@ -67,7 +77,7 @@ def test_the_prior_is_saved_and_a_structure_never_seen_has_none() -> None:
     prior.fit(features)
     copy.load_state_dict(prior.state_dict())
     torch.testing.assert_close(copy(features), prior(features), equal_nan=True)
-    assert prior.anomaly(prior(features))[:, 3].isnan().all()
+    assert prior.anomaly(prior(features), torch.zeros(20, 4))[:, 3].isnan().all()
 
 
 def test_a_single_pixel_and_an_empty_map_have_what_they_have() -> None:

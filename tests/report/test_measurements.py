@@ -35,8 +35,9 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
         pytest.approx(apart.mean()),
         pytest.approx(apart.mean() + 1.96 * apart.std(), 1e-4),
     )
-    table = cells(found)
+    table = cells(found, images.dropna(), "hc")
     assert table["images"].tolist() == ["20", "20", "20", "19"]
+    assert table.loc[2, "median (mm)"] == f"{apart.abs().median():.2f}"
     assert table.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f} [")
 
 

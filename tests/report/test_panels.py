@@ -56,3 +56,14 @@ def test_disagreement_lies_on_the_image_and_agreement_is_clear() -> None:
     assert colours[1, 1, 3] == 1
     assert 0.7 < colours[5, 5, 3] < 0.8
     assert colours[1, 1, 2] > 0.9 > colours[5, 5, 2]  # blue is missed, orange too much
+
+
+def test_points_are_two_diameters_on_the_image_and_white_on_heatmaps() -> None:
+    images = np.zeros((1, 20, 30), np.float32)
+    points = np.array([[[3, 10], [27, 11], [15, 2], [14, 18]]], np.float32)
+    figure = stage_panel(images, None, {"truth": points, "train: heatmap OFD": images})
+    _, truth, heatmap, *_ = figure.axes
+    for axis in (truth, heatmap):
+        np.testing.assert_array_equal([line.get_xydata() for line in axis.lines], points.reshape(2, 2, 2))
+    assert truth.lines[0].get_color() != truth.lines[1].get_color()
+    assert {line.get_color() for line in heatmap.lines} == {"white"}

@@ -101,8 +101,8 @@ class LabelWeights:
         shown = Shape.of(ends_of(table, ANNOTATIONS["landmarks"]), swappable=True).statistics()
         weights = np.ones(len(table))
         if "core" in shown:
-            weights[shown.index[~shown["core"]]] = self.doubtful
-        weights[list(_reasons(shown, True, PAIRS["landmarks"]))] = self.flagged
+            weights[shown.index[~shown["core"]].to_numpy()] = self.doubtful
+        weights[list(_reasons(shown, True, ("OFD", "BPD")))] = self.flagged
         return weights
 
 

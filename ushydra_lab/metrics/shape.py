@@ -66,9 +66,10 @@ class ShapePrior(nn.Module):
         away = features - self.mean.cpu()
         return torch.einsum("bki,kij,bkj->bk", away, self.precision.cpu(), away).clamp(min=0).sqrt()
 
-    def anomaly(self, distance: Tensor) -> Tensor:
-        """(B, K): the distance, and for an empty structure the largest of the training masks.
+    def anomaly(self, distance: Tensor, peak: Tensor) -> Tensor:
+        """(B, K): the distance; for an empty structure the largest of the training masks, and up to 1 more.
 
-        So a structure that is not found ranks with the most unusual shapes that are still known. NaN without a prior.
+        So a structure that is not found ranks beyond every shape that was seen, the further the surer the network is
+        that nothing is there: by 1 - `peak` (B, K), its highest probability anywhere. NaN without a prior.
         """
-        return torch.where(distance.isnan(), self.largest.cpu(), distance)
+        return torch.where(distance.isnan(), self.largest.cpu() + 1 - peak.cpu(), distance)

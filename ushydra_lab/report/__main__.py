@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report import curves, measurements, segmentation
+from ushydra_lab.report import curves, measurements, segmentation, uncertainty
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
@@ -46,7 +46,8 @@ def report(experiment: Path) -> None:
     with disk_errors(folder):
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
-        sections += _say(console, curves.section(found, folder))
+        for section in (uncertainty.section, curves.section):
+            sections += _say(console, section(found, folder))
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
     console.print(f"Written: {folder / 'tables.md'}, CSV and figures beside it; pictures in each run's figures/")

@@ -15,13 +15,13 @@ from ushydra_lab.report.figures import colours_of, save
 from ushydra_lab.report.tables import markdown, methods_in
 from ushydra_lab.runs.files import write_csv
 
-NAMES = {"hc": "head circumference"}
+NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
 """What columns NAME_mm, measured, and NAME_true_mm, the expert's, are of."""
 
 LINES = {"bias": "-", "low": "--", "high": "--"}
 CAPTION = (
     "Measured minus the expert's, mm, on the images of one seed: bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
-    "each with its 95 % interval."
+    "each with its 95 % interval; mean and median of its absolute value, the median also in per cent of the expert's."
 )
 Agreements = dict[tuple[str, int], BlandAltman]
 """Of each method and seed."""
@@ -44,7 +44,7 @@ def _measurement(images: pd.DataFrame, name: str, file: Path) -> list[str]:
     write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
     title = f"Agreement of the {NAMES[name]} with the expert's"
     picture = save(draw(pairs, name, found), file.with_name(f"{file.name}_agreement"), title)
-    return [f"#### {title}\n", markdown(cells(found)) + "\n", f"{CAPTION}\n", picture]
+    return [f"#### {title}\n", markdown(cells(found, pairs, name)) + "\n", f"{CAPTION}\n", picture]
 
 
 def agreements(images: pd.DataFrame, name: str) -> Agreements:
@@ -56,14 +56,18 @@ def agreements(images: pd.DataFrame, name: str) -> Agreements:
     }
 
 
-def cells(found: Agreements) -> pd.DataFrame:
+def cells(found: Agreements, images: pd.DataFrame, name: str) -> pd.DataFrame:
     """As readers see them, a row a method and seed."""
     rows = []
     for (method, seed), limits in found.items():
+        chosen = images[(images["method"] == method) & (images["seed"] == seed)]
+        off = (chosen[f"{name}_mm"] - chosen[f"{name}_true_mm"]).abs()
         row = {"method": method, "seed": str(seed), "images": str(limits.n)}
         for of, title in (("bias", "bias (mm)"), ("low", "lower limit (mm)"), ("high", "upper limit (mm)")):
             low, high = getattr(limits, f"{of}_interval")
             row[title] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
+        row["mean |error| (mm)"], row["median (mm)"] = f"{off.mean():.2f}", f"{off.median():.2f}"
+        row["median (%)"] = f"{(100 * off / chosen[f'{name}_true_mm']).median():.2f}"
         rows.append(row)
     return pd.DataFrame(rows)
 

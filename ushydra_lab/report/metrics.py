@@ -39,7 +39,13 @@ METRICS = {
     "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
     "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
     "nt_lost": Metric("NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT"),
-    "hc_abs_error_mm": Metric("HC error (mm)", "lower", 2, note="HC error: of the predicted mask's ellipse, absolute"),
+    "nme": Metric("NME", "lower", 4, note="NME: mean distance of the end points over the true OFD"),
+    "ofd_abs_error_mm": Metric("OFD error (mm)", "lower", 2),
+    "ofd_abs_error_px": Metric("OFD error (px)", "lower", 2),
+    "bpd_abs_error_mm": Metric("BPD error (mm)", "lower", 2),
+    "bpd_abs_error_px": Metric("BPD error (px)", "lower", 2),
+    "hc_abs_error_mm": Metric("HC error (mm)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
+    "hc_abs_error_px": Metric("HC error (px)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
 

@@ -38,6 +38,7 @@ GREY = Scale(colormaps["gray"], Normalize(0, 1), "")
 BLUE_TO_ORANGE = [(0.0, "#3aa5ff"), (0.5, "#3aa5ff00"), (0.5, "#ff9a1f00"), (1.0, "#ff9a1f")]  # clear in the middle
 SCALES = {
     "prob": Scale(colormaps["viridis"], Normalize(0, 1), "probability (white: truth)"),
+    "heatmap": Scale(colormaps["viridis"], Normalize(0, 1), "heatmap (white: truth)"),
     "disagreement": Scale(
         LinearSegmentedColormap.from_list("disagreement", BLUE_TO_ORANGE),
         Normalize(-1, 1),
@@ -61,8 +62,8 @@ def stage_panel(
         images: (B,H,W) in [0, 1].
         boxes: (B,4) canvas px, or None.
         pictures: title, 'NAME' or 'STAGE: NAME' -> (B,H,W) in [0, 1], or integer label maps, which are drawn as
-            outlines on the image. A NAME that begins as one of SCALES has its colours and a colour bar, and the
-            outlines of 'truth' in white.
+            outlines on the image, or points (B,4,2), drawn as its two diameters. A NAME that begins as one of SCALES
+            has its colours and a colour bar, and 'truth' on it in white.
         structures: the names of labels 1, 2, ..., for a legend.
         roi_only: leave the whole frames out, for images that may show burnt-in names.
     """
@@ -95,15 +96,31 @@ def _scale(title: str) -> Scale:
 
 def _draw(axis: Axes, title: str, columns: dict[str, Picture]) -> None:
     values, scale = columns[title], _scale(title)
-    labelled = np.issubdtype(values.dtype, np.integer)
-    if labelled or scale.overlay:
+    on_image = _labelled(values) or _pointed(values)
+    if on_image or scale.overlay:
         _show(axis, columns["original"], GREY)
-    if not labelled:
-        _show(axis, values, scale)
-        if scale.label and not scale.overlay and "truth" in columns:
-            _outline(axis, columns["truth"], "white", 0.5)
-    else:
-        _outline(axis, values)
+    if on_image:
+        _annotate(axis, values)
+        return
+    _show(axis, values, scale)
+    if scale.label and not scale.overlay and "truth" in columns:
+        _annotate(axis, columns["truth"], "white", 0.5)
+
+
+def _labelled(values: Picture) -> bool:
+    return np.issubdtype(values.dtype, np.integer)
+
+
+def _pointed(values: Picture) -> bool:
+    return values.shape == (4, 2)
+
+
+def _annotate(axis: Axes, values: Picture, colour: str = "", width: float = 0.9) -> None:
+    if _labelled(values):
+        _outline(axis, values, colour, width)
+        return
+    for label, ends in enumerate((values[:2], values[2:]), 1):
+        axis.plot(*ends.T, "-", color=colour or _colour(label), linewidth=width, marker="o", markersize=2.5 * width)
 
 
 def _show(axis: Axes, picture: Picture, scale: Scale) -> None:
@@ -124,7 +141,7 @@ def _frame(axis: Axes, shape: tuple[int, ...], box: NDArray[np.float32] | None, 
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor="#ffb000", linewidth=0.8))
 
 
-def _outline(axis: Axes, labels: NDArray[Any], colour: str = "", width: float = 0.9) -> None:
+def _outline(axis: Axes, labels: NDArray[Any], colour: str, width: float) -> None:
     """Around each label, in its own colour unless one is given."""
     rows, columns = (np.arange(n) + 0.5 for n in labels.shape)
     for label in np.unique(labels[(labels > 0) & (labels < NO_LABEL)]):

@@ -60,8 +60,12 @@ class Task(LightningModule):
         """Metrics per image, each (B,)."""
         raise NotImplementedError
 
+    def truth(self, batch: Batch) -> dict[str, Tensor]:
+        """What is known of each image, to be shown as `truth` beside `pictures`."""
+        return {}
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """What the network makes of each image, for people to look at: name -> (B,H,W) in [0, 1]."""
+        """What the network makes of each image, for people to look at, in the forms of `report.panels.stage_panel`."""
         raise NotImplementedError
 
     def rehearse(self, canvas: tuple[int, int]) -> None:

@@ -137,6 +137,9 @@ class Landmarks(Task):
                 f"the network gives {tuple(output.shape)}: heatmaps (B,4,h,w) or points (B,4,2) are needed"
             )
 
+    def truth(self, batch: Batch) -> dict[str, Tensor]:
+        return {"truth": batch["landmarks"]}
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""
         output = self(batch["image"], _inside(batch))
@@ -151,8 +154,8 @@ class Landmarks(Task):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """`metrics.biometry` in native px, and in mm where the spacing is known; of heatmaps their uncertainty.
 
-        `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the heatmaps
-        of both ends are spread, which ranks images and is no calibrated SD.
+        `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the
+        heatmaps of both ends are spread, which ranks images and is no calibrated SD.
         """
         output = self(batch["image"], _inside(batch))
         native, spacing = batch["native_px"], batch.get("pixel_mm")

@@ -43,7 +43,7 @@ class Segmentation(Task):
     """
 
     selection: ClassVar[str] = "val/dice_lost"
-    only_evaluated: ClassVar[frozenset[str]] = frozenset({"postprocess"})
+    only_evaluated: ClassVar[frozenset[str]] = frozenset({"postprocess", "head"})
     class_weights: Tensor
 
     def __init__(
@@ -144,6 +144,9 @@ class Segmentation(Task):
         labels = logits.argmax(1)
         return self.postprocess(labels, self.classes) if self.postprocess else labels
 
+    def truth(self, batch: Batch) -> dict[str, Tensor]:
+        return {"truth": batch["mask"]}
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """`prediction`, integer labels; `prob NAME` of each selected structure; `disagreement`; each (B,H,W).
 
@@ -167,9 +170,10 @@ class Segmentation(Task):
         their areas where the spacing is known. Padding counts nowhere.
         `disagreement_`: pixels of one of both alone over those of the truth; NaN where that is empty, `found_px_` then
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
-        `anomaly_`: the same, an empty one being as far as the farthest training mask (`metrics.shape`).
+        `anomaly_`: the same, an empty one being beyond the farthest training mask (`metrics.shape`).
         """
-        pred, true = self._labels(self(batch["image"])), _without_padding(batch)
+        logits, true = self(batch["image"]), _without_padding(batch)
+        pred = self._labels(logits)
         counts = Counts.of(confusion(pred, true, self.classes))
         scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
         scores["hits"], scores["true_px"], scores["found_px"] = counts
@@ -180,7 +184,8 @@ class Segmentation(Task):
                 scores[f"{name}_mm2"] = scores[f"{name}_px"] * spacing[:, None] ** 2
         scores["disagreement"] = _disagreement(scores)
         scores["shape"] = self.shapes(shape_features(pred, self.classes, spacing))
-        scores["anomaly"] = self.shapes.anomaly(scores["shape"])
+        peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
+        scores["anomaly"] = self.shapes.anomaly(scores["shape"], peak)
         unit = "px" if spacing is None else "mm"
         distances = surface_distances(pred, true, self.classes, spacing)
         scores |= {f"{name}_{unit}": values for name, values in distances.items()}
