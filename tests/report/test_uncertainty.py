@@ -1,0 +1,85 @@
+"""Intervals are calibrated on seen sites alone; what an uncertainty is worth is measured, not assumed."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.uncertainty import intervals_table, risk_table, section
+
+
+@pytest.fixture
+def images() -> pd.DataFrame:
+    """99 validation and 200 test images under two seeds; the spread of heatmaps is the SD of the error."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for seed in (1, 2):
+        spread = rng.uniform(0.5, 3, 299)
+        signed = {m: rng.normal(0, spread) for m in ("ofd", "bpd", "hc")}
+        table = pd.DataFrame({f"{m}_abs_error_mm": np.abs(error) for m, error in signed.items()})
+        tables.append(
+            table.assign(
+                ofd_spread_mm=spread,
+                bpd_spread_mm=spread,
+                entropy=np.log(spread),
+                ofd_percent_error=0.0,
+                nme=table["ofd_abs_error_mm"] / 100,
+                part=["val"] * 99 + ["test"] * 200,
+                site=["a"] * 99 + ["c"] * 200,
+                method="net",
+                seed=seed,
+                stage="train",
+                held_out="c",
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_the_half_width_is_the_90th_of_99_validation_errors_and_coverage_the_share_within(images: pd.DataFrame) -> None:
+    first = images[images["seed"] == 1]
+    row = intervals_table(images).query("length == 'OFD' and interval == 'plain'").iloc[0]
+    width = np.sort(first.loc[first["part"] == "val", "ofd_abs_error_mm"])[89]
+    assert row["half-width (mm)"] == pytest.approx(width)
+    assert row["coverage"] == (first.loc[first["part"] == "test", "ofd_abs_error_mm"] <= width).mean()
+    assert (row["calibrated on"], row["images"]) == (99, 200)
+
+
+def test_nothing_on_the_unseen_site_moves_an_interval(images: pd.DataFrame) -> None:
+    other = images.copy()
+    other.loc[other["part"] == "test", "ofd_abs_error_mm"] *= 100
+    plain = "length == 'OFD' and interval == 'plain'"
+    before, after = (intervals_table(table).query(plain) for table in (images, other))
+    assert before["half-width (mm)"].tolist() == after["half-width (mm)"].tolist()
+    assert after["coverage"].max() < 0.2
+
+
+def test_weighted_intervals_are_wide_where_heatmaps_are_spread(images: pd.DataFrame) -> None:
+    table = intervals_table(images)
+    assert set(zip(table["length"], table["interval"], strict=True)) == {
+        ("OFD", "plain"), ("OFD", "weighted"), ("BPD", "plain"), ("BPD", "weighted"), ("HC", "plain")
+    }  # fmt: skip
+    assert table["coverage"].between(0.8, 0.99).all()
+
+
+def test_the_certain_half_errs_less_and_a_perfect_ranking_least(images: pd.DataFrame) -> None:
+    table = risk_table(images[images["part"] == "test"])
+    assert len(table) == 2
+    assert (table["NME, half"] < 0.75 * table["NME"]).all()
+    assert (table["AURC, perfect"] < table["AURC"]).all()
+    assert (table["AURC"] < table["NME"]).all()
+    assert (table["ρ"] > 0.3).all()
+
+
+def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
+    images: pd.DataFrame, tmp_path: Path
+) -> None:
+    texts = "\n".join(section(Collected(images, pd.DataFrame(), {}), tmp_path))
+    assert "| net | OFD | plain | c | 99 | 200 |" in texts
+    assert {f.name for f in tmp_path.iterdir()} == {
+        "c_intervals.csv", "c_risk.csv", "c_risk_coverage.png", "c_risk_coverage.pdf"
+    }  # fmt: skip
+    points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
+    assert "Error of the most certain" not in "\n".join(section(points, tmp_path / "points"))
+    assert section(Collected(images[["nme"]], pd.DataFrame(), {}), tmp_path / "none") == []
