@@ -27,7 +27,7 @@ def images() -> pd.DataFrame:
 
 
 def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> None:
-    found = agreements(images, "hc")
+    found = agreements(images, "hc", "mm")
     assert list(found) == [("good", 1), ("good", 2), ("wide", 1), ("wide", 2)]
     apart = images.query("method == 'wide' and seed == 1").eval("hc_mm - hc_true_mm")
     wide = found["wide", 1]
@@ -35,7 +35,7 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
         pytest.approx(apart.mean()),
         pytest.approx(apart.mean() + 1.96 * apart.std(), 1e-4),
     )
-    table = cells(found, images.dropna(), "hc")
+    table = cells(found, images.dropna(), "hc", "mm")
     assert table["images"].tolist() == ["20", "20", "20", "19"]
     assert table.loc[2, "median (mm)"] == f"{apart.abs().median():.2f}"
     assert table.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f} [")
@@ -43,8 +43,8 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
 
 def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images: pd.DataFrame) -> None:
     pairs = images.dropna()
-    found = agreements(pairs, "hc")
-    good, wide = draw(pairs, "hc", found).axes
+    found = agreements(pairs, "hc", "mm")
+    good, wide = draw(pairs, "hc", "mm", found).axes
     assert [len(points.get_offsets()) for points in wide.collections] == [20, 19]
     first = found["good", 1]
     heights = [line.get_ydata()[0] for line in good.lines[:3]]
@@ -64,3 +64,11 @@ def test_the_section_writes_its_files_and_adds_nothing_without_an_expert(images:
     assert "| wide | 2 | 19 |" in texts
     written = pd.read_csv(tmp_path / "a b_test_hc_agreement.csv")
     assert (written["bias_interval_low"] < written["bias"]).all()
+
+
+def test_without_spacing_lengths_are_in_px_and_the_table_says_so(images: pd.DataFrame, tmp_path: Path) -> None:
+    in_px = images.rename(columns={"hc_mm": "hc_px", "hc_true_mm": "hc_true_px"})
+    text = "".join(section(in_px, tmp_path / "a"))
+    assert "No pixel spacing is known" in text
+    assert "bias (px)" in text
+    assert "mm" not in text

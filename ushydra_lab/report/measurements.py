@@ -16,13 +16,14 @@ from ushydra_lab.report.tables import markdown, methods_in
 from ushydra_lab.runs.files import write_csv
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
-"""What columns NAME_mm, measured, and NAME_true_mm, the expert's, are of."""
+"""What columns NAME_mm (or _px), measured, and NAME_true_mm, the expert's, are of."""
 
 LINES = {"bias": "-", "low": "--", "high": "--"}
-CAPTION = (
-    "Measured minus the expert's, mm, on the images of one seed: bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
+CAPTION_MM = (
+    "Measured minus the expert's, on the images of one seed: bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
     "each with its 95 % interval; mean and median of its absolute value, the median also in per cent of the expert's."
 )
+CAPTION = {"mm": CAPTION_MM, "px": "No pixel spacing is known, so lengths are in px of the images. " + CAPTION_MM}
 Agreements = dict[tuple[str, int], BlandAltman]
 """Of each method and seed."""
 
@@ -32,42 +33,49 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
 
     Files' names begin with that of `file`.
     """
-    return [text for name in NAMES if f"{name}_true_mm" in images for text in _measurement(images, name, file)]
+    return [text for name in NAMES for text in _measurement(images, name, unit_of(images, name), file)]
 
 
-def _measurement(images: pd.DataFrame, name: str, file: Path) -> list[str]:
-    pairs = images.dropna(subset=[f"{name}_mm", f"{name}_true_mm"])
-    if pairs.empty:
+def unit_of(images: pd.DataFrame, name: str) -> str:
+    """mm where any image has the expert's value in mm, else px."""
+    true = f"{name}_true_mm"
+    return "mm" if true in images and images[true].notna().any() else "px"
+
+
+def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> list[str]:
+    columns = [f"{name}_{unit}", f"{name}_true_{unit}"]
+    if not {*columns} <= {*images} or (pairs := images.dropna(subset=columns)).empty:
         return []
-    found, file = agreements(pairs, name), file.with_name(f"{file.name}_{name}")
+    found, file = agreements(pairs, name, unit), file.with_name(f"{file.name}_{name}")
     rows = [{"method": method, "seed": seed, **_flat(limits)} for (method, seed), limits in found.items()]
     write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
     title = f"Agreement of the {NAMES[name]} with the expert's"
-    picture = save(draw(pairs, name, found), file.with_name(f"{file.name}_agreement"), title)
-    return [f"#### {title}\n", markdown(cells(found, pairs, name)) + "\n", f"{CAPTION}\n", picture]
+    picture = save(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title)
+    return [f"#### {title}\n", markdown(cells(found, pairs, name, unit)) + "\n", f"{CAPTION[unit]}\n", picture]
 
 
-def agreements(images: pd.DataFrame, name: str) -> Agreements:
+def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
     """Of the images that were measured, by the expert too."""
     return {
-        (method, int(str(seed))): bland_altman(chosen[f"{name}_mm"], chosen[f"{name}_true_mm"])
+        (method, int(str(seed))): bland_altman(chosen[f"{name}_{unit}"], chosen[f"{name}_true_{unit}"])
         for method in methods_in(images)
         for seed, chosen in images[images["method"] == method].groupby("seed")
     }
 
 
-def cells(found: Agreements, images: pd.DataFrame, name: str) -> pd.DataFrame:
+def cells(found: Agreements, images: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
     """As readers see them, a row a method and seed."""
     rows = []
     for (method, seed), limits in found.items():
         chosen = images[(images["method"] == method) & (images["seed"] == seed)]
-        off = (chosen[f"{name}_mm"] - chosen[f"{name}_true_mm"]).abs()
+        true = chosen[f"{name}_true_{unit}"]
+        off = (chosen[f"{name}_{unit}"] - true).abs()
         row = {"method": method, "seed": str(seed), "images": str(limits.n)}
-        for of, title in (("bias", "bias (mm)"), ("low", "lower limit (mm)"), ("high", "upper limit (mm)")):
+        for of, title in (("bias", "bias"), ("low", "lower limit"), ("high", "upper limit")):
             low, high = getattr(limits, f"{of}_interval")
-            row[title] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
-        row["mean |error| (mm)"], row["median (mm)"] = f"{off.mean():.2f}", f"{off.median():.2f}"
-        row["median (%)"] = f"{(100 * off / chosen[f'{name}_true_mm']).median():.2f}"
+            row[f"{title} ({unit})"] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
+        row[f"mean |error| ({unit})"], row[f"median ({unit})"] = f"{off.mean():.2f}", f"{off.median():.2f}"
+        row["median (%)"] = f"{(100 * off / true).median():.2f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -83,7 +91,7 @@ def _flat(limits: BlandAltman) -> dict[str, float]:
     return flat
 
 
-def draw(images: pd.DataFrame, name: str, found: Agreements) -> Figure:
+def draw(images: pd.DataFrame, name: str, unit: str, found: Agreements) -> Figure:
     """A panel a method, a colour a seed: difference over mean, with bias (solid) and limits (dashed)."""
     methods = methods_in(images)
     figure = Figure(figsize=(3.6 * len(methods), 3.4), layout="constrained")
@@ -91,12 +99,12 @@ def draw(images: pd.DataFrame, name: str, found: Agreements) -> Figure:
     colours = colours_of(sorted(seed for _, seed in found))
     for (method, seed), limits in found.items():
         chosen = images[(images["method"] == method) & (images["seed"] == seed)]
-        _panel(axes[method], chosen[f"{name}_mm"], chosen[f"{name}_true_mm"], limits, colours[seed])
+        _panel(axes[method], chosen[f"{name}_{unit}"], chosen[f"{name}_true_{unit}"], limits, colours[seed])
     for method, axis in axes.items():
         axis.set_title(method, fontsize=9)
-        axis.set_xlabel(f"mean of both {name.upper()} (mm)")
+        axis.set_xlabel(f"mean of both {name.upper()} ({unit})")
         axis.grid(alpha=0.3)
-    axes[methods[0]].set_ylabel(f"measured − expert's {name.upper()} (mm)")
+    axes[methods[0]].set_ylabel(f"measured − expert's {name.upper()} ({unit})")
     handles = [
         Line2D([], [], color=colour, marker="o", markersize=3, label=f"seed {s}") for s, colour in colours.items()
     ]
