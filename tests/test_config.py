@@ -1,10 +1,12 @@
 """What a user types is understood or refused, before anything is written."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from ushydra_lab.config import CONF, determining, digest, flatten, register_resolvers, run_path
@@ -114,6 +116,25 @@ HOMES = {
     "landmarks": "biometry_stage1",
 }
 """Words of an option's file, or its name -> the experiment it belongs to; others belong to nt_phase2."""
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(path: Path) -> None:
+    register_resolvers()
+    start = [f"+experiment={path.stem}", "scale=laptop", "data.root=here"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
+        swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+        choices = [
+            [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+            if one.is_sweep_override()
+            else [one.input_line]
+            for one in swept
+        ]
+        jobs = [compose("config", overrides=[*start, *filter(None, job)]) for job in product(*choices)]
+    paths = [run_path(job) for job in jobs]
+    assert len(set(paths)) == len(paths)
+    assert all(check(job)["name"] == path.stem for job in jobs)
 
 
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
