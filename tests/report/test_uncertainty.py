@@ -78,7 +78,9 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     texts = "\n".join(section(Collected(images, pd.DataFrame(), {}), tmp_path))
     assert "| net | OFD | plain | c | 99 | 200 |" in texts
     assert {f.name for f in tmp_path.iterdir()} == {
-        "c_intervals.csv", "c_risk.csv", "c_risk_coverage.png", "c_risk_coverage.pdf"
+        "c_intervals.csv", "c_risk.csv", "c_risk_coverage.png", "c_risk_coverage.pdf",
+        "c_calibration.png",
+        "c_calibration.pdf"
     }  # fmt: skip
     points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
     assert "Error of the most certain" not in "\n".join(section(points, tmp_path / "points"))

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.figures import colours_of, save
 from ushydra_lab.report.reliability import (
     aurc,
+    calibration_table,
     conformal_quantile,
     conformal_scores,
     coverage,
@@ -36,6 +38,8 @@ RISK_CAPTION = (
     "risk-coverage curve (AURC) beside that of a perfect and of a useless ranking; ρ: Spearman's correlation of "
     "entropy with NME. Mean ± SD over runs."
 )
+CALIBRATION = "Error by uncertainty"
+BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
 
 
 def section(found: Collected, folder: Path) -> list[str]:
@@ -54,8 +58,9 @@ def section(found: Collected, folder: Path) -> list[str]:
                 write_csv(folder / f"{held_out}_{name}.csv", table)
                 texts += [f"### {title}, held out {held_out}\n", markdown(_cells(table)) + "\n", f"{caption}\n"]
         if len(risks):
-            figure = draw(images[images["part"] == "test"])
-            texts.append(save(figure, folder / f"{held_out}_risk_coverage", RISK, RISK_CAPTION))
+            tested = images[images["part"] == "test"]
+            texts.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CAPTION))
+            texts.append(save(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION))
     return texts
 
 
@@ -127,9 +132,29 @@ def draw(images: pd.DataFrame) -> Figure:
             curve = risk_coverage(run["nme"], run["entropy"])
             axis.plot(curve["coverage"], curve["risk"], color=colours[method], linewidth=1.2, label=method)
             axis.plot(curve["coverage"], curve["oracle"], ":", color=colours[method], linewidth=0.8)
-    handles, labels = axis.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    axis.legend(once.values(), once.keys(), fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    _legend(axis)
     axis.set(xlabel="share of images kept, the most certain first", ylabel="mean NME", xlim=(0, 1), ylim=(0, None))
     axis.grid(alpha=0.3)
     return figure
+
+
+def draw_calibration(images: pd.DataFrame) -> Figure:
+    """Mean NME over mean entropy of tenths of the images: a colour a method, a line a run."""
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axis = figure.subplots()
+    colours = colours_of(method for method, run in _runs(images) if run["entropy"].notna().any())
+    for method, run in _runs(images):
+        if method in colours:
+            bins = calibration_table(run["nme"], run["entropy"])
+            axis.plot(bins["uncertainty"], bins["error"], "-o", color=colours[method], markersize=3, label=method)
+    _legend(axis)
+    axis.set(xlabel="mean entropy of the heatmaps (nats)", ylabel="mean NME", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def _legend(axis: Axes) -> None:
+    """Beside the axis, each label once."""
+    handles, labels = axis.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axis.legend(once.values(), once.keys(), fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
