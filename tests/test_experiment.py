@@ -260,7 +260,9 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     if not path.stem.startswith("nt"):
         data = ["data=manifest", f"data.path='{heads}'", "data.structures={parenchyma: 1, csp: 2, lv: 3}"]
     if path.stem == "head_hc18":
-        data += ["structures=['head=parenchyma+csp+lv']", "stages.pretrain.instead.data.images_per_site=6"]
+        data += ["structures=['head=parenchyma+csp+lv']"]
+    if path.stem.endswith("hc18"):
+        data += ["stages.pretrain.instead.data.images_per_site=6"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         stages = compose("config", overrides=[f"+experiment={path.stem}", *small, *data]).stages
         short = [f"stages.{name}.max_epochs=1" for name in stages]
@@ -268,6 +270,7 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     experiment.run(check(cfg), run_path(cfg))
     assert read_json(run_path(cfg) / "run.json")["status"] == "finished"
     assert (run_path(cfg) / "figures" / "test.png").exists()
+    assert (run_path(cfg) / "figures" / "hardest.png").exists() == path.stem.startswith("biometry")
 
 
 @pytest.mark.parametrize("weighting", ["unit", "uncertainty", "gradnorm"])

@@ -35,10 +35,11 @@ from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identi
 from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.wandb_logger import RunLogger
-from ushydra_lab.tasks.base import Task
+from ushydra_lab.tasks.base import Batch, Task
 
 log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
+HARDEST = 10
 DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
 """What all stages share that changes their weights."""
 
@@ -75,6 +76,7 @@ def run(config: dict[str, Any], path: Path) -> None:
         table = evaluate_stages(config, path, data)
         write_csv(path / "per_image.csv", table)
         summary["metrics"] = part_means(table)
+        draw_hardest(config, path, data, table)
         logger.finish(table, draw_panels(config, path, data, path))
 
 
@@ -188,25 +190,45 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     shareable: dict[str, Figure] = {}
     for part in (part for part in EVALUATED if part in data.parts):
         batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
-        images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
-        pictures: dict[str, Any] = {}
-        with torch.inference_mode():
-            for stage, task in trained_tasks(config, run):
-                pictures = {**task.truth(batch), **pictures}
-                pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
-        pictures = {name: values.numpy() for name, values in pictures.items()}
-        structures = [text.partition("=")[0] for text in config["structures"] or ()]
-        frame = stage_panel(images, boxes, pictures, structures)
-        with atomic(folder / "figures" / f"{part}.png") as temporary:
-            frame.savefig(temporary, format="png", dpi=110)
+        _save(_panel(config, run, batch), folder / "figures" / f"{part}.png")
         if config["deidentified"]:
-            shareable[part] = frame
-        elif boxes is not None:
-            shareable[part] = stage_panel(images, boxes, pictures, structures, roi_only=True)
+            shareable[part] = _panel(config, run, batch)
+        elif config["roi"]:
+            shareable[part] = _panel(config, run, batch, roi_only=True)
     return shareable
 
 
-def _examples(batch: dict[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+def draw_hardest(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
+    """The HARDEST test images of the last stage by its task's `worst` metric, the worst first: figures/hardest.png."""
+    *_, (stage, task) = trained_tasks(config, run)
+    tested = table[(table["stage"] == stage) & (table["part"] == "test")]
+    if not task.worst or tested.empty:
+        return
+    records = tested.dropna(subset=task.worst).nlargest(HARDEST, task.worst)["record"].tolist()
+    batches = list(data.part_loader("test"))
+    whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+    rows = [whole["record"].tolist().index(record) for record in records]
+    _save(_panel(config, run, {key: values[rows] for key, values in whole.items()}), run / "figures" / "hardest.png")
+
+
+def _panel(config: dict[str, Any], run: Path, batch: Batch, roi_only: bool = False) -> Figure:
+    images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
+    pictures: dict[str, Any] = {}
+    with torch.inference_mode():
+        for stage, task in trained_tasks(config, run):
+            pictures = {**task.truth(batch), **pictures}
+            pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
+    pictures = {name: values.numpy() for name, values in pictures.items()}
+    structures = [text.partition("=")[0] for text in config["structures"] or ()]
+    return stage_panel(images, boxes, pictures, structures, roi_only)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    with atomic(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _examples(batch: Batch, count: int) -> Batch:
     """The first images of a batch; where there are masks, of those that show most labels."""
     labels = [len(mask.unique()) for mask in batch["mask"]] if "mask" in batch else [0] * len(batch["image"])
     chosen = sorted(range(len(labels)), key=lambda index: -labels[index])[:count]

@@ -25,6 +25,9 @@ class Task(LightningModule):
     only_evaluated: ClassVar[frozenset[str]] = frozenset()
     """Settings that leave the trained weights as they are: variants that differ in these share one training."""
 
+    worst: ClassVar[str] = ""
+    """The metric that is largest for the hardest images; without one they get no picture."""
+
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Annotations an image must have to be of use to a task with these settings."""

@@ -43,6 +43,7 @@ class Landmarks(Task):
     """
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset({"decoder"})
+    worst: ClassVar[str] = "nme"
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
