@@ -87,7 +87,7 @@ def test_boxes_are_clipped_to_the_canvas_and_lost_ones_are_nan() -> None:
     assert np.isnan(letterbox.apply_box([np.nan] * 4)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.tuples(st.integers(60, 300), st.integers(60, 300)),
     st.tuples(st.integers(60, 300), st.integers(60, 300)),
@@ -105,7 +105,7 @@ def test_a_bright_blob_moves_where_its_coordinates_say(
     expected = letterbox.apply_points([x, y])
     row, column = ndimage.center_of_mass(image.astype(float))
     assert np.hypot(column + 0.5 - expected[0], row + 0.5 - expected[1]) < 0.1 + 0.05 * max(letterbox.scale)
-    disc = ((rows - y) ** 2 + (columns - x) ** 2 < 10**2).astype(np.uint8)
+    disc = ((rows - y) ** 2 + (columns - x) ** 2 < 14**2).astype(np.uint8)
     row, column = ndimage.center_of_mass(letterbox.apply_image(disc, nearest=True))
     assert np.hypot(column + 0.5 - expected[0], row + 0.5 - expected[1]) < 0.5 * max(1, *letterbox.scale)
 
