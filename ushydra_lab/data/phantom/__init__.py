@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from ushydra_lab.data.phantom.early_head import draw_head_of_any_age
 from ushydra_lab.data.phantom.head import HEAD_MACHINES, STRUCTURES, Head
 from ushydra_lab.data.phantom.heart import Heart
 from ushydra_lab.data.phantom.hospitals import MACHINES, Box, Machine, Subject, View
@@ -43,6 +44,7 @@ class Scene:
 SCENES = {
     "nt": Scene(Fetus.draw, MACHINES),
     "head": Scene(Head.draw, HEAD_MACHINES, STRUCTURES),
+    "head_of_any_age": Scene(draw_head_of_any_age, HEAD_MACHINES, STRUCTURES),
     "planes": Scene(FetalPlane.draw, CLINICS, quality=CLINIC_QUALITY),
     "heart": Scene(Heart.draw, ECHO_LABS, ("lv",), ECHO_QUALITY),
 }

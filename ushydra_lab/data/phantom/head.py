@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.phantom.head_anatomy import Anatomy
 from ushydra_lab.data.phantom.head_cavities import Cavum, Ventricle
-from ushydra_lab.data.phantom.hospitals import MACHINES, Machine, View
+from ushydra_lab.data.phantom.hospitals import MACHINES, Machine, Subject, View
 from ushydra_lab.data.phantom.shapes import Ellipse
 from ushydra_lab.data.phantom.speckle import Array, Pulse, SectorScan, Tissue
 from ushydra_lab.ellipse import perimeter
@@ -24,6 +24,8 @@ CSP_SHARE, LV_SHARE = 584 / 1565, 505 / 1565
 """Parts of the thesis' 1,565 trans-thalamic images that show a CSP and lateral ventricles (its section 3.2)."""
 COARSER = 3
 """Spacing of samples and beams in units of the NT machines': a head is three times as deep, and its pulse as long."""
+FULL_PULSE_MM = 45
+"""Depth from which on the pulse is that long."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,23 @@ def _extent(a: float, b: float, angle: float) -> tuple[float, float]:
 
 
 class HeadScanner(Machine):
-    """A machine set for depth: a longer pulse, and samples as much further apart."""
+    """A machine set for depth: a longer pulse, and samples as much further apart; finer where it looks less deep."""
 
     def view(self, rng: np.random.Generator, size_mm: tuple[float, float]) -> View:
         view = super().view(rng, size_mm)
         assert isinstance(view.scan, SectorScan)
-        samples, lines = round(view.scan.samples / COARSER), round(view.scan.lines / COARSER)
+        coarser = COARSER * _fineness(view)
+        samples, lines = round(view.scan.samples / coarser), round(view.scan.lines / coarser)
         return replace(view, scan=replace(view.scan, samples=samples, lines=lines))
+
+    def acquire(self, rng: np.random.Generator, subject: Subject, view: View) -> Array:
+        finer = {name: _fineness(view) * getattr(self.pulse, name) for name in ("axial", "lateral", "spread")}
+        return Machine.acquire(replace(self, pulse=replace(self.pulse, **finer)), rng, subject, view)
+
+
+def _fineness(view: View) -> float:
+    """Length of the pulse in units of the machine's own: the shallower, the higher the frequency it can use."""
+    return min(1.0, view.shape[0] * view.pixel_mm / FULL_PULSE_MM)
 
 
 def _set_up(site: str, **settings: Any) -> HeadScanner:

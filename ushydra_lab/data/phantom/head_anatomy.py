@@ -54,10 +54,7 @@ class Anatomy(Painter):
         """Uterine wall or placenta around pockets of amniotic fluid; layers of the abdominal wall; limbs."""
         x, y = self.x - self.head.shift[0], self.y - self.head.shift[1]
         angle = np.arctan2(y, x)
-        gap = self.rng.uniform(-6, 8) + self.rng.uniform(0, 16) * np.cos(2 * angle - self.jitter(0.5))
-        for lobes in (1, 3):
-            gap += self.rng.uniform(0, 8) * np.cos(lobes * angle - self.rng.uniform(0, 2 * pi))
-        fluid = self.outside - np.maximum(gap + 0.8 * self.broad, self.rng.uniform(0.5, 1.5))
+        fluid = self.outside - np.maximum(self.gap(angle) + 0.8 * self.broad, self.rng.uniform(0.5, 1.5))
         patches = 2.5 * self.streaks + 1.5 * self.coarse + 2 * self.broad + 3 * texture(self.rng, x, y, (35, 20))
         level = self.rng.uniform(-15, -7) + self.rng.uniform(-3, 5) * np.tanh(y / self.b) + patches
         self.attenuation += self.rng.uniform(0, 0.12) - cover(fluid, 2) * self.rng.uniform(0.1, 0.25)
@@ -71,6 +68,13 @@ class Anatomy(Painter):
         for _ in range(int(self.rng.integers(3))):
             self.limb(fluid)
         self.fill(self.outside - self.rng.uniform(0.8, 2.5), -12 + 3 * self.coarse, 0.8)
+
+    def gap(self, angle: Array) -> Array:
+        """Width of the fluid around the head."""
+        gap = self.rng.uniform(-6, 8) + self.rng.uniform(0, 16) * np.cos(2 * angle - self.jitter(0.5))
+        for lobes in (1, 3):
+            gap += self.rng.uniform(0, 8) * np.cos(lobes * angle - self.rng.uniform(0, 2 * pi))
+        return gap
 
     def limb(self, fluid: Array) -> None:
         """A hand or foot in the fluid beside the head."""
