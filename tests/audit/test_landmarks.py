@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ushydra_lab.audit import landmarks
-from ushydra_lab.audit.landmarks import LabelWeights, Shape, order_entropy
+from ushydra_lab.audit.landmarks import LabelWeights, Shape
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 
 COLUMNS = list(ANNOTATIONS["landmarks"].columns)
@@ -109,19 +109,6 @@ def test_rows_without_landmarks_and_collapsed_ones_are_no_error() -> None:
     assert landmarks.audit(table_of(np.full((3, 2, 2, 2), np.nan)))[0].flags == []
 
 
-def test_a_coin_flip_order_of_ends_is_one_bit_and_a_convention_none() -> None:
-    rng = np.random.default_rng(5)
-    kept = rng.normal([100, 0], 30, (2000, 2))
-    flipped = kept * rng.choice([-1, 1], (2000, 1))
-    assert order_entropy(kept)[0] < 0.02
-    assert order_entropy(flipped)[0] > 0.99
-    ends = random_ends(rng, 2000)
-    for vectors, flagged_too in ((kept, False), (flipped, True)):
-        ends[:, 0, 1] = ends[:, 0, 0] + vectors
-        texts = [flag.text for flag in landmarks.audit(table_of(ends))[1].flags]
-        assert any(text.startswith("OFD") and "1.00 bits: a coin flip" in text for text in texts) == flagged_too
-
-
 @pytest.fixture
 def role(real_data: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """The report's rows, and how far (px, mean of four points, best pairing) each is off the multicentre labels."""
@@ -144,11 +131,3 @@ def test_the_grossly_wrong_rows_of_the_reports_csv_are_flagged(role: tuple[pd.Da
     assert gross[found].mean() > 0.7  # precision; those flagged beyond it are wrong, too:
     assert (off > 40)[found].mean() > 0.93
     assert "longer than OFD in 522 rows" in finding.summary
-
-
-@pytest.mark.real
-def test_the_multicentre_labels_have_no_gross_errors_but_a_coin_flip_order(real_data: Path) -> None:
-    table = pd.read_csv(real_data / MULTICENTRE).rename(columns={"image_name": "image"})
-    shapes, order = landmarks.audit(table.assign(site="HC18", subject="x"))
-    assert shapes.flags == []
-    assert "OFD: x1 < x2 in 53 % of 999 rows; 1.00 bits: a coin flip" in order.flags[0].text

@@ -1,11 +1,12 @@
-"""End points of diameters (paper 2; SYSTEMS.md, section 2): gross errors, swapped diameters, order of the ends."""
+"""End points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, entropy
+from scipy.stats import chi2
 
+from ushydra_lab.audit import order
 from ushydra_lab.audit.flags import Finding, Flag
 from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
 from ushydra_lab.data import checks
@@ -16,7 +17,6 @@ MOST_APART = 0.15  # between the two midpoints, in lengths of the first diameter
 RATIO = 0.6, 1.0  # BPD / OFD
 CORE = 0.95  # χ² quantile
 VISIBLE = 0.02  # of the first diameter: what annotators of the same image differ by
-COIN_FLIP = 0.5  # bits; a convention that one row in nine breaks
 PAIRS = {"landmarks": ("OFD", "BPD"), "abdomen_landmarks": ("TAD", "APAD"), "femur_landmarks": ("FL",)}
 
 METHOD = (
@@ -25,11 +25,6 @@ METHOD = (
     f"covariance determinant; {100 * VISIBLE:g} % of the length is always allowed) beyond the {EXPECTED}; an angle "
     f"below {LEAST_ANGLE:g}°; midpoints more than {MOST_APART:g} lengths apart; BPD/OFD outside {RATIO[0]:g} to "
     f"{RATIO[1]:g}. Core: no flag, and within the χ² quantile {CORE:g}."
-)
-ORDER_METHOD = (
-    "Whether the first end lies on the same side of the second in every row, along the direction these diameters have "
-    f"most often. Flagged above {COIN_FLIP:g} bits: heatmaps trained on such ends get two peaks. Not flagged where a "
-    "canonical order is used in training."
 )
 
 
@@ -110,13 +105,20 @@ def audit(table: pd.DataFrame) -> list[Finding]:
     """Shape of pairs of diameters, and the order of end points, of every kind of landmarks that the table has."""
     known = annotations(table.columns)
     given = [known[name] for name in PAIRS if name in known and set(known[name].columns) <= set(table)]
-    return [*(_shapes(table, a) for a in given if len(PAIRS[a.name]) == 2), *([_order(table, given)] if given else [])]
+    shapes = [_shapes(table, a) for a in given if len(PAIRS[a.name]) == 2]
+    return [*shapes, order.audit(table, diameters(table, given))] if given else []
 
 
 def ends_of(table: pd.DataFrame, annotation: Annotation) -> Floats:
     """(N, diameters, 2 ends, x and y), px; NaN where there is none."""
     ends: Floats = table[list(annotation.columns)].to_numpy(float).reshape(len(table), -1, 2, 2)
     return ends
+
+
+def diameters(table: pd.DataFrame, given: list[Annotation]) -> dict[str, Floats]:
+    """Name -> from the first to the second end, (N, 2), px; NaN where there is none."""
+    ends = {a.name: ends_of(table, a) for a in given}
+    return {name: ends[a.name][:, k, 1] - ends[a.name][:, k, 0] for a in given for k, name in enumerate(PAIRS[a.name])}
 
 
 def _shapes(table: pd.DataFrame, annotation: Annotation) -> Finding:
@@ -169,32 +171,3 @@ def _reasons(shown: pd.DataFrame, head: bool, names: tuple[str, str]) -> dict[in
 def _quartiles(values: pd.Series, unit: str) -> str:
     low, middle, high = values.quantile([0.25, 0.5, 0.75])
     return f"{middle:.3g}{unit} ({low:.3g} to {high:.3g})"
-
-
-def _order(table: pd.DataFrame, given: list[Annotation]) -> Finding:
-    finding = Finding("end_point_order", "Order of end points", ORDER_METHOD)
-    few, said = [], []
-    for annotation in given:
-        for name, ends in zip(PAIRS[annotation.name], np.moveaxis(ends_of(table, annotation), 1, 0), strict=True):
-            vectors = ends[np.isfinite(ends).all(axis=(1, 2))]
-            vectors = vectors[:, 1] - vectors[:, 0]
-            if len(vectors) < LEAST:
-                few.append(f"{name}: {len(vectors)} rows, {LEAST} are needed")
-                continue
-            bits, share, left = order_entropy(vectors)
-            text = f"{name}: x1 < x2 in {100 * left:.0f} % of {len(vectors)} rows; {bits:.2f} bits"
-            said.append(text)
-            if bits > COIN_FLIP:
-                coin = "a coin flip" if abs(share - 0.5) < 0.1 else "no convention holds"
-                finding.flags.append(Flag(f"{text}: {coin}; use a canonical order of the ends in training"))
-    return replace(finding, skipped="; ".join(few), summary="; ".join(said))
-
-
-def order_entropy(vectors: Floats) -> tuple[float, float, float]:
-    """From the first to the second end, (N, 2): entropy (bits) of the side that the second lies on, along the most
-    frequent direction; the share of that side; the share with x1 < x2.
-    """
-    angle = np.arctan2(vectors[:, 1], vectors[:, 0])
-    main = np.angle(np.exp(2j * angle).mean()) / 2
-    share = float((np.cos(angle - main) > 0).mean())
-    return float(entropy([share, 1 - share], base=2)), share, float((vectors[:, 0] > 0).mean())

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ushydra_lab.audit import frequencies
+from ushydra_lab.audit import density, frequencies
 from ushydra_lab.audit.flags import Finding
 from ushydra_lab.audit.overlay import palette, thumbnail
 from ushydra_lab.audit.report import Report
@@ -90,6 +90,7 @@ def render(report: Report) -> str:
             (what, list(cells)) for what, cells in zip(report.overview.index, report.overview.values, strict=True)
         ],
         parts=report.parts.to_dict("records"),
+        density=density.pictures(report.examined.table),
         findings=[_section(report, finding) for finding in report.findings],
         most_lines=MOST_LINES,
         colours=palette(report.examined.table, report.source.masks),
