@@ -1,5 +1,6 @@
 """What a user types is understood or refused, before anything is written."""
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,22 @@ def test_flatten_gives_every_leaf_its_dotted_key() -> None:
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
-    assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] == path.stem
+    assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] in named(path)
+
+
+def named(experiment: Path) -> set[str]:
+    """Directories that an experiment writes to: its own, but that baselines join those they are compared with."""
+    return {"hydra_vit", "hydra_unet"} if experiment.stem == "hydra_baselines" else {experiment.stem}
 
 
 HOMES = {
+    "hydra_unet": "hydra_unet",
+    "hydra_vit": "hydra_vit",
+    "target=structures": "hydra_unet",
+    "target=planes": "hydra_vit",
     "attention_unet": "brain_attention_unet",
     "segmentation": "brain_attention_unet",
+    "${planes}": "hydra_baselines",
     "landmarks": "biometry_stage1",
 }
 """Words of an option's file, or its name -> the experiment it belongs to; others belong to nt_phase2."""
@@ -134,7 +145,7 @@ def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(path: Path)
         jobs = [compose("config", overrides=[*start, *filter(None, job)]) for job in product(*choices)]
     paths = [run_path(job) for job in jobs]
     assert len(set(paths)) == len(paths)
-    assert all(check(job)["name"] == path.stem for job in jobs)
+    assert {check(job)["name"] for job in jobs} == named(path)
 
 
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
@@ -143,7 +154,7 @@ OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_option_of_every_group_composes(path: Path) -> None:
     group = path.parent.name
-    text = f"{path.stem} {path.read_text()}".lower()
+    text = f"{group}={path.stem} {path.read_text()}".lower()
     home = next((home for word, home in HOMES.items() if word in text), "nt_phase2")
     extra = {"weighting=manual": ["weighting.module.weights=[1,5,2]"]}.get(f"{group}={path.stem}", [])
     if group == "data":
@@ -152,8 +163,19 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
     check(composed(f"+experiment={home}", f"{group}={path.stem}", *extra))
 
 
-@pytest.mark.parametrize("path", sorted(CONF.glob("arm/*/*.yaml")), ids=lambda path: path.stem)
-def test_every_arm_composes_and_names_its_variant(path: Path) -> None:
-    arm = path.relative_to(CONF / "arm").with_suffix("")
-    content = check(composed(f"+experiment={arm.parent}_stage1", f"arm={arm}"))
-    assert content["variant"] == str(OmegaConf.load(path).variant)
+def arms() -> Iterator[tuple[str, str]]:
+    """Experiments that choose an arm by themselves, with every arm of its folder."""
+    for experiment in sorted((CONF / "experiment").glob("*.yaml")):
+        chosen = [entry["/arm"] for entry in OmegaConf.load(experiment).defaults if "/arm" in entry]
+        for folder in {arm.partition("/")[0] for arm in chosen}:
+            yield from ((experiment.stem, f"{folder}/{path.stem}") for path in (CONF / "arm" / folder).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("experiment", "arm"), sorted(arms()))
+def test_every_arm_composes_and_names_its_variant(experiment: str, arm: str) -> None:
+    content = check(composed(f"+experiment={experiment}", f"arm={arm}"))
+    assert content["variant"] == str(OmegaConf.load(CONF / "arm" / f"{arm}.yaml").variant)
+
+
+def test_every_folder_of_arms_is_of_some_experiment() -> None:
+    assert {arm.partition("/")[0] for _, arm in arms()} == {path.name for path in (CONF / "arm").iterdir()}

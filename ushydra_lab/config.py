@@ -30,6 +30,7 @@ NOT_DETERMINING = (
     "cache_gb",
     "panel_images",
     "deidentified",
+    "fail_fast",
     "variant",
     "data.root",
     "data.path",
@@ -83,8 +84,10 @@ class Experiment:
     stages: dict[str, Any]
     loss: dict[str, Any] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
+    fail_fast: bool = False
     roi: str | None = None
     structures: list[str] | None = None
+    planes: list[str] | None = None
     oversample: dict[str, Any] | None = None
     label_audit: dict[str, Any] | None = None
 
@@ -120,6 +123,11 @@ def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
         raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
 
 
+def count(planes: Sequence[str]) -> int:
+    """`${count:${planes}}`: classes of a classification."""
+    return len(planes)
+
+
 def classes(structures: Sequence[str]) -> int:
     """`${classes:${structures}}`: labels of a segmentation, background included."""
     return len(structures) + 1
@@ -145,6 +153,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("detect_scale", detect_scale, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
     OmegaConf.register_new_resolver("classes", classes, replace=True)
+    OmegaConf.register_new_resolver("count", count, replace=True)
     OmegaConf.register_new_resolver("when", when, replace=True)
     OmegaConf.register_new_resolver("joined", joined, replace=True)
     OmegaConf.register_new_resolver("run_label", run_label, replace=True)

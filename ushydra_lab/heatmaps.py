@@ -227,7 +227,7 @@ def _taylor_step(w: Tensor) -> Tensor:
 
 
 def uncertainty(logits: Tensor, stride: float, temperature: float | Tensor = TEMPERATURE) -> dict[str, Tensor]:
-    """How widely each normalised map is spread: of the distribution that `soft_argmax` averages over.
+    """How widely each normalised map is spread on the canvas: a peak that the border cuts seems narrower than it is.
 
     At temperature 1 both measure little but the background: with 1 % of the mass spread evenly over a 256 px
     canvas, `spread_px` is over 10 px however sharp the peak.

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pingouin import intraclass_corr
 
 from ushydra_lab.report.measurements import agreements, cells, draw, section
 
@@ -16,7 +17,7 @@ def images() -> pd.DataFrame:
     true = rng.uniform(150, 300, 20)
     tables = [
         pd.DataFrame({"hc_mm": true + bias + rng.normal(0, 2, 20), "hc_true_mm": true}).assign(
-            method=method, seed=seed, stage="train"
+            method=method, seed=seed, stage="train", record=range(20)
         )
         for method, bias in (("good", 0), ("wide", 3))
         for seed in (1, 2)
@@ -38,6 +39,9 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
     table = cells(found, images.dropna(), "hc", "mm")
     assert table["images"].tolist() == ["20", "20", "20", "19"]
     assert table.loc[2, "median (mm)"] == f"{apart.abs().median():.2f}"
+    both = images.query("method == 'wide' and seed == 1").melt(["record"], ["hc_mm", "hc_true_mm"])
+    reference = intraclass_corr(both, "record", "variable", "value").set_index("Type")
+    assert float(table.loc[2, "ICC"]) == pytest.approx(reference.loc["ICC(A,1)", "ICC"], abs=6e-4)
     assert table.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f} [")
 
 
@@ -72,3 +76,16 @@ def test_without_spacing_lengths_are_in_px_and_the_table_says_so(images: pd.Data
     assert "No pixel spacing is known" in text
     assert "bias (px)" in text
     assert "mm" not in text
+
+
+def test_end_points_have_a_row_a_method_with_their_mean_distances(images: pd.DataFrame, tmp_path: Path) -> None:
+    distances = {f"distance_{end}_mm": float(k) for k, end in enumerate(("ofd_1", "ofd_2", "bpd_1", "bpd_2"), 1)}
+    lengths = {f"{name}{of}_mm": 100.0 + images.index for name in ("ofd", "bpd") for of in ("", "_true")}
+    table = images.assign(**distances, **lengths, ofd_nme=0.02, bpd_nme=0.03)
+    table.loc[table["seed"] == 2, "distance_ofd_1_mm"] = 3.0
+    section(table, tmp_path / "a")
+    written = pd.read_csv(tmp_path / "a_end_points.csv")
+    assert written["method"].tolist() == ["good", "wide"]
+    assert written["OFD 1 (mm)"].tolist() == ["2.00 ± 1.41"] * 2
+    assert written["BPD 2 (mm)"].tolist() == ["4.00 ± 0.00"] * 2
+    assert written["BPD NME"].tolist() == ["0.0300 ± 0.0000"] * 2

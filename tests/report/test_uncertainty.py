@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.uncertainty import intervals_table, risk_table, section
+from ushydra_lab.report.uncertainty import _cells, intervals_table, risk_table, section
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def images() -> pd.DataFrame:
                 seed=seed,
                 stage="train",
                 held_out="c",
+                fold="c",
             )
         )
     return pd.concat(tables, ignore_index=True)
@@ -85,3 +86,26 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
     assert "Error of the most certain" not in "\n".join(section(points, tmp_path / "points"))
     assert section(Collected(images[["nme"]], pd.DataFrame(), {}), tmp_path / "none") == []
+
+
+def test_every_fold_has_the_interval_of_its_own_validation_images(images: pd.DataFrame) -> None:
+    """Networks of different folds err differently: one quantile for both would be too narrow for the worse."""
+    worse = images.assign(fold="d")
+    worse[["ofd_abs_error_mm", "ofd_spread_mm"]] *= 5
+    plain = "length == 'OFD' and interval == 'plain'"
+    alone, both = (intervals_table(t).query(plain) for t in (images, pd.concat([images, worse], ignore_index=True)))
+    assert both["half-width (mm)"].to_numpy() == pytest.approx(3 * alone["half-width (mm)"].to_numpy())
+    assert both["coverage"].to_numpy() == pytest.approx(alone["coverage"].to_numpy())
+    assert set(both["calibrated on"]) == {99}
+
+
+def test_runs_with_different_counts_are_one_row_and_lengths_without_spacing_are_in_px(images: pd.DataFrame) -> None:
+    fewer = images.drop(images[(images["seed"] == 2) & (images["part"] == "val")].index[:4])
+    fewer = fewer.assign(ofd_abs_error_px=2 * fewer["ofd_abs_error_mm"], bpd_abs_error_px=1.0, hc_abs_error_px=1.0)
+    cells = _cells(intervals_table(fewer)).query("length == 'OFD' and interval == 'plain'")
+    assert cells["calibrated on"].tolist() == ["95 to 99"]
+    for name in ("ofd", "bpd", "hc"):
+        fewer.loc[fewer["part"] == "test", f"{name}_abs_error_mm"] = np.nan
+    table = intervals_table(fewer)
+    assert "half-width (px)" in table
+    assert table["coverage"].notna().all()

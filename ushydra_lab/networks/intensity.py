@@ -12,7 +12,8 @@ LEAST = 1e-3
 
 
 class Intensity(nn.Module):
-    """Image x in [0, 1] becomes (x - offset) / scale; letterbox padding counts nowhere, and is mapped as black is.
+    """Image x in [0, 1] becomes (x - offset) / scale; what is outside `inside` counts nowhere (after a rotation
+    the content's box has black corners, which count), and is mapped as black is.
 
     `unit`: as it is; `dataset_minmax`: the training images' lowest and highest values become 0 and 1 (fitted, and saved
     with the model); `image_minmax`: each image's own; `zscore`: each image's mean becomes 0, its SD (ddof 0) 1.

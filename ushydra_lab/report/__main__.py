@@ -60,7 +60,7 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
         if len(chosen):
             if held_out.endswith("folds"):
                 where = where.replace("sites", "subjects").replace("site", "subjects")
-            seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"]).size().max()
+            seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"])["record"].nunique().max()
             title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
             file = folder / f"{held_out}_{part}"
             texts += _part(console, title, chosen, file)

@@ -55,7 +55,7 @@ def icc(ratings: NDArray[np.float64]) -> Agreement:
     if whole <= 0:
         return Agreement(np.nan, np.nan, np.nan, n, k)
     r = (targets - rest) / whole
-    if np.isclose(r, 1, atol=1e-12):
+    if np.isclose(r, 1, rtol=0, atol=1e-12):
         return Agreement(float(r), float(r), float(r), n, k)
     a, b = k * r / (n * (1 - r)), 1 + k * r * (n - 1) / (n * (1 - r))
     degrees = (a * raters + b * rest) ** 2 / ((a * raters) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))

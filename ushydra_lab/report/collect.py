@@ -59,7 +59,8 @@ def collect(experiment: Path) -> Collected:
         raise UserError.listing(f"No finished run below {experiment}.", [f"{k}: {v}" for k, v in unfinished.items()])
     stages = _methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task"]))
-    return Collected(images.drop_duplicates(["held_out", "seed", "method", "part", "record"]), stages, unfinished)
+    own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
+    return Collected(own, stages, unfinished)
 
 
 def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ushydra_lab.report.agreement import BlandAltman, bland_altman
+from ushydra_lab.report.agreement import BlandAltman, bland_altman, icc
 from ushydra_lab.report.figures import colours_of, save
-from ushydra_lab.report.tables import markdown, methods_in
+from ushydra_lab.report.statistics import spread
+from ushydra_lab.report.tables import markdown, mean_cell, methods_in
 from ushydra_lab.runs.files import write_csv
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
@@ -21,7 +22,14 @@ NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
 LINES = {"bias": "-", "low": "--", "high": "--"}
 CAPTION_MM = (
     "Measured minus the expert's, on the images of one seed: bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
-    "each with its 95 % interval; mean and median of its absolute value, the median also in per cent of the expert's."
+    "each with its 95 % interval; mean and median of its absolute value, also in per cent of the expert's; ICC(A,1) of "
+    "both, two-way, absolute agreement."
+)
+POINTS = {f"distance_{name}": name.upper().replace("_", " ") for name in ("ofd_1", "ofd_2", "bpd_1", "bpd_2")}
+"""What columns NAME_mm (or _px) are of: distances of predicted from true end points."""
+POINTS_CAPTION = (
+    "Mean distance of each end point from the expert's, and NME over the true length of the diameter itself; "
+    "mean ± SD over seeds (ddof 1)."
 )
 CAPTION = {"mm": CAPTION_MM, "px": "No pixel spacing is known, so lengths are in px of the images. " + CAPTION_MM}
 Agreements = dict[tuple[str, int], BlandAltman]
@@ -33,7 +41,8 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
 
     Files' names begin with that of `file`.
     """
-    return [text for name in NAMES for text in _measurement(images, name, unit_of(images, name), file)]
+    measured = [text for name in NAMES for text in _measurement(images, name, unit_of(images, name), file)]
+    return [*measured, *_end_points(images, file)]
 
 
 def unit_of(images: pd.DataFrame, name: str) -> str:
@@ -52,6 +61,27 @@ def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> list
     title = f"Agreement of the {NAMES[name]} with the expert's"
     picture = save(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title)
     return [f"#### {title}\n", markdown(cells(found, pairs, name, unit)) + "\n", f"{CAPTION[unit]}\n", picture]
+
+
+def _end_points(images: pd.DataFrame, file: Path) -> list[str]:
+    unit = unit_of(images, "ofd")
+    columns = {f"{column}_{unit}": f"{title} ({unit})" for column, title in POINTS.items()}
+    columns |= {f"{name}_nme": f"{NAMES[name]} NME" for name in ("ofd", "bpd")}
+    if not {*columns} <= {*images}:
+        return []
+    rows = [
+        {"method": method} | {title: _spread_cell(chosen, column) for column, title in columns.items()}
+        for method in methods_in(images)
+        for chosen in [images[images["method"] == method]]
+    ]
+    table = pd.DataFrame(rows)
+    write_csv(file.with_name(f"{file.name}_end_points.csv"), table)
+    return ["#### End points\n", markdown(table) + "\n", f"{POINTS_CAPTION}\n"]
+
+
+def _spread_cell(images: pd.DataFrame, column: str) -> str:
+    found = spread(images, column)
+    return mean_cell(found.mean, found.sd, 4 if column.endswith("nme") else 2)
 
 
 def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
@@ -75,7 +105,9 @@ def cells(found: Agreements, images: pd.DataFrame, name: str, unit: str) -> pd.D
             low, high = getattr(limits, f"{of}_interval")
             row[f"{title} ({unit})"] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
         row[f"mean |error| ({unit})"], row[f"median ({unit})"] = f"{off.mean():.2f}", f"{off.median():.2f}"
-        row["median (%)"] = f"{(100 * off / true).median():.2f}"
+        percent = 100 * off / true
+        row["mean (%)"], row["median (%)"] = f"{percent.mean():.2f}", f"{percent.median():.2f}"
+        row["ICC"] = f"{icc(chosen[[f'{name}_{unit}', f'{name}_true_{unit}']].to_numpy(float)).icc:.3f}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -46,6 +46,13 @@ METRICS = {
     "bpd_abs_error_px": Metric("BPD error (px)", "lower", 2),
     "hc_abs_error_mm": Metric("HC error (mm)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
     "hc_abs_error_px": Metric("HC error (px)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
+    "correct": Metric("Accuracy", "higher", 3, "difference"),
+    "router_hit": Metric(
+        "Routed as labelled", "higher", 3, "difference", "Routed as labelled: to the decoder of the image's own quality"
+    ),
+    "regret": Metric(
+        "Regret", "lower", 3, "difference", "Regret: score by the decoder of the image's own quality - the routed one's"
+    ),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
 

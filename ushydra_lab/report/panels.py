@@ -39,6 +39,7 @@ BLUE_TO_ORANGE = [(0.0, "#3aa5ff"), (0.5, "#3aa5ff00"), (0.5, "#ff9a1f00"), (1.0
 SCALES = {
     "prob": Scale(colormaps["viridis"], Normalize(0, 1), "probability (white: truth)"),
     "heatmap": Scale(colormaps["viridis"], Normalize(0, 1), "heatmap (white: truth)"),
+    "Grad-CAM": Scale(colormaps["viridis"], Normalize(0, 1), "evidence for the prediction, over its maximum"),
     "disagreement": Scale(
         LinearSegmentedColormap.from_list("disagreement", BLUE_TO_ORANGE),
         Normalize(-1, 1),

@@ -53,7 +53,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, resam
     The interval is a percentile bootstrap that draws seeds and, independently, subjects with replacement, since the
     same subjects return under every seed; a subject is (site, subject).
     """
-    keys = ["seed", "site", "subject", "record"]
+    keys = [key for key in ("fold", "seed", "site", "subject", "record") if key in a]
     pairs = a[[*keys, metric]].merge(b[[*keys, metric]], on=keys, suffixes=("_a", "_b")).dropna()
     if pairs.empty:
         return Comparison(np.nan, np.nan, np.nan, np.nan, 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ RISK_CAPTION = (
     "risk-coverage curve (AURC) beside that of a perfect and of a useless ranking; ρ: Spearman's correlation of "
     "entropy with NME. Mean ± SD over runs."
 )
+COUNTS = ("calibrated on", "images")
 CALIBRATION = "Error by uncertainty"
 BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
 
@@ -72,25 +74,44 @@ def _runs(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, length and kind of interval: its half-width (in `unit`) and its coverage of each tested site."""
-    unit = "mm" if "ofd_abs_error_mm" in images else "px"
+    """One row a run, length and kind of interval: its half-width (in `unit`) and its coverage of each tested site.
+
+    Every fold's test images have the intervals of that fold's own network and validation images.
+    """
+    tested = images[images["part"] == "test"]
+    unit = "mm" if "ofd_abs_error_mm" in tested and tested["ofd_abs_error_mm"].notna().any() else "px"
     rows = []
     for method, run in _runs(images):
-        calibrated, tested = run[run["part"] == "val"], run[run["part"] == "test"]
         for measure in MEASURES:
-            for kind in ("plain", "weighted"):
-                error, spread = f"{measure}_abs_error_{unit}", f"{measure}_spread_{unit}"
-                if kind == "weighted" and (spread not in run or run[spread].isna().all()):
-                    continue
-                scale = calibrated[spread] if kind == "weighted" else None
-                factor = conformal_quantile(conformal_scores(calibrated[error], scale), ALPHA)
-                for site, chosen in tested.groupby("site"):
-                    width = factor * (chosen[spread] if kind == "weighted" else 1.0)
-                    found = coverage(chosen[error], width)
-                    who = {"method": method, "length": measure.upper(), "interval": kind, "site": site}
-                    size = {f"half-width ({unit})": found.half_width, "coverage": found.share}
-                    rows.append(who | {"calibrated on": len(calibrated), "images": found.n} | size)
+            error, spread = f"{measure}_abs_error_{unit}", f"{measure}_spread_{unit}"
+            for kind, scale in (("plain", None), ("weighted", spread)):
+                if scale is None or (scale in run and run[scale].notna().any()):
+                    who: dict[str, Any] = {"method": method, "length": measure.upper(), "interval": kind}
+                    rows += [who | row for row in _covered(run, error, scale, unit)]
     return pd.DataFrame(rows)
+
+
+def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Iterator[dict[str, Any]]:
+    """A row a site of one run; `calibrated on` is the least of its folds'."""
+    folds = [_calibrated(fold, error, scale) for _, fold in run.groupby("fold")]
+    least, width = min(count for count, _ in folds), pd.concat([width for _, width in folds])
+    for site, chosen in run[run["part"] == "test"].groupby("site"):
+        found = coverage(chosen[error], width[chosen.index])
+        yield {
+            "site": site,
+            "calibrated on": least,
+            "images": found.n,
+            f"half-width ({unit})": found.half_width,
+            "coverage": found.share,
+        }
+
+
+def _calibrated(fold: pd.DataFrame, error: str, scale: str | None) -> tuple[int, pd.Series]:
+    """How many validation images of a fold calibrate, and the half-width of its test images' intervals."""
+    known, tested = fold[fold["part"] == "val"], fold[fold["part"] == "test"]
+    scores = conformal_scores(known[error], None if scale is None else known[scale])
+    times = pd.Series(1.0, tested.index) if scale is None else tested[scale]
+    return int((~np.isnan(scores)).sum()), conformal_quantile(scores, ALPHA) * times
 
 
 def risk_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -109,13 +130,18 @@ def risk_table(images: pd.DataFrame) -> pd.DataFrame:
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row for all runs of a method: mean ± SD."""
-    words = [c for c in table if not pd.api.types.is_float_dtype(table[c])]
-    numbers = [c for c in table if c not in words]
+    words = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     rows = []
     for keys, chosen in table.groupby(words, sort=False):
-        cells = {c: _cell(chosen[c]) for c in numbers}
+        cells = {c: _count(chosen[c]) if c in COUNTS else _cell(chosen[c]) for c in table if c not in words}
         rows.append(dict(zip(words, map(str, keys), strict=True)) | cells)
     return pd.DataFrame(rows)
+
+
+def _count(values: pd.Series) -> str:
+    """Of all runs: one number, or the least and the most."""
+    low, high = values.min(), values.max()
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _cell(values: pd.Series) -> str:

@@ -162,7 +162,7 @@ class Landmarks(Task):
         native, spacing = batch["native_px"], batch.get("pixel_mm")
         found = biometry(self.located(output), batch["landmarks"], spacing, native)
         if self.stride is not None:
-            sure = uncertainty(output, self.stride)
+            sure = uncertainty(output, self.stride, self.log_temperature.exp().detach())
             found["entropy"] = sure["entropy"].mean(1)
             spreads = sure["spread_px"].unflatten(1, (2, 2)).square().sum(2).sqrt()
             for name, spread in zip(("ofd", "bpd"), spreads.unbind(1), strict=True):

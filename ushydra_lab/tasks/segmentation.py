@@ -15,13 +15,14 @@ from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.shape import ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.from_logits import FromLogits
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(logits (B,K,H,W), labels (B,H,W), weights (K,) or None) -> scalar."""
 
 
-class Segmentation(Task):
+class Segmentation(FromLogits):
     """A label map under a weighted sum of terms (thesis 4, section 3.5).
 
     The checkpoint with the highest validation Dice of the selected structures is kept, the mean over structures of the
@@ -99,12 +100,14 @@ class Segmentation(Task):
         if self.class_weighted:
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return self._terms(self(batch["image"]), batch["mask"])
-
-    def _terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         weights = {name: self.class_weights if name in self.class_weighted else None for name in self.terms}
-        return {name: term(logits, labels, weights[name]) for name, term in self.terms.items()}
+        return {name: term(logits, batch["mask"], weights[name]) for name, term in self.terms.items()}
+
+    def score(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Mean Dice over the structures that the image shows."""
+        counts = Counts.of(confusion(self._labels(logits), _without_padding(batch), self.classes))
+        return overlap(counts)["dice"][:, 1:].nanmean(1)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         return torch.stack([self.shares[name] * loss for name, loss in losses.items()]).sum()
@@ -113,8 +116,8 @@ class Segmentation(Task):
         return self.shares
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        logits = self(batch["image"])
-        losses = self._terms(logits, batch["mask"])
+        logits = self.logits(batch)
+        losses = self.loss_terms(logits, batch)
         self._log_losses("val", {**losses, "loss": self.total(losses)}, batch)
         counts = Counts.of(confusion(logits.argmax(1), _without_padding(batch), self.classes))
         self.validated.append(overlap(counts)["dice"])
@@ -154,14 +157,14 @@ class Segmentation(Task):
         label: positive where its number is above the true one's, negative where below. Where `structures` go from the
         outside to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
         """
-        logits = self(batch["image"])
+        logits = self.answer(batch)
         probability, pred, true = logits.softmax(1), self._labels(logits), _without_padding(batch).long()
         sign = torch.where(true == IGNORE, 0, (pred - true).sign())
         selected = {f"prob {self.structures[label - 1]}": probability[:, label] for label in self.selected}
         confidence = probability.gather(1, pred[:, None])[:, 0]
         return {"prediction": pred, **selected, "disagreement": sign * confidence}
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """For each structure: overlap, surface distance, whether it is there and found, and the counts behind them.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
@@ -172,8 +175,7 @@ class Segmentation(Task):
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
         `anomaly_`: the same, an empty one being beyond the farthest training mask (`metrics.shape`).
         """
-        logits, true = self(batch["image"]), _without_padding(batch)
-        pred = self._labels(logits)
+        pred, true = self._labels(logits), _without_padding(batch)
         counts = Counts.of(confusion(pred, true, self.classes))
         scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
         scores["hits"], scores["true_px"], scores["found_px"] = counts

@@ -1,0 +1,59 @@
+"""Class activation maps: where in an image a network found its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+
+def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
+    """Grad-CAM (Selvaraju et al., ICCV 2017) of the predicted class of one image, (h, w) in [0, 1].
+
+    The last feature map (1, C, h, w) on which the class depends, weighted by the mean gradient of each channel,
+    without what is negative, over its maximum; all 0 where nothing speaks for the class. In a transformer the map
+    is the patch tokens after the last layer norm that the class depends on, on the grid of the patches.
+
+    Args:
+        network: whose modules make the feature maps. Its parameters must ask for gradients.
+        logits: runs it, giving (1, K).
+
+    Raises:
+        ValueError: no feature map lies on the way from the network to the logits.
+    """
+    seen: list[Tensor] = []
+    grid: list[tuple[int, int]] = []
+
+    def remember(module: nn.Module, _: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            return
+        if output.ndim == 4 and output.shape[2:].numel() > 1:
+            grid[:] = [(output.shape[2], output.shape[3])]
+            seen.append(output)
+        elif isinstance(module, nn.LayerNorm) and grid and output.shape[1] == 1 + grid[0][0] * grid[0][1]:
+            seen.append(output)
+
+    handles: list[RemovableHandle] = [module.register_forward_hook(remember) for module in network.modules()]
+    try:
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(logits().amax(1).sum(), seen, allow_unused=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for features, gradient in zip(reversed(seen), reversed(gradients), strict=True):
+        if gradient is not None and (found := _on_grid(gradient, grid[0])).any():
+            return _map(_on_grid(features.detach(), grid[0]), found)
+    raise ValueError("Grad-CAM needs a feature map (B, C, h, w), or patch tokens, between the network and its logits")
+
+
+def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Patch tokens (1, 1 + h * w, C), without the class token, as a map (1, C, h, w); maps as they are."""
+    return values if values.ndim == 4 else values[:, 1:].mT.unflatten(2, grid)
+
+
+def _map(features: Tensor, gradient: Tensor) -> Tensor:
+    found = (gradient.mean((2, 3), keepdim=True) * features).sum(1)[0].relu()
+    return found / found.max().clamp(min=torch.finfo(found.dtype).tiny)

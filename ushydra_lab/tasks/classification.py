@@ -1,0 +1,113 @@
+"""System 3: which standard plane an image shows, by any network that gives class logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
+from ushydra_lab.networks.activation import grad_cam
+from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.from_logits import FromLogits
+
+
+class Codes:
+    """Some of the words of a category, in an order of their own: its codes in a batch -> their places in it."""
+
+    def __init__(self, category: str, words: Sequence[str]) -> None:
+        """Raises ValueError for words that the category does not have, or has twice."""
+        levels = ANNOTATIONS[category].levels
+        if unknown := [f"{word!r}{nearest(word, levels)}" for word in words if word not in levels]:
+            raise ValueError(f"no such {category}: {', '.join(unknown)}; there are {', '.join(levels)}")
+        if len(set(words)) < len(words) or not words:
+            raise ValueError(f"each {category} once, and one at least: got {list(words)}")
+        self.category, self.words = category, list(words)
+        places = [self.words.index(level) if level in words else -1 for level in levels]
+        self.places = torch.tensor([*places, -1], device="cpu")  # a code of -1, unknown, finds the last one
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The place (B,) of each image's word, -1 where it is another or unknown."""
+        if self.category not in batch:
+            return torch.full_like(batch["record"], -1)
+        return self.places.to(batch["record"].device)[batch[self.category]]
+
+    def __str__(self) -> str:
+        return f"{self.category} among {', '.join(self.words)}"
+
+
+class Classification(FromLogits):
+    """Cross-entropy over the planes; the checkpoint with the lowest validation loss is kept.
+
+    Args:
+        network: images (B,1,H,W) in [0, 1] -> logits (B,K).
+        planes: the K classes, words of the annotation `plane`.
+
+    Raises:
+        ValueError: planes that the vocabulary does not have.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Any],
+        planes: Sequence[str],
+        scheduler: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(network, optimizer, scheduler)
+        self.planes = Codes("plane", planes)
+
+    @staticmethod
+    def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("plane",)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B,K) of an image (B,1,H,W) in [0, 1]."""
+        logits: Tensor = self.network(image)
+        return logits.float()
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        self.refuse(batches)
+
+    def lacking(self, batch: Batch) -> dict[str, Tensor]:
+        return super().lacking(batch) | {str(self.planes): self.planes(batch) < 0}
+
+    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        self.refuse([batch])
+        return {"ce": F.cross_entropy(logits, self.planes(batch))}
+
+    def score(self, logits: Tensor, batch: Batch) -> Tensor:
+        """1 where the plane is right, else 0; NaN where the image shows none of the classes."""
+        true = self.planes(batch)
+        return (logits.argmax(1) == true).float().where(true >= 0, torch.nan)
+
+    def rehearse(self, canvas: tuple[int, int]) -> None:
+        """Raises ValueError where the network does not fit the canvas or the planes."""
+        logits = self(torch.zeros(2, 1, *canvas, device=next(self.parameters()).device))
+        if logits.shape != (2, len(self.planes.words)):
+            raise ValueError(f"the network gives {tuple(logits.shape[1:])}, but planes are {self.planes.words}")
+
+    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`correct` (0 or 1), `true` and `predicted` (places in `planes`), `confidence` and `prob_PLANE`.
+
+        Of equal probabilities the first is predicted. An image of another plane has `true` -1 and no `correct`.
+        """
+        chances = logits.softmax(1)
+        codes = {"true": self.planes(batch), "predicted": logits.argmax(1)}
+        found = {"correct": self.score(logits, batch), **codes, "confidence": chances.amax(1)}
+        return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Grad-CAM of the predicted plane, (B,H,W) in [0, 1]: `networks.activation`."""
+        with torch.inference_mode(False):  # what is made in inference mode has no gradients, a copy has
+            model = deepcopy(self).requires_grad_(True)
+            images = [
+                {key: values[i : i + 1].clone() for key, values in batch.items()} for i in range(len(batch["image"]))
+            ]
+            maps = [grad_cam(model.network, lambda one=one: model.answer(one)) for one in images]  # type: ignore[misc]
+        size = batch["image"].shape[-2:]
+        return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}

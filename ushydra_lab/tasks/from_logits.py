@@ -1,0 +1,59 @@
+"""Tasks whose losses and metrics all follow from class logits, wherever these come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.tasks.base import Batch, Task
+
+
+class FromLogits(Task):
+    """Logits are (B,K) of whole images, or (B,K,H,W)."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """What is trained, and what selects a checkpoint."""
+        logits: Tensor = self(batch["image"])
+        return logits
+
+    def answer(self, batch: Batch) -> Tensor:
+        """What is evaluated and drawn."""
+        return self.logits(batch)
+
+    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Unscaled loss terms of these logits, each a scalar."""
+        raise NotImplementedError
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return self.loss_terms(self.logits(batch), batch)
+
+    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Metrics of these logits per image, each (B,)."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        return self.measure(self.answer(batch), batch)
+
+    def score(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The one number (B,) by which answers to an image are compared, higher is better; NaN where undefined."""
+        raise NotImplementedError
+
+    def lacking(self, batch: Batch) -> dict[str, Tensor]:
+        """What an image needs to be trained or selected on -> the images (B,), True or False, that lack it."""
+        return {}
+
+    def refuse(self, batches: Iterable[Batch]) -> None:
+        """Raises UserError naming all images that lack anything."""
+        problems = [
+            f"record {record}: no {what}"
+            for batch in batches
+            for what, rows in self.lacking(batch).items()
+            for record in batch["record"][rows].tolist()
+        ]
+        if problems:
+            remedy = "fill in the manifest's column, name their word in the experiment, or leave the images out"
+            raise UserError.listing(
+                f"images to be trained or selected on are unlabelled: {remedy}. In split.csv they are", problems, 20
+            )

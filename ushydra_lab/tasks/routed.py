@@ -1,0 +1,243 @@
+"""System 3: a decoder for each image quality, trained on its own (stage 1), then routed (stage 2, USHydraNet paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ushydra_lab.losses.segmentation import IGNORE
+from ushydra_lab.metrics.routing import routing_scores
+from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Hydra, Router, soft_weights
+from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.classification import Classification, Codes
+from ushydra_lab.tasks.from_logits import FromLogits
+from ushydra_lab.tasks.segmentation import Segmentation
+
+EncoderTraining = Literal["joint", "frozen", "per_decoder"]
+Route = Literal["weighted", "zscored", "mahalanobis", "soft", "random", "oracle"]
+
+
+class ByQuality(FromLogits):
+    """What both stages have: `domains`, words of the annotation `quality`, in the order of the network's decoders.
+
+    A network with one decoder, the control, sends every image to it; `domains` then only says what an image's is.
+    """
+
+    network: Hydra
+
+    def __init__(self, network: Hydra, *args: Any, domains: Sequence[str], **settings: Any) -> None:
+        """Raises ValueError for words that are no quality, or not one for each decoder."""
+        super().__init__(network, *args, **settings)
+        self.domains = Codes("quality", domains)
+        if len(network.decoders) not in (1, len(domains)):
+            raise ValueError(f"{len(network.decoders)} decoders, but domains={list(domains)}: one each, or one for all")
+
+    @property
+    def single(self) -> bool:
+        return len(self.network.decoders) == 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits by the first decoder, for their shape."""
+        return self.network.decode(self.network.encode(image), 0).float()
+
+    def own(self, batch: Batch) -> Tensor:
+        """The decoder (B,) of each image's own domain, -1 where that is unknown."""
+        return torch.zeros_like(batch["record"]) if self.single else self.domains(batch)
+
+    def lacking(self, batch: Batch) -> dict[str, Tensor]:
+        return super().lacking(batch) | {str(self.domains): self.own(batch) < 0}
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        self.refuse(batches)
+        super().prepare(batches)
+
+
+class Specialise(ByQuality):
+    """Stage 1: one-hot routing by quality (equations 1 and 2). Evaluated likewise, NaN where quality is unknown.
+
+    The loss of a batch is the mean over its images of their own decoder's. Its terms are computed on the images of
+    one decoder at a time, so that nothing of one domain reaches the decoder of another.
+
+    Args:
+        encoder: `joint`: one, trained on all domains; `frozen`: one, left as it is; `per_decoder`: one each.
+    """
+
+    def __init__(self, *args: Any, encoder: EncoderTraining = "joint", **settings: Any) -> None:
+        """Raises ValueError for an unknown `encoder`, or one that the network is not built for."""
+        super().__init__(*args, **settings)
+        if encoder not in get_args(EncoderTraining):
+            raise ValueError(f"encoder={encoder!r} is not one of {', '.join(get_args(EncoderTraining))}")
+        if (encoder == "per_decoder") != (len(self.network.encoders) > 1) and not self.single:
+            raise ValueError(f"encoder={encoder} needs network.shared={encoder != 'per_decoder'}")
+        self.frozen = encoder == "frozen"
+        self.network.encoders.requires_grad_(not self.frozen)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.network.encoders.train(mode and not self.frozen)
+        return self
+
+    def logits(self, batch: Batch) -> Tensor:
+        return self.network.forward_routed(batch["image"], self.own(batch).clamp(min=0)).float()
+
+    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        self.refuse([batch])
+        own, total = self.own(batch), dict[str, Tensor]()
+        for domain in own.unique().tolist():
+            rows = own == domain
+            terms = super().loss_terms(logits[rows], {key: values[rows] for key, values in batch.items()})
+            for name, term in terms.items():
+                total[name] = total.get(name, 0) + rows.float().mean() * term
+        return total
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        return _where(self.own(batch) >= 0, super().evaluate(batch)) | {"domain": self.domains(batch)}
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        return _where(self.own(batch) >= 0, super().pictures(batch))
+
+
+class Routed(ByQuality):
+    """Stage 2: the encoder and the decoders' heads are fixed, and each decoder learns on from what is routed to it.
+
+    Routes follow the statistics of the training images as they are, taken in `prepare` with the encoder of stage 1,
+    and saved with the weights. Training and selection always follow the paper's rule, equation 11 with weight 10; the
+    settings below change only the evaluation.
+
+    Args:
+        router: `weighted`, `zscored`, `mahalanobis` (`networks.routing.Router`); `soft`: the probabilities of all
+            decoders, weighted by softmax(-weighted distance / temperature); `random`: a function of record and seed;
+            `oracle`: the image's own domain, NaN where that is unknown.
+        weight: of the SDs' difference in `weighted` and `soft`.
+        temperature: of `soft`, in units of the distance.
+        seed: of `random`.
+    """
+
+    settings: ClassVar[frozenset[str]] = frozenset({"router", "weight", "temperature"})
+
+    def __init__(
+        self,
+        *args: Any,
+        router: Route = "weighted",
+        weight: float = WEIGHT,
+        temperature: float = 0.1,
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        """Raises ValueError for an unknown router, or a temperature that is not above 0."""
+        super().__init__(*args, **settings)
+        if router not in get_args(Route):
+            raise ValueError(f"router={router!r} is not one of {', '.join(get_args(Route))}")
+        if temperature <= 0:
+            raise ValueError(f"temperature={temperature} must be above 0")
+        self.route_by, self.weight, self.temperature, self.seed = router, weight, temperature, seed
+        self.router = Router(self.domains.words)
+        for part in (self.network.encoders, *(decoder.head for decoder in self.network.decoders)):
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.network.encoders.eval()
+        return self
+
+    @torch.no_grad()
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        super().prepare(batches)
+        if not self.single:
+            self.network.encoders.eval()
+            found = [(self._styles(batch), self.domains(batch)) for batch in batches]
+            self.router.fit(*(torch.cat(values) for values in zip(*found, strict=True)))
+
+    def _styles(self, batch: Batch, encodings: list[Features] | None = None) -> Tensor:
+        with torch.no_grad():
+            return self.network.styles(encodings or self.network.encodings(batch["image"]), batch["content"])
+
+    def logits(self, batch: Batch) -> Tensor:
+        route = self.own(batch) if self.single else self.router.distances(self._styles(batch), "weighted").argmin(1)
+        return self.network.forward_routed(batch["image"], route).float()
+
+    def answer(self, batch: Batch) -> Tensor:
+        return self._routed(batch)[0]
+
+    def _routed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (B,K,...) by the chosen router; the decoder (B,) it picked; logits (B,D,K,...) by every decoder."""
+        encodings = self.network.encodings(batch["image"])
+        every = self.network.decode_all(encodings).float()
+        if self.single:
+            return every[:, 0], self.own(batch), every
+        styles = self._styles(batch, encodings)
+        route = self._route(batch, styles)
+        if self.route_by != "soft":
+            return every[torch.arange(len(route), device=route.device), route], route, every
+        weights = soft_weights(self.router.distances(styles, "weighted", self.weight), self.temperature)
+        shares = weights.log().view(*weights.shape, *[1] * (every.ndim - 2))
+        return (every.log_softmax(2) + shares).logsumexp(1), route, every
+
+    def _route(self, batch: Batch, styles: Tensor) -> Tensor:
+        if self.route_by == "oracle":
+            return self.own(batch).clamp(min=0)
+        if self.route_by == "random":
+            records, decoders = batch["record"].tolist(), len(self.network.decoders)
+            picks = [int(np.random.default_rng([self.seed, record]).integers(decoders)) for record in records]
+            return torch.tensor(picks, device=styles.device)
+        how: Distance = "weighted" if self.route_by == "soft" else self.route_by
+        return self.router.distances(styles, how, self.weight).argmin(1)
+
+    def _answered(self, batch: Batch) -> Tensor:
+        """Which images (B,) this router can answer for."""
+        return self.own(batch) >= 0 if self.route_by == "oracle" else torch.ones_like(batch["record"], dtype=torch.bool)
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """The metrics of the target; `domain`, the image's own (a place in `domains`, -1 where unknown), and `route`.
+
+        With several decoders also `router_hit`, `regret` and `regret_best` (`metrics.routing`), in the target's
+        `score`; for `soft`, `route` is the decoder with the largest weight, and the regret that of the mixture.
+        """
+        logits, route, every = self._routed(batch)
+        domain, answered = self.domains(batch), self._answered(batch)
+        found = _where(answered, self.measure(logits, batch) | {"route": route}) | {"domain": domain}
+        if self.single:
+            return found
+        scores = torch.stack([self.score(one, batch) for one in every.unbind(1)], 1)
+        routing, score = routing_scores(scores, route, domain), self.score(logits, batch)
+        regret = {"regret": routing["oracle"] - score, "regret_best": routing["best"] - score}
+        return found | _where(answered, {"router_hit": routing["router_hit"], **regret})
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        return _where(self._answered(batch), super().pictures(batch))
+
+
+def _where(known: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Values (B, ...) with NaN in the images that are not known; pictures of labels with IGNORE."""
+    return {name: _blank(known.to(value.device), value) for name, value in values.items()}
+
+
+def _blank(known: Tensor, value: Tensor) -> Tensor:
+    known = known.view(-1, *[1] * (value.ndim - 1))
+    if value.ndim == 3 and not value.is_floating_point():
+        return torch.where(known, value, IGNORE)
+    return torch.where(known, value.float(), torch.nan)
+
+
+class SpecialiseClassification(Specialise, Classification):
+    """Stage 1 of USHydra-ViT."""
+
+
+class SpecialiseSegmentation(Specialise, Segmentation):
+    """Stage 1 of USHydra-UNet."""
+
+
+class RoutedClassification(Routed, Classification):
+    """Stage 2 of USHydra-ViT."""
+
+    only_evaluated: ClassVar[frozenset[str]] = Classification.only_evaluated | Routed.settings
+
+
+class RoutedSegmentation(Routed, Segmentation):
+    """Stage 2 of USHydra-UNet."""
+
+    only_evaluated: ClassVar[frozenset[str]] = Segmentation.only_evaluated | Routed.settings
