@@ -206,12 +206,12 @@ def test_the_oracle_answers_where_the_domain_is_known(target):
     assert task.evaluate(unlabelled)[score].isnan().all()
 
 
-def test_random_routes_follow_record_and_seed_whatever_the_batch():
+def test_random_routes_follow_the_record_whatever_the_batch():
     batch = batch_of([0] * 40)
-    first = fitted("planes", router="random", seed=1).evaluate(batch)["route"]
+    first = fitted("planes", router="random").evaluate(batch)["route"]
     backwards = {key: values.flip(0) for key, values in batch.items()}
-    assert torch.equal(fitted("planes", router="random", seed=1).evaluate(backwards)["route"], first.flip(0))
-    assert not torch.equal(fitted("planes", router="random", seed=2).evaluate(batch)["route"], first)
+    assert torch.equal(fitted("planes", router="random").evaluate(backwards)["route"], first.flip(0))
+    assert len(first.unique()) > 1
     assert 5 < first.sum() < 35
 
 

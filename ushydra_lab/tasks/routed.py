@@ -110,11 +110,10 @@ class Routed(ByQuality):
 
     Args:
         router: `weighted`, `zscored`, `mahalanobis` (`networks.routing.Router`); `soft`: the probabilities of all
-            decoders, weighted by softmax(-weighted distance / temperature); `random`: a function of record and seed;
+            decoders, weighted by softmax(-weighted distance / temperature); `random`: a function of the record;
             `oracle`: the image's own domain, NaN where that is unknown.
         weight: of the SDs' difference in `weighted` and `soft`.
         temperature: of `soft`, in units of the distance.
-        seed: of `random`.
     """
 
     settings: ClassVar[frozenset[str]] = frozenset({"router", "weight", "temperature"})
@@ -125,7 +124,6 @@ class Routed(ByQuality):
         router: Route = "weighted",
         weight: float = WEIGHT,
         temperature: float = 0.1,
-        seed: int = 0,
         **settings: Any,
     ) -> None:
         """Raises ValueError for an unknown router, or a temperature that is not above 0."""
@@ -134,7 +132,7 @@ class Routed(ByQuality):
             raise ValueError(f"router={router!r} is not one of {', '.join(get_args(Route))}")
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0")
-        self.route_by, self.weight, self.temperature, self.seed = router, weight, temperature, seed
+        self.route_by, self.weight, self.temperature = router, weight, temperature
         self.router = Router(self.domains.words)
         for part in (self.network.encoders, *(decoder.head for decoder in self.network.decoders)):
             part.requires_grad_(False)
@@ -182,7 +180,7 @@ class Routed(ByQuality):
             return self.own(batch).clamp(min=0)
         if self.route_by == "random":
             records, decoders = batch["record"].tolist(), len(self.network.decoders)
-            picks = [int(np.random.default_rng([self.seed, record]).integers(decoders)) for record in records]
+            picks = [int(np.random.default_rng(record).integers(decoders)) for record in records]
             return torch.tensor(picks, device=styles.device)
         how: Distance = "weighted" if self.route_by == "soft" else self.route_by
         return self.router.distances(styles, how, self.weight).argmin(1)
