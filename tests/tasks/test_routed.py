@@ -211,7 +211,6 @@ def test_random_routes_follow_the_record_whatever_the_batch():
     first = fitted("planes", router="random").evaluate(batch)["route"]
     backwards = {key: values.flip(0) for key, values in batch.items()}
     assert torch.equal(fitted("planes", router="random").evaluate(backwards)["route"], first.flip(0))
-    assert len(first.unique()) > 1
     assert 5 < first.sum() < 35
 
 

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report import curves, measurements, segmentation, uncertainty
+from ushydra_lab.report import classification, curves, measurements, routing, segmentation, uncertainty
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
@@ -26,7 +26,12 @@ CHANGE_CAPTION = (
     "* p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the table."
 )
 
-SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (segmentation.section, measurements.section)
+SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
+    segmentation.section,
+    measurements.section,
+    classification.section,
+    routing.section,
+)
 """What a system adds to the tables of one part: (its images, what the files' names begin with) -> Markdown.
 
 It writes its own CSV and figures; it adds nothing where the images lack its columns.

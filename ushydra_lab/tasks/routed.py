@@ -192,8 +192,9 @@ class Routed(ByQuality):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The metrics of the target; `domain`, the image's own (a place in `domains`, -1 where unknown), and `route`.
 
-        With several decoders also `router_hit`, `regret` and `regret_best` (`metrics.routing`), in the target's
-        `score`; for `soft`, `route` is the decoder with the largest weight, and the regret that of the mixture.
+        With several decoders also the target's `score`, and `score_DOMAIN` by every decoder; `router_hit`, `regret`
+        and `regret_best` (`metrics.routing`). For `soft`, `route` is the decoder with the largest weight, and score
+        and regret are those of the mixture.
         """
         logits, route, every = self._routed(batch)
         domain, answered = self.domains(batch), self._answered(batch)
@@ -203,7 +204,8 @@ class Routed(ByQuality):
         scores = torch.stack([self.score(one, batch) for one in every.unbind(1)], 1)
         routing, score = routing_scores(scores, route, domain), self.score(logits, batch)
         regret = {"regret": routing["oracle"] - score, "regret_best": routing["best"] - score}
-        return found | _where(answered, {"router_hit": routing["router_hit"], **regret})
+        found |= _where(answered, {"score": score, "router_hit": routing["router_hit"], **regret})
+        return found | {f"score_{name}": scores[:, k] for k, name in enumerate(self.domains.words)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         return _where(self._answered(batch), super().pictures(batch))
