@@ -1,5 +1,6 @@
 """USHydraNet by its own commands: what routes images was learnt from training images, and every arm is measured."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,43 @@ def test_training_images_without_quality_are_all_named(manifests: dict[str, Path
     split = pd.read_csv(next((tmp_path / "runs").rglob("split.csv")))
     lost = split[(split["site"] == "clinic_low") & (split["part"] == "train")]["record"]
     assert all(f"record {record}: no quality among low, medium, high" in str(refused.value) for record in lost)
+
+
+NEED_TORCHVISION = {"vgg16", "fcn", "deeplabv3"}
+
+
+@pytest.mark.parametrize("arm", sorted(path.stem for path in (CONF / "arm/hydra_baselines").glob("*.yaml")))
+def test_every_baseline_trains_an_epoch_from_its_configuration_alone(
+    arm: str, manifests: dict[str, Path], tmp_path: Path
+) -> None:
+    if arm in NEED_TORCHVISION:
+        pytest.importorskip("torchvision", reason=f"{arm} is torchvision's: pip install torchvision")
+    planes = arm in ("vit", "resnet18", "resnet50", "densenet121", "vgg16")
+    kind, site = ("hydra_vit", "clinic_unseen") if planes else ("hydra_unet", "echo_unseen")
+    more = [] if planes else ["data.structures={lv: 1}"]
+    register_resolvers()
+    small = ["scale=laptop", "canvas=[64,64]", "batch_size=8", "logger.mode=disabled", "panel_images=1"]
+    where = ["data=manifest", f"data.path='{manifests[kind]}'", f"run_root='{tmp_path}'", f"held_out={site}", *more]
+    chosen = ["+experiment=hydra_baselines", f"arm=hydra_baselines/{arm}", "stages.train.max_epochs=1"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*chosen, *small, *where])
+    experiment.run(check(cfg), run_path(cfg))
+    assert run_path(cfg) == tmp_path / kind / site / "seed1000" / arm
+    assert images(run_path(cfg))["correct" if planes else "dice_lv"].notna().all()
+
+
+def test_a_baseline_without_torchvision_is_refused_with_the_command_that_installs_it(
+    manifests: dict[str, Path], tmp_path: Path
+) -> None:
+    if importlib.util.find_spec("torchvision"):
+        pytest.skip("torchvision is installed")
+    register_resolvers()
+    where = ["scale=laptop", "data=manifest", f"data.path='{manifests['hydra_vit']}'", f"run_root='{tmp_path}'"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(
+            "config",
+            overrides=["+experiment=hydra_baselines", "arm=hydra_baselines/vgg16", *where, "held_out=clinic_unseen"],
+        )
+    with pytest.raises(UserError, match="pip install torchvision"):
+        experiment.run(check(cfg), run_path(cfg))
+    assert not (run_path(cfg) / "checkpoints").exists()
