@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 SWEEP  ?= seed=1000,1001
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ablation report benchmark clean
+.PHONY: help setup demo test test-kill test-slurm test-ray lint ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,15 @@ demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen
 
 test: setup  ## the tests
 	$(RUN) -m pytest -n auto
+
+test-kill: setup  ## a sweep killed ten times ends with the same bits
+	USHYDRA_KILLS=10 $(RUN) -m pytest tests/runs/test_survival.py -k random_moments
+
+test-slurm: setup  ## a sweep on a real SLURM of one node (apt-get install slurm-wlm munge; as root)
+	USHYDRA_CLUSTERS=1 $(RUN) -m pytest -rs tests/slurm
+
+test-ray: setup  ## a sweep through ray, two jobs at a time (pip install ray first)
+	USHYDRA_CLUSTERS=1 $(RUN) -m pytest -rs tests/ray
 
 lint: setup  ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff check .

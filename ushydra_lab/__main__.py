@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.directory import SWEEP, Busy
+from ushydra_lab.runs.ledger import failed_in
 from ushydra_lab.validation import check, explain
 
 log = logging.getLogger("ushydra_lab")
@@ -22,15 +24,34 @@ OTHER_MODES |= {"-r", "--run", "-m", "--multirun"}
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
-    """One job. A failure is recorded in its directory and printed; the sweep's other jobs go on."""
+    """One job. A failure is recorded in its directory and printed; the others go on, unless with `fail_fast`."""
     from ushydra_lab.experiment import run
 
+    path = run_path(cfg)
+    if cfg.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
+        log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0])
+        return
     try:
-        run(check(cfg), run_path(cfg))
+        run(check(cfg), path)
+    except Busy as busy:
+        log.info("left out: %s", busy)
     except UserError as error:
-        log.error("FAILED %s\n%s", run_path(cfg), error)
+        log.error("FAILED %s\n%s", path, error)
     except Exception:
-        log.exception("FAILED %s", run_path(cfg))
+        log.exception("FAILED %s", path)
+    finally:
+        release()
+
+
+def release() -> None:
+    """Give a job's memory back, the GPU's too: the next one may run in this process."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def main() -> None:

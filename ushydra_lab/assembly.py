@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import get_object, instantiate
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
@@ -20,6 +21,7 @@ from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
+from ushydra_lab.runs.ddp import RankDDP
 from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
 
@@ -113,19 +115,43 @@ def quieten_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def build_trainer(config: dict[str, Any], callbacks: list[Callback], **settings: Any) -> L.Trainer:
-    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do."""
+def build_trainer(
+    config: dict[str, Any], callbacks: list[Callback], *, logger: Any, max_epochs: int | None = None
+) -> L.Trainer:
+    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
+
+    Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
+    SLURM is never Lightning's business: it would queue a job again that the launcher queues.
+
+    Raises:
+        UserError: the trainer refuses its settings, or a strategy that would start the whole sweep once a device.
+    """
     quieten_lightning()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     trainer: L.Trainer = make(
-        config["trainer"],
+        config["trainer"] | parallel(config["trainer"], fits=max_epochs is not None),
         callbacks=[*callbacks, *bar],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
         enable_checkpointing=bool(callbacks),
-        **settings,
+        logger=logger,
+        max_epochs=max_epochs,
     )
     return trainer
+
+
+def parallel(trainer: dict[str, Any], fits: bool) -> dict[str, Any]:
+    """The Trainer's devices and strategy: as configured to fit, one device otherwise."""
+    devices, strategy = trainer["devices"], trainer.get("strategy", "auto")
+    several = str(devices) != "1" and not (isinstance(devices, list) and len(devices) == 1)
+    if not several:
+        return {}
+    if strategy not in ("auto", "ddp", "ddp_find_unused_parameters_true"):
+        raise UserError(f"trainer.strategy={strategy}: with several devices choose ddp")
+    if not fits:
+        return {"devices": devices[:1] if isinstance(devices, list) else 1, "strategy": "auto"}
+    unused = strategy.endswith("true")
+    return {"strategy": RankDDP(find_unused_parameters=unused), "use_distributed_sampler": False}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

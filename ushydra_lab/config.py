@@ -184,8 +184,8 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def determining(content: dict[str, Any]) -> dict[str, Any]:
-    """The part of a resolved configuration that can change a number."""
-    kept = json.loads(json.dumps(content, default=str))
+    """The part of a resolved configuration that can change a number; a key that is null is as none at all."""
+    kept = {key: value for key, value in json.loads(json.dumps(content, default=str)).items() if value is not None}
     for dotted in NOT_DETERMINING:
         node, _, leaf = dotted.rpartition(".")
         (kept.get(node, {}) if node else kept).pop(leaf, None)

@@ -3,149 +3,69 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
-from hydra.utils import get_object
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.figure import Figure
 
-from ushydra_lab import __version__
-from ushydra_lab.assembly import (
-    build_data,
-    build_task,
-    build_trainer,
-    load_network,
-    load_task,
-    open_logger,
-    read_checkpoint,
-    rehearse,
-)
-from ushydra_lab.callbacks.history import History
-from ushydra_lab.config import determining, digest, make
+from ushydra_lab.assembly import build_task, build_trainer, load_task, open_logger, rehearse
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.report.panels import stage_panel
 from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
-from ushydra_lab.runs.files import atomic, link_or_copy, write_csv
-from ushydra_lab.runs.stage_store import StageFolder, open_stage
-from ushydra_lab.runs.wandb_logger import RunLogger
+from ushydra_lab.runs.files import atomic, write_csv
 from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.training import ctrl_c, train_stages
 
 log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
 HARDEST = 10
-DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
-"""What all stages share that changes their weights."""
-
-
-@contextmanager
-def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the program as everywhere else; Lightning ignores further ones and exits."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
 
 
 def run(config: dict[str, Any], path: Path) -> None:
     """Do one job, or what is missing of it.
 
     Raises:
+        Busy: another process is running this job.
         UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
     """
     directory = RunDirectory(path, config)
-    directory.refuse_other_config()
+    with directory.hold():
+        directory.refuse_other_config()
+        if directory.done:
+            with directory.note_refusal():
+                directory.refuse_other_data(prepare(config)[1])
+            log.info("already finished: %s", path)
+            return
+        with directory.record() as summary:
+            _run(config, path, directory, summary)
+
+
+def prepare(config: dict[str, Any]) -> tuple[UltrasoundData, str]:
+    """A job's images in memory, and its identity.
+
+    Raises:
+        UserError: bad input.
+    """
     L.seed_everything(config["seed"], workers=True, verbose=False)
     data = rehearse(config)
     data.setup("fit")
-    identity = job_identity(config, data.fingerprint(data.parts))
-    if directory.finished(identity):
-        log.info("already finished: %s", path)
-        return
-    with directory.claim(identity) as summary, open_logger(config, path, identity) as logger:
+    return data, job_identity(config, data.fingerprint(data.parts))
+
+
+def _run(config: dict[str, Any], path: Path, directory: RunDirectory, summary: dict[str, Any]) -> None:
+    data, summary["identity"] = prepare(config)
+    with open_logger(config, path, summary["identity"]) as logger:
         write_csv(path / "split.csv", data.split_table())
-        summary["stages"] = train_stages(config, path, data, logger)
+        summary["stages"] = train_stages(config, directory, summary, data, logger)
         table = evaluate_stages(config, path, data)
         write_csv(path / "per_image.csv", table)
         summary["metrics"] = part_means(table)
         draw_hardest(config, path, data, table)
         logger.finish(table, draw_panels(config, path, data, path))
-
-
-def train_stages(config: dict[str, Any], path: Path, data: UltrasoundData, logger: RunLogger) -> dict[str, Any]:
-    """Train, or find, every stage; link its weights and curves into the run directory."""
-    keys: dict[str, str] = {}
-    records: dict[str, Any] = {}
-    for name, stage in config["stages"].items():
-        images = build_data(config | stage["instead"]) if stage["instead"] else data
-        keys[name] = stage_key(config | stage["instead"], name, images, keys)
-        init = checkpoint_path(path, stage["init"]) if stage["init"] else None
-        with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
-            if folder.done:
-                log.info("%s: found, trained before", name)
-            else:
-                fit(config, name, images, folder, init, logger)
-            records[name] = folder.record
-            link_or_copy(folder.weights, checkpoint_path(path, name))
-            link_or_copy(folder.history, path / "history" / f"{name}.csv")
-    return records
-
-
-def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
-    """Hash of all that determines a stage's weights; the held-out site is not part of it."""
-    kept = determining(config)
-    stage = kept["stages"][name]
-    for setting in get_object(stage["task"]["_target_"]).only_evaluated:
-        stage["task"].pop(setting, None)
-    shared = {key: kept[key] for key in DETERMINING}
-    init = earlier[stage["init"]] if stage["init"] else None
-    return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
-
-
-def fit(
-    config: dict[str, Any], name: str, data: UltrasoundData, folder: StageFolder, init: Path | None, logger: RunLogger
-) -> None:
-    """Train one stage, from where it was interrupted if it was."""
-    stage = config["stages"][name]
-    task = build_task(config, name)
-    if init:
-        load_network(task, init)
-    task.prepare(data.part_loader("train"))
-    best = ModelCheckpoint(
-        folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
-    )
-    last = ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    history = History(folder.history, name)
-    callbacks = list(map(make, stage["callbacks"].values()))
-    if stage["patience"]:
-        callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
-    callbacks += [history, best, last]  # last: it keeps the state of all others
-    trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=logger.for_stage(name))
-    resume = folder.resume if folder.resume.exists() else None
-    if resume:
-        read_checkpoint(resume)
-    log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
-    with ctrl_c():
-        trainer.fit(task, data, ckpt_path=resume, weights_only=True)
-    assert best.best_model_score is not None
-    folder.finish(
-        {
-            "key": folder.path.name,
-            "epochs": len(history.rows),
-            "selected_by": task.selection,
-            "selected_epoch": int(read_checkpoint(folder.weights)["epoch"]) + 1,
-            "score": float(best.best_model_score),
-            "loss_weights": task.loss_weights(),
-        }
-    )
 
 
 def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:

@@ -6,6 +6,7 @@ checked against the callable's signature, every other key against the dataclasse
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import re
@@ -186,6 +187,9 @@ def _check_types(schema: type, node: dict[str, Any], prefix: str) -> Iterator[st
         name for name, f in inspect.signature(schema).parameters.items() if f.default is f.empty and name not in node
     ]
     yield from (f"'{prefix}{name}' is missing" for name in missing)
+    with contextlib.suppress(OmegaConfBaseException):  # all at once; one by one, to name them, only if that fails
+        OmegaConf.merge(OmegaConf.structured(schema), node)
+        return
     for key, value in node.items():
         try:
             OmegaConf.merge(OmegaConf.structured(schema), {key: value})

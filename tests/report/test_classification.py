@@ -1,4 +1,4 @@
-"""Planes: the scores of a report are scikit-learn's, of each site and seed; every image stands in one confusion matrix."""
+"""Planes: scores are scikit-learn's, of each site and seed; every image stands in one confusion matrix."""
 
 from pathlib import Path
 

@@ -24,6 +24,7 @@ def write_run(
     settings: str = "same",
     held_out: str = "site_c",
     task: dict[str, str] | None = None,
+    network: dict[str, str | None] | None = None,
 ) -> Path:
     """A run of two stages; Phase 2 multiplies ROI-MAE by 1 - gain and adds 10 gain dB."""
     run = root / "exp" / held_out / f"seed{seed}" / variant
@@ -38,7 +39,7 @@ def write_run(
         run / "split.csv", index=False
     )
     stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
-    configured = {"stages": {stage: {"task": task or {}} for stage in stages}}
+    configured = {"stages": {stage: {"task": task or {}} for stage in stages}, "network": network or {}}
     (run / "config.yaml").write_text(json.dumps(configured))  # JSON is YAML
     (run / "run.json").write_text(
         json.dumps(
@@ -131,6 +132,18 @@ def test_what_is_missing_is_said(experiment: Path, capsys: pytest.CaptureFixture
     assert "seed3/roi" in written
     assert "out of memory" not in written
     assert str(experiment) not in written
+
+
+def test_the_report_says_which_networks_began_with_weights_from_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variant, network in {"plain": {}, "hub": {"weights": "/home/me/vit"}, "scratch": {"weights": None}}.items():
+        write_run(tmp_path, 1, variant, 0.1, network=network)
+    report(tmp_path / "exp")
+    written = (tmp_path / "exp" / "report" / "tables.md").read_text()
+    assert "Began with weights trained elsewhere: hub." in written
+    assert "Trained from scratch: scratch." in written
+    assert "/home/me" not in written + capsys.readouterr().out
 
 
 def test_no_finished_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_perfect_heatmaps_measure_the_true_diameters_in_native_px_and_mm() -> No
     assert found["ofd_mm"].tolist() == pytest.approx([0.5 * ofd, ofd], rel=3e-3)
     assert found["bpd_abs_percent_error"].max() < 0.5
     # of a drawn Gaussian sqrt(2 T) sigma, T = 0.25; of a diameter the root of the sum of its ends' squares
-    assert float(found["ofd_spread_px"][0]) == pytest.approx(3 * 2 * SIGMA * 0.25**0.5, rel=1e-2)
+    assert found["ofd_spread_px"][0].item() == pytest.approx(3 * 2 * SIGMA * 0.25**0.5, rel=1e-2)
     assert float(found["ofd_spread_mm"][1]) == pytest.approx(float(found["ofd_spread_px"][1]) / 3, rel=1e-5)
 
 

@@ -58,8 +58,11 @@ class GradientCalibration(Callback):
         )
 
     def _mean_norms(self, trainer: Trainer, task: Task) -> dict[str, float]:
-        assert trainer.train_dataloader is not None
-        batches = itertools.islice(trainer.train_dataloader, self.batches)
+        # of several processes each has a share of a batch only; the whole gives all of them the same weights
+        alone, data = trainer.world_size == 1, trainer.datamodule  # type: ignore[attr-defined]
+        loader = trainer.train_dataloader if alone else data.train_dataloader()
+        assert loader is not None
+        batches = itertools.islice(loader, self.batches)
         found = [term_gradient_norms(trainer, task, batch) for batch in batches]
         return {name: sum(norms[name] for norms in found) / len(found) for name in found[0]}
 
@@ -82,4 +85,7 @@ class GradNorm(Callback):
         with torch.enable_grad(), trainer.precision_plugin.train_step_context():
             losses = pl_module.losses(batch)
             norms = gradient_norms(losses, list(pl_module.network.parameters()))
-        pl_module.weighting.step(norms, losses)
+        try:
+            pl_module.weighting.step(norms, losses)
+        except ValueError as error:
+            raise UserError(f"The loss weights cannot be moved: {error}") from error

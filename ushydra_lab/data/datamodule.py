@@ -205,7 +205,8 @@ class UltrasoundData(LightningDataModule):
         """Augments training batches on their device, as a function of (seed, step), so a resumed run sees the same."""
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
-        return self.augment(batch, np.random.default_rng([self.seed, self.trainer.global_step]))
+        rank = [self.trainer.global_rank] if self.trainer.global_rank else []
+        return self.augment(batch, np.random.default_rng([self.seed, self.trainer.global_step, *rank]))
 
     def split_table(self) -> pd.DataFrame:
         """Columns record, image, site, subject, part (PARTS or unused). Stays local: it names subjects."""

@@ -34,6 +34,35 @@ class EpochSampler(Sampler[int]):
             yield from rng.choice(self.size, self.size, p=self.weights / self.weights.sum()).tolist()
 
 
+class RankShare(Sampler[int]):
+    """One process' share of another sampler's order, so that all `ranks` together do what one process would.
+
+    In training every rank takes an equal part of every batch; the first images again fill the last batch up to a
+    multiple of `ranks`. Else every rank takes whole batches, in turn, and no image comes twice.
+    """
+
+    def __init__(self, order: Sampler[int], batch_size: int, rank: int, ranks: int, training: bool) -> None:
+        self.order, self.batch_size, self.rank, self.ranks, self.training = order, batch_size, rank, ranks, training
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before every epoch."""
+        if isinstance(self.order, EpochSampler):
+            self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._share(range(len(self.order))))  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._share(list(self.order)))
+
+    def _share(self, order: Sequence[int]) -> list[int]:
+        if self.training:
+            return [*order, *order[: -len(order) % self.ranks]][self.rank :: self.ranks]
+        step = self.batch_size * self.ranks
+        starts = range(self.rank * self.batch_size, len(order), step)
+        return [index for start in starts for index in order[start : start + self.batch_size]]
+
+
 @dataclass(frozen=True)
 class Oversample:
     """Images that show any of `structures` are drawn `factor` times as often as others (thesis 4, section 3.3)."""

@@ -51,6 +51,7 @@ def report(experiment: Path) -> None:
     with disk_errors(folder):
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
+            sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
         for section in (uncertainty.section, curves.section):
             sections += _say(console, section(found, folder))
         sections += _unfinished(console, found)
@@ -71,6 +72,13 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
             texts += _part(console, title, chosen, file)
             texts += _say(console, [text for section in SECTIONS for text in section(chosen, file)])
     return texts
+
+
+def starts(stages: pd.DataFrame) -> list[str]:
+    """Which networks that can begin with weights from elsewhere did."""
+    words = {True: "Began with weights trained elsewhere", False: "Trained from scratch"}
+    chosen = {word: stages.loc[stages["pretrained"] == value, "variant"].unique() for value, word in words.items()}
+    return [f"{word}: {', '.join(variants)}.\n" for word, variants in chosen.items() if len(variants)]
 
 
 def _say(console: Console, texts: list[str]) -> list[str]:

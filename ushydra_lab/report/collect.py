@@ -20,8 +20,9 @@ class Collected:
 
     images: held_out, fold, seed, variant, method, stage, part, record, site, subject and every metric. A method that
         has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
-    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights) and task (its
-        settings), one row a run's stage.
+    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its settings)
+        and pretrained (whether the network began with weights from elsewhere; empty for networks that cannot), one row
+        a run's stage.
     unfinished: run directory -> its status, or what is wrong with it.
     """
 
@@ -58,7 +59,7 @@ def collect(experiment: Path) -> Collected:
     if not tables:
         raise UserError.listing(f"No finished run below {experiment}.", [f"{k}: {v}" for k, v in unfinished.items()])
     stages = _methods(pd.DataFrame(keys))
-    images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task"]))
+    images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task", "pretrained"]))
     own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
     return Collected(own, stages, unfinished)
 
@@ -70,7 +71,10 @@ def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stages(run: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    who, configured = _who(run, summary) | {"run": run}, read_config(run / "config.yaml")["stages"]
+    config = read_config(run / "config.yaml")
+    network, configured = config["network"], config["stages"]
+    pretrained = network["weights"] is not None if "weights" in network else ""
+    who = _who(run, summary) | {"run": run, "pretrained": pretrained}
     return [
         who | {"stage": name, "key": stage["key"], "task": json.dumps(configured[name]["task"], sort_keys=True)}
         for name, stage in summary["stages"].items()

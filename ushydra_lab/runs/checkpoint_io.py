@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ushydra_lab.runs.files import atomic
@@ -15,5 +17,31 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the old file and then takes its place; Lightning's own way truncates it on a full disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with atomic(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        with (
+            atomic(Path(path)) as temporary,
+            temporary.open("wb") as file,
+        ):  # given a path, torch writes its name inside
+            torch.save(checkpoint, file)
+
+
+class StageCheckpoint(ModelCheckpoint):
+    """Remembers the best epoch also where the folder lies elsewhere by now; Lightning's own then forgets it."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath), Path(path).name)) if path else path
+
+        files = ("best_model_path", "kth_best_model_path", "last_model_path")
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        moved = {"dirpath": self.dirpath, "best_k_models": best, **{key: here(state_dict[key]) for key in files}}
+        super().load_state_dict({**state_dict, **moved})
+
+
+def damage(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint's file, None where it is as it was written; torch does not compare its sums."""
+    try:
+        with ZipFile(checkpoint) as archive:
+            part = archive.testzip()
+    except (OSError, BadZipFile) as error:
+        return str(error)
+    return f"{part} is not as it was written" if part else None

@@ -6,11 +6,14 @@ per_image.csv   stage, part, record and the metrics of every validation and test
 checkpoints/    the selected weights of every stage
 history/        curves of every stage
 figures/        panels
-run.json        status, stages, metrics per part, versions; written last
+run.json        status, stages, metrics per part, versions; the results are written last
+.lock           held by the process that runs the job
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -25,10 +28,17 @@ from filelock import FileLock, Timeout
 from ushydra_lab import __version__
 from ushydra_lab.config import determining, digest, flatten, to_yaml
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import disk_errors, read_json, write_json, write_text
+from ushydra_lab.runs.files import disk_errors, overwrite_json, read_json, write_json, write_text
 
-FINISHED, RUNNING, INTERRUPTED, FAILED = "finished", "running", "interrupted", "failed"
+PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "pandas")
+TIME = "%Y-%m-%dT%H:%M:%S%z"
+SWEEP = "USHYDRA_SWEEP"
+"""Environment variable: which sweep a job belongs to."""
+
+
+class Busy(UserError):
+    """Another process is running this job."""
 
 
 class RunDirectory:
@@ -56,65 +66,112 @@ class RunDirectory:
             differences.append("to keep both, name this one: variant=NAME")
             raise UserError.listing(f"{self.path} holds results of another configuration:", differences)
 
-    def finished(self, identity: str) -> bool:
-        """Whether the job with this identity is done.
+    @contextmanager
+    def note_refusal(self) -> Iterator[None]:
+        """Leave the results of a finished job as they are, and note which sweep could not use them, and why."""
+        try:
+            yield
+        except Exception as error:
+            refused = {"sweep": os.environ.get(SWEEP), "error": str(error)}
+            self.write({**read_json(self.summary_file), "refused": refused})
+            raise
 
-        Raises:
-            UserError: it is done, but with other data.
+    def refuse_other_data(self, identity: str) -> None:
         """
-        if not self.summary_file.exists():
-            return False
+        Raises:
+            UserError: the job was finished with other data.
+        """
         summary = read_json(self.summary_file)
-        if summary.get("status") != FINISHED or not all(
-            checkpoint_path(self.path, stage).exists() for stage in summary["stages"]
-        ):
-            return False
         if summary["identity"] != identity:
             raise UserError(
                 f"{self.path} was finished with other images, annotations or another version of the lab "
                 f"({summary['versions']['ushydra_lab']}). To keep both, name this one: variant=NAME"
             )
-        return True
+
+    @property
+    def done(self) -> bool:
+        """Whether it holds the results of a finished job, of whatever data."""
+        if not self.summary_file.exists():
+            return False
+        summary = read_json(self.summary_file)
+        return summary.get("status") == FINISHED and all(
+            checkpoint_path(self.path, stage).exists() for stage in summary["stages"]
+        )
 
     @property
     def summary_file(self) -> Path:
         return self.path / "run.json"
 
+    def plan(self) -> None:
+        """Leave a mark that this job is to be done, unless there is one or a process is at it."""
+        with contextlib.suppress(Busy), self.hold():
+            if not self.summary_file.exists():
+                write_json(self.summary_file, {"status": PLANNED})
+
     @contextmanager
-    def claim(self, identity: str) -> Iterator[dict[str, Any]]:
-        """Hold the directory while the job runs; yields the summary, to be filled, which is written at the end.
+    def hold(self) -> Iterator[None]:
+        """Keep other processes out.
 
         Raises:
-            UserError: another process is running this job, or the disk is full.
+            Busy: one is in.
+            UserError: the directory cannot be written.
         """
-        summary: dict[str, Any] = {"status": RUNNING, "identity": identity, "name": self.config["name"]}
-        summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
-        settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
-        summary |= {"settings": settings, "versions": versions(), "started": _now()}
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
-                lock = FileLock(self.path / ".lock").acquire(timeout=0)
+                lock = FileLock(self.path / ".lock").acquire(timeout=1)  # who only asks holds it for a moment
             except Timeout:
-                raise UserError(f"{self.path}: another process is running this job; wait for it.") from None
+                raise Busy(f"{self.path}: another process is running this job") from None
             with lock:
-                yield from self._guard(summary)
+                yield
 
-    def _guard(self, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    @contextmanager
+    def record(self) -> Iterator[dict[str, Any]]:
+        """The summary, to be filled while the job runs; written now, by `write`, and with the status at the end.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        summary: dict[str, Any] = {"status": RUNNING, "name": self.config["name"]}
+        summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
+        settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
+        summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP), "started": _now()}
         try:
-            write_text(self.path / "config.yaml", to_yaml(self.config))
-            write_json(self.summary_file, summary)
-            yield summary
-            summary["status"] = FINISHED
-        except Exception as error:
-            summary |= {"status": FAILED, "error": f"{type(error).__name__}: {error}"}
+            with disk_errors(self.path):
+                write_text(self.path / "config.yaml", to_yaml(self.config))
+                self.write(summary)
+                yield summary
+                self.write({**summary, "status": FINISHED, "ended": _now()})
+        except BaseException as error:
+            self._record_end(summary, error)
             raise
-        except BaseException:
-            summary["status"] = INTERRUPTED
-            raise
-        finally:
-            summary["ended"] = _now()
-            write_json(self.summary_file, summary)
+
+    def write(self, summary: dict[str, Any]) -> None:
+        """Put the summary, as far as it is known, on disk."""
+        write_json(self.summary_file, summary)
+
+    def _record_end(self, summary: dict[str, Any], error: BaseException) -> None:
+        failed = isinstance(error, Exception)
+        ended = {**summary, "status": FAILED if failed else INTERRUPTED, "ended": _now()}
+        if failed:
+            ended["error"] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        try:
+            self.write(ended)
+        except OSError:
+            with contextlib.suppress(OSError):  # the error that ended the job is the one to be told
+                overwrite_json(self.summary_file, ended)
+
+
+def held(run: Path) -> bool:
+    """Whether a process, on this machine or on one that shares its file system's locks, is running the job."""
+    file = run / ".lock"
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def checkpoint_path(run: Path, stage: str) -> Path:
@@ -150,4 +207,4 @@ def versions() -> dict[str, str]:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return time.strftime(TIME)

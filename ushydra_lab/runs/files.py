@@ -41,6 +41,14 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, default=str, allow_nan=False) + "\n")
 
 
+def overwrite_json(path: Path, content: Any) -> None:
+    """Write JSON into an existing file, which works on a full disk too while it fits into the blocks the file has."""
+    text = json.dumps(content, indent=2, default=str).encode()
+    with path.open("r+b", buffering=0) as file:
+        file.write(text)
+        file.truncate()
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table atomically; floats keep nine digits, enough to give float32 back."""
     with atomic(path) as temporary:
@@ -74,6 +82,7 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
     reasons = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
     reasons |= {
         errno.EACCES: "it may not be written",
+        errno.EFBIG: "a file in it may not become so large",
         errno.ENOTDIR: "part of it is a file",
         errno.ENAMETOOLONG: "a name in it is too long",
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 import traceback
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
+from rich.console import Console
 
 from ushydra_lab.config import run_path
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FINISHED, RunDirectory
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.directory import FINISHED, RUNNING, SWEEP, RunDirectory
+from ushydra_lab.runs.ledger import Job, job, table
 from ushydra_lab.validation import check, explain
 
 
@@ -26,6 +29,7 @@ class Sweep(Callback):
 
     def __init__(self) -> None:
         self.jobs: list[Path] = []
+        self.sweep = uuid.uuid4().hex
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         self._start(config, expand(config))
@@ -43,7 +47,12 @@ class Sweep(Callback):
             if not _given(config, "scale"):
                 with open_dict(config):
                     config.hydra.overrides.task.append(f"scale={scale}")
-            self.jobs = validate(jobs)
+            with open_dict(config):
+                config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
+            planned = validate(jobs)
+            for directory in planned:
+                directory.plan()
+            self.jobs = [directory.path for directory in planned]
         except UserError as error:
             _leave(str(error))
         except Exception:  # Hydra would turn it into a warning and start the jobs
@@ -59,12 +68,31 @@ class Sweep(Callback):
     def _end(self, experiment: Path) -> None:
         from ushydra_lab.report.__main__ import report
 
+        jobs, reported = self._settled(), True
         try:
             report(experiment)
         except UserError as error:
             print(error, file=sys.stderr)
-        if failed := [job for job in self.jobs if not _finished(job)]:
-            _leave(f"{len(failed)} of {len(self.jobs)} jobs did not finish: {', '.join(map(str, failed))}")
+        except Exception:
+            traceback.print_exc()
+            reported = False
+        Console(width=None if sys.stdout.isatty() else 160).print(table(jobs, experiment))
+        if unfinished := [one for one in jobs if one.state != FINISHED]:
+            _leave(f"{len(unfinished)} of {len(jobs)} jobs did not finish. The same command starts those again.")
+        if not reported:
+            _leave("All jobs finished, but the tables could not be written.")
+
+    def _settled(self) -> list[Job]:
+        """The jobs, once no other process is running one of them."""
+        jobs = [job(run, self.sweep) for run in self.jobs]
+        if running := [str(one.run) for one in jobs if one.state == RUNNING]:
+            print(
+                f"Another process is running {', '.join(running)}; waiting for it. Ctrl-C leaves it alone.", flush=True
+            )
+        while any(one.state == RUNNING for one in jobs):
+            time.sleep(1)
+            jobs = [job(run, self.sweep) for run in self.jobs]
+        return jobs
 
 
 def expand(config: DictConfig) -> list[list[str]]:
@@ -84,7 +112,7 @@ def expand(config: DictConfig) -> list[list[str]]:
     return [list(job) for job in itertools.product(*choices.values())]
 
 
-def validate(jobs: list[list[str]]) -> list[Path]:
+def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     """The directories of all jobs.
 
     Raises:
@@ -94,13 +122,15 @@ def validate(jobs: list[list[str]]) -> list[Path]:
 
     problems: dict[str, None] = {}
     paths: dict[Path, list[str]] = {}
+    directories: dict[Path, RunDirectory] = {}
     for overrides in jobs:
         try:
             cfg = compose("config", overrides=overrides)
             content = check(cfg)
             path = run_path(cfg)
             rehearse(content)
-            RunDirectory(path, content).refuse_other_config()
+            directories[path] = RunDirectory(path, content)
+            directories[path].refuse_other_config()
             paths.setdefault(path, []).append(" ".join(overrides))
         except UserError as error:
             problems[str(error)] = None
@@ -111,18 +141,11 @@ def validate(jobs: list[list[str]]) -> list[Path]:
             problems[f"{len(same)} jobs share {path}: add variant=... to the sweep ({'; '.join(same)})"] = None
     if problems:
         raise UserError("\n".join(problems))
-    return list(paths)
+    return list(directories.values())
 
 
 def _given(config: DictConfig, key: str) -> bool:
     return any(override.lstrip("+").startswith(f"{key}=") for override in config.hydra.overrides.task)
-
-
-def _finished(job: Path) -> bool:
-    try:
-        return bool(read_json(job / "run.json")["status"] == FINISHED)
-    except (OSError, KeyError, UserError):
-        return False
 
 
 def _leave(message: str) -> None:

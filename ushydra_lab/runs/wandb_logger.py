@@ -2,80 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from ushydra_lab.config import NOT_DETERMINING, flatten
 
 Mode = Literal["offline", "online", "disabled"]
+
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
+FINAL = "final"
+"""Numbers of the selected weights start with it, to be told from the curves."""
+MAX_TAG = 64
+"""Characters of a tag; wandb refuses longer ones."""
+
+SORT_AND_FILTER = """<input placeholder="rows that contain ..." oninput="
+  for (const row of document.querySelectorAll('tbody tr')) row.hidden = !row.innerText.includes(this.value)">
+<script>document.addEventListener('click', event => {
+  const head = event.target.closest('thead th'); if (!head) return;
+  const body = document.querySelector('tbody'), column = head.cellIndex, sign = head.sign = -(head.sign || -1);
+  const value = row => row.cells[column].innerText;
+  const compare = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
+  body.append(...[...body.rows].sort((a, b) => sign * compare(value(a), value(b))));
+})</script><style>th { cursor: pointer } td { text-align: right } body { font-family: sans-serif }</style>
+"""
 
 
 class RunLogger:
-    """Sends a job's curves, panels, per-image table and summary to one wandb run."""
+    """Sends a job's curves, panels, per-image table and summary to one wandb run.
+
+    A continued job logs everything again, each epoch at the step it had before: an offline file is always the whole run
+    so far and takes the place of the earlier one, and an online run is sent only what it lacks.
+    """
 
     def __init__(self, run: Any | None) -> None:
         self.run = run
+        self._step = 0
+        self._known: dict[str, int] = {}
 
-    def for_stage(self, stage: str) -> WandbLogger | Literal[False]:
-        """The Lightning logger of one stage; its keys start with the stage's name."""
-        return WandbLogger(experiment=self.run, prefix=stage) if self.run else False
+    def epochs(self, stage: str, rows: Sequence[Mapping[Any, float]]) -> None:
+        """Log the epochs of a stage, from its first one on, not logged before: STAGE/CURVE over STAGE/epoch."""
+        if self.run is None:
+            return
+        if stage not in self._known:
+            self.run.define_metric(f"{stage}/*", step_metric=f"{stage}/epoch")
+        for row in rows[self._known.get(stage, 0) :]:
+            curves = {f"{stage}/{name}": value for name, value in row.items() if value == value}
+            self._log({**curves, f"{stage}/epoch": int(row["epoch"]) + 1})
+        self._known[stage] = len(rows)
+
+    def stage(self, name: str, history: Path, record: dict[str, Any]) -> None:
+        """Log a stage that is done, whoever trained it: its curves, selected epoch, score and loss weights."""
+        if self.run is None:
+            return
+        self.epochs(name, pd.read_csv(history).to_dict("records"))
+        weights = {f"weight/{term}": weight for term, weight in record["loss_weights"].items()}
+        chosen = {"selected_epoch": record["selected_epoch"], "score": record["score"], **weights}
+        self.run.summary.update({f"{FINAL}/{name}/{key}": value for key, value in chosen.items()})
 
     def finish(self, table: pd.DataFrame, figures: dict[str, Figure]) -> None:
         """Log what is known when all stages are done: the table without record numbers, means per part, the panels.
 
-        The table is HTML, since wandb.Table writes the user's home directory into the run.
+        The table is HTML that can be sorted and filtered: a wandb.Table of wandb 0.31 still writes the absolute path
+        of a staging file in the user's home into the run, and is lost where that file is not at hand when syncing.
         """
-        if not self.run:
+        if self.run is None:
             return
         anonymous = table.drop(columns="record")
-        means = anonymous.groupby(["stage", "part", "site"], sort=False).mean().reset_index()
-        for row in means.to_dict("records"):
-            where = f"{row.pop('stage')}/{row.pop('part')}/{row.pop('site')}"
-            self.run.summary.update({f"{where}/{metric}": value for metric, value in row.items() if value == value})
+        self.run.summary.update(means(anonymous, ["stage", "part"]) | means(anonymous, ["stage", "part", "site"]))
         panels = {f"panels/{name}": wandb.Image(figure) for name, figure in figures.items()}
-        self.run.log({"per_image": wandb.Html(anonymous.to_html(index=False)), **panels})
+        page = SORT_AND_FILTER + anonymous.to_html(index=False, border=0, float_format="{:.6g}".format)
+        self._log({"per_image": wandb.Html(page), **panels})
+
+    def _log(self, values: dict[str, Any]) -> None:
+        assert self.run is not None
+        if self._step >= self.run.starting_step:
+            self.run.log(values, step=self._step, commit=True)
+        self._step += 1
+
+
+def means(table: pd.DataFrame, by: list[str]) -> dict[str, float]:
+    """final/STAGE/PART[/SITE]/METRIC -> the mean over the images that have it."""
+    found: dict[str, float] = {}
+    for row in table.groupby(by, sort=False).mean(numeric_only=True).reset_index().to_dict("records"):
+        where = "/".join([FINAL, *(str(row.pop(key)) for key in by)])
+        found |= {f"{where}/{metric}": float(mean) for metric, mean in row.items() if mean == mean}
+    return found
 
 
 @contextmanager
 def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mode: Mode) -> Iterator[RunLogger]:
-    """The job's run; ends as failed when the job does.
+    """The job's run; ends as failed when the job does not end well, as crashed (online) when the process vanishes.
 
-    `identity` gives the id, so that a continued job continues its run.
+    `identity` gives the id, so that a continued job continues its run. Of several processes only the first logs.
     """
-    if mode == "disabled":
+    if mode == "disabled" or getattr(rank_zero_only, "rank", None):
         yield RunLogger(None)
         return
-    held_out = path.parent.parent.name
+    earlier = list(path.glob("wandb/offline-run-*"))
+    run = start(config, path, identity, project, mode)
+    for folder in earlier:  # this run repeats them, and `wandb sync` would append one to the other
+        shutil.rmtree(folder, ignore_errors=True)
+    code = 1
+    try:
+        yield RunLogger(run)
+        code = 0
+    finally:
+        run.finish(exit_code=code)
+
+
+def start(config: dict[str, Any], path: Path, identity: str, project: str, mode: Mode) -> Any:
+    """A wandb run with nothing in it that could name a person, a path or a machine."""
+    site = path.parent.parent.name
+    tags = [config["name"], site, f"seed{config['seed']}", config["variant"]]
     run = wandb.init(
         project=project,
         mode=mode,
         dir=path,
         id=identity[:16],
-        resume="allow",
-        group=f"{config['name']}/{held_out}",
-        name=f"{held_out}/seed{config['seed']}/{config['variant']}",
-        tags=[config["name"], held_out, f"seed{config['seed']}", config["variant"]],
-        config=shareable(config),
+        resume="allow" if mode == "online" else None,
+        group=f"{config['name']}/{site}",
+        name=f"{site}/seed{config['seed']}/{config['variant']}",
+        tags=list(dict.fromkeys(tag[:MAX_TAG] for tag in tags)),
+        config=shareable(config) | {"site": site},
         settings=wandb.Settings(
             console="off", silent=True, host="withheld", username="withheld", email="withheld", program="ushydra_lab",
             root_dir=str(path), save_code=False, disable_code=True, disable_git=True, x_disable_meta=True,
-            x_disable_machine_info=True, x_disable_stats=True,
+            x_disable_machine_info=True, x_disable_stats=True, symlink=False,
         ),
     )  # fmt: skip
-    try:
-        yield RunLogger(run)
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish()
+    if mode == "offline":  # wandb's log of itself names the directory
+        shutil.rmtree(run.settings.log_dir, ignore_errors=True)
+    return run
 
 
 def shareable(config: dict[str, Any]) -> dict[str, Any]:

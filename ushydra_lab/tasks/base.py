@@ -104,4 +104,13 @@ class Task(LightningModule):
 
     def _log_losses(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
         values = {f"{part}/{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        # Lightning averages the images of all ranks to a whole number: a multiple of the ranks keeps it exact
+        ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]) * ranks, sync_dist=True)
+
+
+def summed(values: Tensor) -> Tensor:
+    """Over all processes that train together."""
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(values)
+    return values

@@ -15,7 +15,7 @@ from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.shape import ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.base import Batch, summed
 from ushydra_lab.tasks.from_logits import FromLogits
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -123,8 +123,9 @@ class Segmentation(FromLogits):
         self.validated.append(overlap(counts)["dice"])
 
     def on_validation_epoch_end(self) -> None:
-        dice = torch.cat(self.validated).nanmean(0)
+        dice = torch.cat(self.validated)
         self.validated.clear()
+        dice = summed(dice.nansum(0)) / summed((~dice.isnan()).sum(0))
         for name, value in zip(self.structures, dice[1:], strict=True):
             self.log(f"val/dice_{name}", value)
         selected = dice[self.selected].nanmean()

@@ -1,0 +1,168 @@
+"""`python -m ushydra_lab.dashboard ENTITY/PROJECT multirun/nt_phase2`: a wandb workspace for an experiment's runs.
+
+What it shows is read from the run directories: curves by hospital, by variant and of every seed, a bar chart a metric
+and hospital to compare the variants, loss weights, panels and per-image tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import wandb
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.directory import FINISHED
+from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.wandb_logger import FINAL
+
+INSTALL = "pip install 'ushydra_lab[dashboard]'"
+MOST_RUNS = 100
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The keys an experiment's runs have at wandb.
+
+    curves: STAGE/CURVE, drawn over STAGE/epoch. metrics: hospital -> final/STAGE/test/HOSPITAL/METRIC.
+    weights: final/STAGE/weight/TERM.
+    """
+
+    experiment: str
+    curves: list[str]
+    metrics: dict[str, list[str]]
+    weights: list[str]
+
+
+def logged(experiment: Path) -> Logged:
+    """What the finished runs below an experiment's directory have logged.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [(file.parent, read_json(file)) for file in sorted(experiment.rglob("run.json"))]
+    runs = [(run, summary) for run, summary in runs if summary["status"] == FINISHED]
+    if not runs:
+        raise UserError(f"No finished run below {experiment}; name an experiment's directory, like multirun/nt_phase2.")
+    metrics: dict[str, list[str]] = {}
+    for run, _ in runs:
+        for site, keys in _metrics(run):
+            metrics[site] = _unique([*metrics.get(site, []), *keys])
+    return Logged(
+        runs[0][1]["name"],
+        _unique(f"{file.stem}/{name}" for run, _ in runs for file in _histories(run) for name in _curves(file)),
+        metrics,
+        _unique(
+            f"{FINAL}/{stage}/weight/{term}"
+            for _, summary in runs
+            for stage, record in summary["stages"].items()
+            for term in record["loss_weights"]
+        ),
+    )
+
+
+def _histories(run: Path) -> list[Path]:
+    return sorted((run / "history").glob("*.csv"))
+
+
+def _curves(file: Path) -> list[str]:
+    names = map(str, pd.read_csv(file, nrows=0).columns)
+    return [name for name in names if name.endswith("/loss") or name == "val/dice_lost"]
+
+
+def _metrics(run: Path) -> list[tuple[str, list[str]]]:
+    images = pd.read_csv(run / "per_image.csv", converters={"site": str})
+    tested = images[images["part"] == "test"].drop(columns=["part", "record"]).groupby(["site", "stage"], sort=False)
+    keys = []
+    for (site, stage), rows in tested:
+        names = rows.drop(columns=["site", "stage"]).dropna(axis="columns", how="all").columns
+        keys.append((str(site), [f"{FINAL}/{stage}/test/{site}/{name}" for name in names]))
+    return keys
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def build(entity: str, project: str, keys: Logged) -> Any:
+    """The workspace, not yet published.
+
+    Raises:
+        UserError: the package wandb-workspaces is missing.
+    """
+    ws, wr, expr = _package("workspaces"), _package("reports.v2"), _package("expr")
+    site, variant = wr.Config("site"), wr.Config("variant")
+
+    def lines(**settings: Any) -> list[Any]:
+        shared = {"max_runs_to_show": MOST_RUNS, **settings}
+        return [
+            wr.LinePlot(title=key, x=f"{key.split('/')[0]}/epoch", y=[key], title_x="epoch", **shared)
+            for key in keys.curves
+        ]
+
+    def bars(names: list[str]) -> list[Any]:
+        spread = {"groupby": variant, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+        return [
+            wr.BarPlot(title=name.removeprefix(f"{FINAL}/"), metrics=[name], max_runs_to_show=MOST_RUNS, **spread)
+            for name in names
+        ]
+
+    band = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
+    sections = [
+        ws.Section(name="Curves by hospital held out", panels=lines(groupby=site, **band), is_open=True),
+        ws.Section(name="Curves by variant", panels=lines(groupby=variant, **band), is_open=True),
+        ws.Section(name="Seeds", panels=lines()),
+        *(ws.Section(name=f"Ablation, {name}", panels=bars(found)) for name, found in keys.metrics.items()),
+        ws.Section(name="Loss weights", panels=bars(keys.weights)),
+        ws.Section(
+            name="Panels and per-image table",
+            panels=[wr.MediaBrowser(media_keys=[key]) for key in ("panels/test", "panels/val", "per_image")],
+        ),
+    ]
+    chosen = ws.RunsetSettings(filters=expr.And(expr.Config("name") == keys.experiment))
+    return ws.Workspace(entity=entity, project=project, name=keys.experiment, sections=sections, runset_settings=chosen)
+
+
+def _package(module: str) -> Any:
+    try:
+        return importlib.import_module(f"wandb_workspaces.{module}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"The dashboard needs another package ({error.name}): {INSTALL}") from error
+
+
+def publish(workspace: Any) -> str:
+    """Save the workspace at wandb as a new view; its address.
+
+    Raises:
+        UserError: not logged in, or wandb refuses it.
+    """
+    try:
+        return str(workspace.save().url)
+    except (wandb.Error, ValueError) as error:
+        where = f"{workspace.entity}/{workspace.project}"
+        raise UserError(f"wandb did not take the dashboard for {where} ({error}). First: wandb login") from error
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.dashboard", description=__doc__)
+    parser.add_argument("where", metavar="ENTITY/PROJECT")
+    parser.add_argument("experiment", type=Path, help="a directory of runs, like multirun/nt_phase2")
+    arguments = parser.parse_args()
+    entity, _, project = arguments.where.partition("/")
+    try:
+        if not entity or not project or "/" in project:
+            raise UserError(f"{arguments.where}: write ENTITY/PROJECT, as in https://wandb.ai/ENTITY/PROJECT")
+        print(publish(build(entity, project, logged(arguments.experiment))))
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

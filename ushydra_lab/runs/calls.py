@@ -1,0 +1,37 @@
+"""A function call carried to a process of its own on this machine: `python -m ushydra_lab.runs.calls FILE`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+
+def start(call: Callable[[], Any], file: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a process that makes the call; `file`, in a folder nobody else may write to, carries it there."""
+    with file.open("wb") as carried:
+        cloudpickle.dump(call, carried)
+    return subprocess.Popen([sys.executable, "-m", __name__, str(file)], env={**os.environ, **environment})
+
+
+def main() -> None:
+    """Make the call in FILE, which the parent process has just written."""
+    with Path(sys.argv[1]).open("rb") as carried:
+        call = pickle.load(carried)
+    try:
+        call()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        logging.disable()  # torch has a farewell about its caches
+
+
+if __name__ == "__main__":
+    main()
