@@ -111,6 +111,8 @@ def quieten_lightning() -> None:
         ".*LeafSpec.*is deprecated",
         ".*does not have many workers",  # the data are in memory: workers would only copy them
         "Checkpoint directory .* exists and is not empty",  # a stage that is continued
+        "The `srun` command is available",  # SLURM is the launcher's business
+        "Found .* module.* in eval mode",  # frozen on purpose
     ):
         warnings.filterwarnings("ignore", message)
 

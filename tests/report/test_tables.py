@@ -10,7 +10,7 @@ import pytest
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.__main__ import main, report, verdict
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.tables import comparisons, values_table
+from ushydra_lab.report.tables import comparisons, methods_in, values_table
 
 SUBJECTS = 12
 
@@ -89,6 +89,27 @@ def test_a_method_with_fewer_folds_says_so_and_a_stage_that_folds_and_variants_s
     assert set(found.images["method"]) == names
     write_run(tmp_path, 2, "global", 0.1, held_out="fold0of3")
     assert "phase2 global (2 of 6 runs)" in set(collect(tmp_path / "exp").images["method"])
+
+
+def test_variants_that_share_a_stage_but_not_with_all_stand_there_once_by_the_first_one_s_name(tmp_path: Path) -> None:
+    for number, variant in enumerate(("weight_10", "random", "single", "soft")):
+        run = write_run(tmp_path, 1, variant, 0.1)
+        summary = json.loads((run / "run.json").read_text()) | {"started": f"2026-01-01T00:00:0{number}"}
+        summary["stages"]["phase1"]["key"] = "alone" if variant == "single" else "shared"
+        (run / "run.json").write_text(json.dumps(summary))
+    images = collect(tmp_path / "exp").images
+    methods = [f"phase2 {variant}" for variant in ("weight_10", "random", "single", "soft")]
+    assert methods_in(images) == ["phase1 weight_10", "phase1 single", *methods]
+
+
+def test_many_methods_are_each_compared_with_the_one_named_first_in_the_last_stage(tmp_path: Path) -> None:
+    for number in range(6):
+        run = write_run(tmp_path, 1, f"arm{5 - number}", 0.01 * number)
+        summary = json.loads((run / "run.json").read_text()) | {"started": f"2026-01-01T00:00:0{number}"}
+        (run / "run.json").write_text(json.dumps(summary))
+    changes = comparisons(collect(tmp_path / "exp").images)
+    assert set(changes["against"]) == {"phase2 arm5"}
+    assert set(changes["method"]) == {"phase1", *(f"phase2 arm{k}" for k in range(5))}
 
 
 def test_the_same_weights_evaluated_in_two_ways_are_two_methods(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -143,7 +143,7 @@ def _precision(away: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder makes of images (B, 1, H, W): levels (B, ...) for a decoder; the last is a map (B, C, h, w)."""
+    """What an encoder makes of images (B, 1, H, W): levels (B, ...) for a decoder."""
 
     image: Tensor
     levels: tuple[Tensor, ...]
@@ -157,6 +157,9 @@ class Hydra(nn.Module):
 
     Images are (B, 1, H, W) in [0, 1]; logits (B, K) or (B, K, H, W). A domain is the index of its decoder.
     """
+
+    style_level: ClassVar[int]
+    """Which of an encoding's levels, a map (B, C, h, w), the router reads."""
 
     def __init__(self, encoder: nn.Module, decoders: Sequence[nn.Module], shared: bool) -> None:
         super().__init__()
@@ -206,4 +209,4 @@ class Hydra(nn.Module):
 
     def styles(self, encodings: Sequence[Features], content: Tensor) -> Tensor:
         """Style (B, E, 4) by each of the E encoders, for a `Router`; content: box (B, 4) px, outside is padding."""
-        return torch.stack([style(f.image, f.levels[-1], content) for f in encodings], 1)
+        return torch.stack([style(f.image, f.levels[self.style_level], content) for f in encodings], 1)

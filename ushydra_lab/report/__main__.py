@@ -111,7 +111,8 @@ def verdict(changes: pd.DataFrame) -> list[str]:
         return []
     first = changes["against"].iloc[0]
     chosen = changes[changes["against"] == first]
-    return [f"{b} against {first}: {_sentence(rows)}." for b, rows in chosen.groupby("method", sort=False)]
+    sentences = {b: _sentence(rows) for b, rows in chosen.groupby("method", sort=False)}
+    return [f"{b} against {first}: {sentence}." for b, sentence in sentences.items() if sentence]
 
 
 def _sentence(rows: pd.DataFrame) -> str:

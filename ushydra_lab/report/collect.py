@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def collect(experiment: Path) -> Collected:
     unfinished: dict[str, str] = {}
     keys: list[dict[str, Any]] = []
     known: dict[Path, tuple[Path, str]] = {}
-    for summary_file in sorted(experiment.rglob("run.json")):
+    for summary_file in sorted(experiment.rglob("run.json"), key=_started):
         run = summary_file.parent
         try:
             summary = json.loads(summary_file.read_text(encoding="utf-8"))
@@ -61,7 +62,17 @@ def collect(experiment: Path) -> Collected:
     stages = _methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task", "pretrained"]))
     own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
+    order = list(dict.fromkeys(stages["stage"]))
+    own = own.assign(stage=pd.Categorical(own["stage"], order, ordered=True))
     return Collected(own, stages, unfinished)
+
+
+def _started(summary_file: Path) -> tuple[str, Path]:
+    """The order of a sweep: the variant named first is what the others are compared with."""
+    try:
+        return str(json.loads(summary_file.read_text(encoding="utf-8")).get("started", "")), summary_file
+    except (OSError, ValueError, AttributeError):
+        return "", summary_file
 
 
 def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
@@ -91,16 +102,31 @@ def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
 def _methods(stages: pd.DataFrame) -> pd.DataFrame:
     """Name each (variant, stage): by the stage alone where all variants share it, else by both.
 
-    Variants share a stage that has the same weights and settings; the same weights may be evaluated in several ways.
+    Variants share a stage that has the same weights and settings wherever both ran, and it is named by the first of
+    them; the same weights may be evaluated in several ways.
     """
-    each = stages.assign(what=stages["key"] + stages["task"]).groupby(["stage", "fold", "seed"])["what"]
-    shared = each.nunique().groupby("stage").max() == 1
-    several = stages.groupby("stage")["variant"].nunique() > 1
-    alone = {stage for stage in shared.index if shared[stage] or not several[stage]}
+    names = {key: name for stage, own in stages.groupby("stage", sort=False) for key, name in _named(str(stage), own)}
     pairs = zip(stages["stage"], stages["variant"], strict=True)
-    named = stages.assign(method=[s if s in alone else f"{s} {v}" for s, v in pairs])
+    named = stages.assign(method=[names[stage, variant] for stage, variant in pairs])
     missing = pd.concat([_missing(group) for _, group in named.groupby("held_out")])
     return named.assign(method=named["method"] + missing)
+
+
+def _named(stage: str, own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], str]]:
+    """(stage, variant) -> method, of all runs of one stage."""
+    different: dict[str, dict[tuple[str, int], str]] = {}
+    same: dict[str, str] = {}
+    for variant, runs in own.groupby("variant", sort=False):
+        what = dict(zip(zip(runs["fold"], runs["seed"], strict=True), runs["key"] + runs["task"], strict=True))
+        alike = (
+            other
+            for other, whats in different.items()
+            if (both := what.keys() & whats.keys()) and all(what[run] == whats[run] for run in both)
+        )
+        same[str(variant)] = first = next(alike, str(variant))
+        different[first] = what | different.get(first, {})
+    for variant, first in same.items():
+        yield (stage, variant), stage if len(different) == 1 else f"{stage} {first}"
 
 
 def _missing(stages: pd.DataFrame) -> pd.Series:

@@ -22,8 +22,7 @@ ROUTERS_CAPTION = (
     "image's own quality, or by whichever is best, minus the answer's."
 )
 DECODERS_CAPTION = (
-    "Mean score (accuracy or Dice; ± SD over seeds) of the images of each site by each decoder, trained on one "
-    "quality; routed: by the router of this run."
+    "Mean score (accuracy or Dice; ± SD over seeds) of the images of each site by each decoder, trained on one quality."
 )
 ROUTES = "Routes"
 ROUTES_CAPTION = (
@@ -67,14 +66,13 @@ def routers_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
 
 
 def decoders_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
-    """A row a method and site; methods that differ in nothing shown stand once, with the first one's name."""
-    rows = []
-    columns = {f"score_{quality}": f"by {quality}" for quality in qualities} | {"score": "routed"}
-    for method in methods_in(images):
-        for site, chosen in images[images["method"] == method].groupby("site"):
-            rows.append(
-                {"method": method, "images of": site} | {title: _cell(chosen, name) for name, title in columns.items()}
-            )
+    """A row a method and site; methods that share their decoders stand once, with the first one's name."""
+    columns = {f"score_{quality}": f"by {quality}" for quality in qualities}
+    rows = [
+        {"method": method, "images of": site} | {title: _cell(chosen, name) for name, title in columns.items()}
+        for method in methods_in(images)
+        for site, chosen in images[images["method"] == method].groupby("site")
+    ]
     table = pd.DataFrame(rows)
     return table.drop_duplicates([name for name in table if name != "method"])
 

@@ -10,6 +10,8 @@ from ushydra_lab.report.statistics import compare, holm, spread
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
 """In the order of the tables."""
+ALL_PAIRS = 5
+"""Methods; more would be too many pairs to read, and for Holm's adjustment to find anything."""
 
 
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
@@ -45,16 +47,24 @@ def mean_cell(mean: float, sd: float, digits: int) -> str:
     return f"{mean:.{digits}f}" if np.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
+def pairs(images: pd.DataFrame) -> list[tuple[str, str]]:
+    """(method, against): every pair of a few methods; of more, each against the first one of the last stage."""
+    methods = methods_in(images)
+    if len(methods) <= ALL_PAIRS:
+        return [(b, a) for i, b in enumerate(methods) for a in methods[:i]]
+    reference = methods_in(images[images["stage"] == images["stage"].max()])[0]
+    return [(method, reference) for method in methods if method != reference]
+
+
 def comparisons(images: pd.DataFrame) -> pd.DataFrame:
-    """Every method against every earlier one, on the images of one part: method, against, metric, Comparison, p_holm.
+    """Pairs of methods on the images of one part: method, against, metric, Comparison, p_holm.
 
     Holm's adjustment is over all rows of the table.
     """
-    methods, by_method = methods_in(images), dict(tuple(images.groupby("method")))
+    by_method = dict(tuple(images.groupby("method")))
     rows = [
         {"method": b, "against": a, "metric": name, **vars(compare(by_method[a], by_method[b], name, m.change == "%"))}
-        for i, b in enumerate(methods)
-        for a in methods[:i]
+        for b, a in pairs(images)
         for name, m in metrics_in(images).items()
     ]
     table = pd.DataFrame(rows)
