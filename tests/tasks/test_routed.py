@@ -258,3 +258,9 @@ def test_pictures_are_of_the_routers_answer(target):
     else:
         assert found["Grad-CAM of predicted"][1].isnan().all()
         assert found["Grad-CAM of predicted"][[0, 2, 3, 4]].max() > 0.5
+
+
+@targets
+def test_where_no_image_has_an_answer_there_is_no_picture(target):
+    with torch.inference_mode():
+        assert fitted(target, router="oracle").pictures(batch_of([1, 1])) == {}

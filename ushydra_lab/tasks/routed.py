@@ -98,7 +98,7 @@ class Specialise(ByQuality):
         return _where(self.own(batch) >= 0, super().evaluate(batch)) | {"domain": self.domains(batch)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        return _where(self.own(batch) >= 0, super().pictures(batch))
+        return _shown(self.own(batch) >= 0, super().pictures(batch))
 
 
 class Routed(ByQuality):
@@ -208,7 +208,12 @@ class Routed(ByQuality):
         return found | {f"score_{name}": scores[:, k] for k, name in enumerate(self.domains.words)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        return _where(self._answered(batch), super().pictures(batch))
+        return _shown(self._answered(batch), super().pictures(batch))
+
+
+def _shown(known: Tensor, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+    """No picture where no image has any, else blank ones of the images that are not known."""
+    return _where(known, pictures) if known.any() else {}
 
 
 def _where(known: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
