@@ -159,7 +159,7 @@ def test_a_vit_from_a_folder_gives_the_features_it_was_saved_with(folder):
         out = saved.vit(pixel_values=(x.expand(-1, 3, -1, -1) - mean) / sd, output_hidden_states=True)
         tokens, patches = network.encode(x).levels
     torch.testing.assert_close(tokens, out.last_hidden_state)
-    torch.testing.assert_close(patches.flatten(2).mT, out.hidden_states[-1][:, 1:])
+    torch.testing.assert_close(patches.flatten(2).mT, out.hidden_states[1][:, 1:])
 
 
 def test_without_processor_settings_pixels_are_moved_to_minus_one_to_one(folder):
