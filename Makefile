@@ -39,7 +39,7 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoint per seed (Table 2)
+ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoint per seed (Tables 2 and 9)
 	$(RUN) -m ushydra_lab +experiment=nt_ablation $(SWEEP)
 
 report: setup  ## tables and figures of every experiment under multirun/

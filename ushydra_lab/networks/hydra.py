@@ -119,8 +119,14 @@ def _new_vit(hidden_size: int, layers: int, heads: int, patch_size: int, canvas:
     return ViTModel(ViTConfig(**sizes, **EAGER), add_pooling_layer=False)
 
 
-def _load_vit(weights: str, canvas: Sequence[int]) -> tuple[Any, Normalisation]:
-    """A trained ViTModel, and the normalisation that its processor's settings name, if it has any."""
+def load_vit(
+    weights: str, canvas: Sequence[int], key: str = "network.weights", remedy: str = REMEDY
+) -> tuple[Any, Normalisation]:
+    """A trained ViTModel, and the normalisation that its processor's settings name, if it has any.
+
+    Raises:
+        UserError: weights that cannot be loaded or do not fill it; `key` and `remedy` are told.
+    """
     from safetensors import SafetensorError
     from transformers import ViTModel
 
@@ -130,12 +136,12 @@ def _load_vit(weights: str, canvas: Sequence[int]) -> tuple[Any, Normalisation]:
         vit, info = load(weights, add_pooling_layer=False, **how, **EAGER)
         normalisation = _normalisation(weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"network.weights={weights}: cannot be loaded: {error}\n{REMEDY}") from error
+        raise UserError(f"{key}={weights}: cannot be loaded: {error}\n{remedy}") from error
     # transformers fills what the weights lack with random values
     if lacking := sorted(info["missing_keys"]):
-        raise UserError.listing(f"network.weights={weights}: not a ViT's weights; {REMEDY}. They lack", lacking, 5)
+        raise UserError.listing(f"{key}={weights}: not a ViT's weights; {remedy}. They lack", lacking, 5)
     if vit.config.num_channels != 3:
-        raise UserError(f"network.weights={weights}: made for {vit.config.num_channels} channels, not 3; {REMEDY}")
+        raise UserError(f"{key}={weights}: made for {vit.config.num_channels} channels, not 3; {remedy}")
     _fit_canvas(vit, canvas)
     return vit, normalisation
 
@@ -233,6 +239,6 @@ class HydraViT(Hydra):
         if weights is None:
             encoder = ViTEncoder(_new_vit(hidden_size, layers, heads, patch_size, canvas))
         else:
-            encoder = ViTEncoder(*_load_vit(weights, canvas))
+            encoder = ViTEncoder(*load_vit(weights, canvas))
         decoders = [_TokenDecoder(classes, encoder.vit.config, decoder_layers) for _ in range(domains)]
         super().__init__(encoder, decoders, shared)

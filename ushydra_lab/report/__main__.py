@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report import classification, curves, measurements, routing, segmentation, uncertainty
+from ushydra_lab.report import classification, curves, measurements, nt_ablation, routing, segmentation, uncertainty
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
@@ -52,7 +52,7 @@ def report(experiment: Path) -> None:
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
-        for section in (uncertainty.section, curves.section):
+        for section in (nt_ablation.section, uncertainty.section, curves.section):
             sections += _say(console, section(found, folder))
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ushydra_lab.losses.dino import RoiDino
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
@@ -65,7 +66,18 @@ class Reconstruction(Task):
         blank, box = torch.zeros(1, 1, height, width), torch.tensor([[0.0, 0.0, width, height]])
         reconstruction_metrics(blank, blank, box, box)
         for term in self.terms.values():
-            term(blank, blank, box)
+            if not isinstance(term, RoiDino):  # it takes any canvas, and is loaded only to train
+                term(blank, blank, box)
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Load the network of a ROI-DINO term: here, so that where it cannot be had no other job is stopped.
+
+        Raises:
+            UserError: its weights cannot be had.
+        """
+        for term in self.terms.values():
+            if isinstance(term, RoiDino):
+                term.load()
 
     def loss_weights(self) -> dict[str, float]:
         return dict(zip(self.terms, self.weighting.present().tolist(), strict=True))

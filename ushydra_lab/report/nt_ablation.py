@@ -1,0 +1,182 @@
+"""The NT paper's Tables 2 and 9: which terms help Phase 2, our rows beside the printed numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report.statistics import spread
+from ushydra_lab.report.tables import markdown, mean_cell
+from ushydra_lab.runs.directory import read_config
+from ushydra_lab.runs.files import write_csv
+
+EXPERIMENT = "nt_ablation"
+INIT = "init"
+ROWS = {
+    INIT: "Baseline (P1 init)",
+    "global": "+ global only",
+    "l1": "+ ROI-L1",
+    "sobel": "+ ROI-Sobel (edge)",
+    "dino": "+ ROI-DINO",
+    "roi": "+ ROI-L1 + ROI-Sobel",
+    "roi_dino": "+ ROI-L1 + ROI-Sobel + ROI-DINO",
+}
+"""Variant, or Phase 1 as all begin from it -> the row's name, in the paper's order and words where it has the row."""
+COLUMNS = {
+    "psnr": Metric("PSNR (dB)", "higher", 2),
+    "ms_ssim": Metric("MS-SSIM", "higher", 4),
+    "roi_mae": Metric("ROI MAE", "lower", 5),
+    "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
+}
+TABLES = {"val": ("Table 2", "validation images of the seen sites"), "test": ("Table 9", "images of the unseen site")}
+"""Part of our images -> the table of the paper that has those rows on such images, and what they are."""
+PAPER: dict[str, dict[str, tuple[str, str, str, str]]] = {
+    "val": {
+        INIT: ("37.37", "0.9987", "0.00566", "0.02961"),
+        "l1": ("37.52", "0.9988", "0.00518", "0.02877"),
+        "sobel": ("37.47", "0.9988", "0.00527", "0.02847"),
+        "dino": ("37.41", "0.9987", "0.00568", "0.02982"),
+        "roi_dino": ("37.43", "0.9988", "0.00522", "0.02884"),
+    },
+    "test": {
+        INIT: ("35.08", "0.9965", "0.00964", "0.04320"),
+        "l1": ("35.25", "0.9966", "0.00916", "0.04256"),
+        "sobel": ("35.28", "0.9966", "0.00911", "0.04439"),
+        "dino": ("35.13", "0.9965", "0.00963", "0.04305"),
+        "roi_dino": ("35.22", "0.9965", "0.00920", "0.04445"),
+    },
+}
+"""As printed in Table 2 (Hospital-1/2 validation) and Table 9 (Hospital-3), in the order of COLUMNS."""
+PAPER_EPOCHS = 15
+CAPTION = (
+    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}, then the "
+    "epoch with the lowest validation loss of the row's own objective. PSNR and MS-SSIM of the full canvas with its "
+    "padding, as in the paper; without padding: the tables above. ROI Edge-MAE: edges over the original's 99th "
+    "percentile in the box; the paper does not print its norm. Paper: {table} (Hospital-1/2 to Hospital-3, private "
+    "images); {nothing} where it prints none."
+)
+SHARED = {
+    True: "All rows begin from one Phase-1 checkpoint per split and seed.",
+    False: "The rows do NOT begin from the same Phase-1 checkpoint; the baseline is that of the row run first.",
+}
+NOTHING = "–"
+
+
+def section(found: Collected, folder: Path) -> list[str]:
+    """Both tables for every held-out site, and what is missing from them, as Markdown, and as CSV in `folder`.
+
+    Nothing for other experiments.
+    """
+    if folder.parent.name != EXPERIMENT:
+        return []
+    texts = ["## Which terms help Phase 2\n"]
+    for held_out, images in found.images.groupby("held_out", sort=False):
+        stages = found.stages[found.stages["held_out"] == held_out]
+        runs = _runs(stages, found.unfinished)
+        for part, (number, where) in TABLES.items():
+            rows = table(images[images["part"] == part], part, runs)
+            write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
+            texts += [
+                f"### {number}: {where}, held out {held_out}\n",
+                markdown(rows),
+                f"\n{_caption(stages, number)}\n",
+            ]
+        texts += _gaps(runs, str(held_out), stages)
+    return texts
+
+
+def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The seven rows on the images of one part, each metric beside the paper's.
+
+    runs: variant and reason why it is not finished ("" if it is), one row a run there should be.
+    """
+    rows = []
+    for variant, name in ROWS.items():
+        chosen = _images(images, variant)
+        printed = PAPER[part].get(variant, (NOTHING,) * len(COLUMNS))
+        row = {"Phase-2 added terms": name}
+        for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
+            row |= {metric.title: _cell(chosen, column, metric.digits), f"{metric.label} paper": paper}
+        rows.append(row | {"n": _count(chosen, runs[runs["variant"] == variant])})
+    return pd.DataFrame(rows)
+
+
+def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
+    if variant != INIT:
+        return images[(images["stage"] == "phase2") & (images["variant"] == variant)]
+    first = images[images["stage"] == "phase1"]
+    return first[first["method"] == first["method"].iloc[0]] if len(first) else first
+
+
+def _cell(images: pd.DataFrame, column: str, digits: int) -> str:
+    if images.empty:
+        return "not run"
+    found = spread(images, column)
+    return mean_cell(found.mean, found.sd, digits)
+
+
+def _count(images: pd.DataFrame, runs: pd.DataFrame) -> str:
+    if images.empty:
+        return "0"
+    seeds, lacking = images["seed"].nunique(), (runs["reason"] != "").sum()
+    count = images.groupby("seed")["record"].nunique().max()
+    return f"{seeds} x {count}" + (f" ({lacking} of {len(runs)} runs missing)" if lacking else "")
+
+
+def _runs(stages: pd.DataFrame, unfinished: dict[str, str]) -> pd.DataFrame:
+    """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
+    folds = set(stages["fold"])
+    reasons = {}
+    for path, text in unfinished.items():
+        fold, seed, variant = Path(path).parts[-3:]
+        if fold in folds:
+            reasons[variant, fold, int(seed.removeprefix("seed"))] = _plain(text)
+    done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
+    pairs = sorted({(fold, seed) for _, fold, seed in done | reasons.keys()})
+    rows = [
+        {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
+        for variant in list(ROWS)[1:]
+        for fold, seed in pairs
+        for reason in [reasons.get((variant, fold, seed), "not started")]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _plain(text: str) -> str:
+    """An error's first line, but not one that shows a path: the file may be passed on."""
+    line = text.strip().partition("\n")[0]
+    return "not finished; the terminal says why" if "/" in line or "\\" in line else line
+
+
+def _caption(stages: pd.DataFrame, number: str) -> str:
+    first = stages[stages["stage"] == "phase1"]
+    shared = bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())
+    configs = [read_config(run / "config.yaml") for run in stages["run"].unique()]
+    epochs = sorted({int(config["stages"]["phase2"]["max_epochs"]) for config in configs})
+    horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
+        f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
+    )
+    return CAPTION.format(phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
+
+
+def _gaps(runs: pd.DataFrame, held_out: str, stages: pd.DataFrame) -> list[str]:
+    """What was not run, why, and the command that does it."""
+    missing = runs[runs["reason"] != ""]
+    if missing.empty:
+        return []
+    scale = read_config(stages["run"].iloc[0] / "config.yaml")["scale"]
+    where = f"scale={scale}" + (f" held_out={held_out}" if held_out in set(stages["fold"]) else "")
+    lines = []
+    for variant, lacking in missing.groupby("variant", sort=False):
+        seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
+        command = f"python -m ushydra_lab +experiment={EXPERIMENT} {where} seed={seeds} loss={variant}"
+        why = "; ".join(dict.fromkeys(lacking["reason"]))
+        lines.append(f"- '{ROWS[str(variant)]}' not run (seed {seeds}): {why}.\n  `{command}`")
+    return [
+        "Missing rows, and the command for each, to which belongs whatever else the others were given:\n",
+        *lines,
+        "",
+    ]
