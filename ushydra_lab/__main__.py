@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import SWEEP, Busy
+from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
 from ushydra_lab.validation import check, explain
 
@@ -25,6 +26,7 @@ OTHER_MODES |= {"-r", "--run", "-m", "--multirun"}
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One job. A failure is recorded in its directory and printed; the others go on, unless with `fail_fast`."""
+    load_libraries()
     from ushydra_lab.experiment import run
 
     path = run_path(cfg)

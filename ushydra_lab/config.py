@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,11 @@ NOT_DETERMINING = (
     "data.subject_key",
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
+PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
+"""What nobody else should see: paths."""
+PATH = re.compile(r"(^|[\s'\"=:,\[({])(~?[\\/]|\.\.?[\\/]|[A-Za-z]:[\\/])")
+"""What begins as a path does, anywhere in a text."""
+WITHHELD = "(a path, not shown)"
 
 
 @dataclass
@@ -201,6 +207,15 @@ def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip("."), content
+
+
+def shareable(content: dict[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of a configuration, without keys that hold paths; a path under another key is withheld."""
+    return {
+        key: WITHHELD if isinstance(value, str) and PATH.search(value) else value
+        for key, value in flatten(content)
+        if not any(f".{part}." in f".{key}." for part in PRIVATE)
+    }
 
 
 def omegaconf_message(error: OmegaConfBaseException) -> str:

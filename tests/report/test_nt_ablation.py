@@ -40,7 +40,8 @@ def write_run(root: Path, seed: int, variant: str, gain: float, error: str = "",
         tables += [table.assign(stage="phase1"), after.assign(stage="phase2")]
     pd.concat(tables).to_csv(run / "per_image.csv", index=False)
     subjects = [f"{i:03d}" for i in range(SUBJECTS)]
-    pd.DataFrame({"record": range(SUBJECTS), "subject": subjects}).to_csv(run / "split.csv", index=False)
+    split = pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "part": "test"})
+    split.to_csv(run / "split.csv", index=False)
     configured = {name: {"task": {}, "max_epochs": 3} for name in stages}
     (run / "config.yaml").write_text(json.dumps({"stages": configured, "network": {}, "scale": "laptop"}))
     return run

@@ -35,7 +35,8 @@ def write_run(
     first = first.assign(psnr_content=30.0 + seed, roi_mae=mae)
     second = first.assign(stage="phase2", psnr_content=first["psnr_content"] + 10 * gain, roi_mae=mae * (1 - gain))
     pd.concat([first, second]).to_csv(run / "per_image.csv", index=False)
-    pd.DataFrame({"record": range(SUBJECTS), "subject": [f"{i:03d}" for i in range(SUBJECTS)]}).to_csv(
+    subjects = [f"{i:03d}" for i in range(SUBJECTS)]
+    pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "part": "test"}).to_csv(
         run / "split.csv", index=False
     )
     stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}

@@ -1,5 +1,6 @@
 """Many jobs in one process leave nothing behind: `USHYDRA_JOBS=200 pytest tests/runs/test_many_jobs.py`."""
 
+import gc
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from ushydra_lab.data import phantom
+from ushydra_lab.runs.hydra_callbacks import load_libraries
 
 JOBS = int(os.environ.get("USHYDRA_JOBS", 0))
 WARM = 20
@@ -55,3 +57,12 @@ def test_a_sweep_of_many_jobs_grows_by_less_than_1_mb_a_job_and_leaves_no_file_o
     assert growth < 1
     assert {job["files"] for job in found[WARM:]} == {found[1]["files"]}
     assert {job["threads"] for job in found[WARM:]} == {found[1]["threads"]}
+
+
+def test_garbage_is_collected_but_for_the_libraries_which_are_loaded_once() -> None:
+    load_libraries()
+    kept, garbage = gc.get_freeze_count(), [[] for _ in range(10_000)]
+    load_libraries()
+    assert gc.isenabled()
+    assert 0 < gc.get_freeze_count() <= kept
+    assert len(garbage) == 10_000

@@ -16,6 +16,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report import classification, curves, measurements, nt_ablation, routing, segmentation, uncertainty
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
+from ushydra_lab.report.page import write as write_page
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
@@ -54,9 +55,11 @@ def report(experiment: Path) -> None:
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
         for section in (nt_ablation.section, uncertainty.section, curves.section):
             sections += _say(console, section(found, folder))
+        html = write_page(found, sections[1:], experiment)
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
     console.print(f"Written: {folder / 'tables.md'}, CSV and figures beside it; pictures in each run's figures/")
+    console.print(f"To read: {html}", soft_wrap=True)
 
 
 def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ class Collected:
 
     images: held_out, fold, seed, variant, method, stage, part, record, site, subject and every metric. A method that
         has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
-    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its settings)
-        and pretrained (whether the network began with weights from elsewhere; empty for networks that cannot), one row
-        a run's stage.
+    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its
+        settings), init (the stage it began from, or "") and pretrained (whether the network began with weights from
+        elsewhere; "" for networks that cannot), one row a run's stage.
     unfinished: run directory -> its status, or what is wrong with it.
     """
 
@@ -55,14 +56,17 @@ def collect(experiment: Path) -> Collected:
                 continue
             tables.append(_read_run(run, summary))
             keys += _stages(run, summary)
-        except (OSError, KeyError, ValueError, UserError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, UserError) as error:
             unfinished[str(run)] = f"damaged: {error!r}"
     if not tables:
         raise UserError.listing(f"No finished run below {experiment}.", [f"{k}: {v}" for k, v in unfinished.items()])
     stages = _methods(pd.DataFrame(keys))
-    images = pd.concat(tables, ignore_index=True).merge(stages.drop(columns=["run", "key", "task", "pretrained"]))
+    images = pd.concat(tables, ignore_index=True).merge(
+        stages.drop(columns=["run", "key", "task", "init", "pretrained"])
+    )
     own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
-    order = list(dict.fromkeys(stages["stage"]))
+    inits = stages.groupby("stage", sort=False)["init"].agg(lambda each: sorted(set(filter(None, each)))).to_dict()
+    order = list(TopologicalSorter(inits).static_order())
     own = own.assign(stage=pd.Categorical(own["stage"], order, ordered=True))
     return Collected(own, stages, unfinished)
 
@@ -87,16 +91,25 @@ def _stages(run: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
     pretrained = network["weights"] is not None if "weights" in network else ""
     who = _who(run, summary) | {"run": run, "pretrained": pretrained}
     return [
-        who | {"stage": name, "key": stage["key"], "task": json.dumps(configured[name]["task"], sort_keys=True)}
+        who
+        | {"stage": name, "key": stage["key"], "task": json.dumps(configured[name]["task"], sort_keys=True)}
+        | {"init": configured[name].get("init") or ""}
         for name, stage in summary["stages"].items()
     ]
 
 
 def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
-    """One run's images; subjects come from split.csv, since the per-image table does not name them."""
-    subjects = pd.read_csv(run / "split.csv", converters={"subject": str})[["record", "subject"]]
+    """One run's images; subjects come from split.csv, since the per-image table does not name them.
+
+    Raises:
+        ValueError: rows of the table are missing.
+    """
+    split = pd.read_csv(run / "split.csv", converters={"subject": str})
     images = pd.read_csv(run / "per_image.csv", converters={"site": str})
-    return images.merge(subjects, how="left", on="record").assign(**_who(run, summary))
+    expected = split["part"].isin(["val", "test"]).sum() * len(summary["stages"])
+    if len(images) < expected:
+        raise ValueError(f"per_image.csv has {len(images)} of {expected} rows")
+    return images.merge(split[["record", "subject"]], how="left", on="record").assign(**_who(run, summary))
 
 
 def _methods(stages: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def read(stages: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for number, stage in enumerate(stages.drop_duplicates(["stage", "key"]).to_dict("records")):
         file = stage["run"] / "history" / f"{stage['stage']}.csv"
-        if file.exists():
+        if file.exists() and file.stat().st_size:
             who = {"method": stage["method"], "stage": stage["stage"], "line": number}
             tables.append(pd.read_csv(file).assign(**who, epoch=lambda table: table["epoch"] + 1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -100,4 +100,5 @@ def markdown(table: pd.DataFrame) -> str:
         ["---"] * table.shape[1],
         *table.astype(str).values.tolist(),
     ]
-    return "\n".join("| " + " | ".join(row).replace("\n", " ") + " |" for row in rows)
+    escaped = ([cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

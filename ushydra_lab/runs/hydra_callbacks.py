@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib
 import itertools
 import sys
 import time
@@ -95,6 +98,17 @@ class Sweep(Callback):
         return jobs
 
 
+@functools.cache
+def load_libraries() -> None:
+    """Import what a job needs, without garbage collection, which takes seconds amid imports and finds nothing."""
+    gc.disable()
+    try:
+        importlib.import_module("ushydra_lab.experiment")
+    finally:
+        gc.freeze()  # nor need it look at the libraries after every job
+        gc.enable()
+
+
 def expand(config: DictConfig) -> list[list[str]]:
     """The overrides of every job of a sweep: the experiment's own sweep, then what was typed."""
     typed = [
@@ -118,6 +132,7 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     Raises:
         UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
     """
+    load_libraries()
     from ushydra_lab.assembly import rehearse
 
     problems: dict[str, None] = {}

@@ -13,11 +13,10 @@ import wandb
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from ushydra_lab.config import NOT_DETERMINING, flatten
+from ushydra_lab.config import shareable
 
 Mode = Literal["offline", "online", "disabled"]
 
-PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 FINAL = "final"
 """Numbers of the selected weights start with it, to be told from the curves."""
 MAX_TAG = 64
@@ -141,8 +140,3 @@ def start(config: dict[str, Any], path: Path, identity: str, project: str, mode:
     if mode == "offline":  # wandb's log of itself names the directory
         shutil.rmtree(run.settings.log_dir, ignore_errors=True)
     return run
-
-
-def shareable(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration without keys that hold paths."""
-    return {key: value for key, value in flatten(config) if not any(f".{part}." in f".{key}." for part in PRIVATE)}

@@ -1,0 +1,261 @@
+"""The page: the verdict first, all tables and figures, nothing that is private, nothing that it has to fetch."""
+
+import ast
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from ushydra_lab.config import WITHHELD
+from ushydra_lab.report import missing, page
+from ushydra_lab.report.__main__ import report
+
+SUBJECTS, SITE = 20, "<b>&"
+SECRET = "Jane Doe 1977"
+
+
+class Page(HTMLParser):
+    """Tables as rows of texts, links, image texts, and all text in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.links: list[tuple[str, str]] = []
+        self.alts: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.in_cell = False
+        self.feed(str(html))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [(tag, value or "") for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt") or "")
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell = self.in_cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.in_cell:
+            self.tables[-1][-1][-1] += data
+
+    def table(self, *header: str) -> list[list[str]]:
+        """The rows, stripped, of the first table whose header begins so."""
+        rows = next(t for t in self.tables if [cell.strip() for cell in t[0][: len(header)]] == list(header))
+        return [[cell.strip() for cell in row] for row in rows]
+
+
+def write_run(root: Path, seed: int, variant: str, gain: float, deidentified: bool = True) -> Path:
+    """A run with validation and test images whose ROI-MAE is less by `gain`; a site's name is HTML."""
+    run = root / "exp" / SITE / f"seed{seed}" / variant
+    (run / "figures").mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    mae = rng.uniform(0.01, 0.02, SUBJECTS)
+    parts, sites = ["val"] * 5 + ["test"] * 15, ["seen"] * 5 + [SITE] * 15
+    images = pd.DataFrame({"stage": "train", "part": parts, "record": range(SUBJECTS), "site": sites})
+    own = np.random.default_rng([seed, *variant.encode()])
+    noisy = mae * (1 - gain) * own.uniform(0.99, 1.01, SUBJECTS)
+    images.assign(psnr_content=30 + own.normal(0, 1, SUBJECTS), roi_mae=noisy).to_csv(
+        run / "per_image.csv", index=False
+    )
+    names = [f"{SECRET} {i}" for i in range(SUBJECTS)]
+    split = {"record": range(SUBJECTS), "image": [f"/home/me/{i}.png" for i in names], "site": sites, "subject": names}
+    pd.DataFrame(split | {"part": parts}).to_csv(run / "split.csv", index=False)
+    config: dict[str, Any] = {"name": "exp", "variant": variant, "seed": seed, "deidentified": deidentified}
+    config |= {"run_root": "/home/me/runs", "cache_dir": "/home/me/cache", "logger": {"project": "mine"}}
+    config |= {"data": {"_target_": "reader", "root": "/home/me/data"}, "network": {"weights": "/home/me/vit.pt"}}
+    config |= {"split": {"_target_": "a.LeaveOneSiteOut", "held_out": SITE, "val_fraction": 0.15}}
+    config |= {"stages": {"train": {"task": {"lr": 0.1}}}, "loss": {"name": variant}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    summary = {"status": "finished", "seed": seed, "variant": variant, "settings": variant}
+    summary |= {"stages": {"train": {"key": f"{seed}-{variant}", "selected_by": "val/loss"}}}
+    summary |= {"versions": {"torch": "2.13.0"}, "started": f"2026-01-01T00:00:0{len(list(root.rglob('run.json')))}"}
+    (run / "run.json").write_text(json.dumps(summary))
+    for name in ("test", "hardest"):
+        Image.fromarray(rng.integers(0, 256, (300, 2000), dtype=np.uint8)).save(run / "figures" / f"{name}.png")
+    return run
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    for variant, gain in {"plain": 0.0, "better": 0.1}.items():
+        for seed in (1, 2):
+            write_run(tmp_path, seed, variant, gain)
+    return tmp_path / "exp"
+
+
+def made(experiment: Path) -> tuple[str, Page]:
+    report(experiment)
+    html = (experiment / "report" / "index.html").read_text()
+    return html, Page(html)
+
+
+def test_the_page_needs_nothing_but_itself(experiment: Path) -> None:
+    html, read = made(experiment)
+    assert read.links
+    assert all(link.startswith(("#", "data:")) for _, link in read.links)
+    assert all(re.match("data:image/(png|jpeg);base64,", link) for tag, link in read.links if tag == "img")
+    assert not read.tags & {"script", "iframe", "object", "embed", "form", "video"}
+    assert not re.search(r"url\(|@import|\son\w+=", html)
+    assert all(read.alts)
+
+
+def test_the_verdict_comes_first_and_says_how_much(experiment: Path) -> None:
+    _, read = made(experiment)
+    assert read.text.index("train better was better than train plain in ROI-MAE: ") < read.text.index("held out:")
+    percent, low, high = re.search(  # type: ignore[union-attr]
+        r"ROI-MAE: (\S+) % lower \(95 % interval (\S+) to (\S+) % lower\)", read.text
+    ).groups()
+    assert float(low) < float(percent) < float(high)
+    assert float(percent) == pytest.approx(10, abs=0.5)
+    assert "no clear difference in PSNR (dB)" in read.text
+    assert "15 images of 15 subjects, 2 seeds: too few" in read.text
+
+
+def test_tables_have_the_cells_of_the_files(experiment: Path) -> None:
+    _, read = made(experiment)
+    shown = read.table("method", "PSNR (dB) ↑", "ROI-MAE ↓")
+    written = pd.read_csv(experiment / "report" / f"{SITE}_val_values.csv")
+    assert shown == [list(written.columns), *written.astype(str).values.tolist()]
+    in_markdown = [line for line in (experiment / "report" / "tables.md").read_text().splitlines() if line[:2] == "| "]
+    rows = {tuple(cell.strip() for cell in row) for table in read.tables for row in table}
+    for line in in_markdown:
+        cells = tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+        assert cells in rows or set(cells) == {"---"}
+
+
+def test_names_from_data_are_text_and_neither_html_nor_markdown(experiment: Path, tmp_path: Path) -> None:
+    html, read = made(experiment)
+    assert "<b>" not in html
+    assert f"held out: {SITE}" in read.text
+    text = "## *a* [x](http://evil.test) <img src=x> ![y](http://evil.test/y.png) &lt;"
+    shown = Page(page.to_html(text, tmp_path))
+    assert shown.tags == {"h2"}
+    assert shown.text.strip() == text.removeprefix("## ")
+
+
+def test_figures_are_embedded_also_where_the_site_s_name_is_html(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 20), (200, 30, 40)).save(tmp_path / f"{SITE}_x.png")
+    read = Page(page.to_html(f"![Title & more](<{SITE}_x.png>)\n\n![Gone](<no.png>)\n", tmp_path))
+    (source,) = [link for _, link in read.links]
+    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
+    assert picture.size == (60, 20)
+    assert picture.getpixel((5, 5)) == pytest.approx((200, 30, 40), abs=3)
+    assert read.alts == ["Title & more"]
+    assert 'The figure "Gone" is missing' in read.text
+
+
+def test_nothing_private_is_on_the_page(experiment: Path) -> None:
+    (experiment / "multirun.yaml").write_text(
+        yaml.safe_dump(
+            {"hydra": {"overrides": {"task": ["run_root=/home/me", "+experiment=exp", "seed=1,2", "x=../y"]}}}
+        )
+    )
+    html, _ = made(experiment)
+    for secret in (SECRET, "/home/me", str(experiment.parent), "vit.pt", "mine", ".png"):
+        assert secret not in html
+    assert missing.command(experiment) == "python -m ushydra_lab +experiment=exp seed=1,2"
+
+
+def test_the_settings_are_those_that_may_be_shared(experiment: Path) -> None:
+    _, read = made(experiment)
+    assert ["loss.name", "plain", "better"] in read.table("setting", "plain", "better")
+    assert "split.val_fraction: 0.15" in read.text
+    assert f"network.weights: {WITHHELD}" in read.text
+    assert read.table("held out")[0][:4] == ["held out", "train", "val", "test"]
+    assert read.table("held out")[1] == [SITE, "none", "5 (5)", "15 (15)", "0"]
+
+
+@pytest.mark.parametrize("deidentified", [True, False])
+def test_whole_frames_are_shown_only_of_images_declared_free_of_names(tmp_path: Path, deidentified: bool) -> None:
+    write_run(tmp_path, 1, "plain", 0.0, deidentified)
+    html, read = made(tmp_path / "exp")
+    assert html.count("data:image/jpeg") == (2 if deidentified else 0)
+    assert ("No pictures of train:" in read.text) != deidentified
+
+
+def test_pictures_get_smaller_until_they_fit(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    for most in (100_000_000, 200_000):
+        monkeypatch.setattr(page, "MOST_BYTES", most)
+        sizes.append(len(made(experiment)[0]))
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_worst_and_best_know_which_way_is_better(experiment: Path) -> None:
+    rows = made(experiment)[1].table("method", "metric", "worst")
+    values = pd.concat(pd.read_csv(file) for file in experiment.rglob("plain/per_image.csv"))
+    tested = values[values["part"] == "test"]
+    (psnr,), (mae,) = ([row for row in rows if row[:2] == ["train plain", m]] for m in ("PSNR (dB) ↑", "ROI-MAE ↓"))
+    assert [psnr[2], psnr[-1]] == [f"{v:.2f}" for v in (tested["psnr_content"].min(), tested["psnr_content"].max())]
+    assert [mae[2], mae[-1]] == [f"{v:.5f}" for v in (tested["roi_mae"].max(), tested["roi_mae"].min())]
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda run: cut(run / "per_image.csv"), "per_image.csv has"),
+        (lambda run: (run / "per_image.csv").write_bytes(b"\xff\x00"), "per_image.csv is damaged"),
+        (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing"),
+        (lambda run: (run / "split.csv").write_text(""), "split.csv is damaged"),
+        (lambda run: cut(run / "run.json"), "run.json is damaged"),
+        (lambda run: (run / "figures" / "test.png").unlink(), "test.png is missing"),
+        (lambda run: cut(run / "figures" / "test.png"), "test.png is damaged"),
+        (lambda run: (run / "run.json").write_text('{"status": "failed", "error": "/home/me"}'), "failed"),
+        (lambda run: (run / "run.json").write_text('{"status": "planned"}'), "missing"),
+    ],
+)
+def test_a_damaged_run_is_named_with_what_is_wrong_and_the_page_is_there(
+    experiment: Path, damage: Any, said: str
+) -> None:
+    damage(experiment / SITE / "seed2" / "better")
+    (experiment / SITE / "stray.txt").write_text("x")
+    html, read = made(experiment)
+    (row,) = read.table("run", "what is wrong")[1:]
+    assert row[0] == f"{SITE}/seed2/better"
+    assert said in row[1]
+    assert "train plain" in read.text
+    assert "/home/me" not in html
+    assert "python -m ushydra_lab +experiment=exp" in read.text
+
+
+def test_a_whole_experiment_says_that_nothing_is_missing(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, read = made(experiment)
+    assert "Nothing: all runs that were planned have finished" in read.text
+    assert f"To read: {experiment / 'report' / 'index.html'}" in capsys.readouterr().out
+
+
+def test_the_same_runs_give_the_same_bytes(experiment: Path) -> None:
+    assert made(experiment)[0] == made(experiment)[0]
+
+
+def test_making_the_page_imports_neither_lightning_nor_wandb() -> None:
+    script = (
+        "import sys, ushydra_lab.report.page as p; print(sorted({'lightning', 'wandb', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == []

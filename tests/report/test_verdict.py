@@ -1,0 +1,48 @@
+"""The verdict: clear, possible and unclear differences told apart, in the right direction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ushydra_lab.report.tables import comparisons
+from ushydra_lab.report.verdict import verdict
+
+
+def images_of(gains: dict[str, float], seeds: int = 4, noise: float = 0.01) -> pd.DataFrame:
+    rng, tables = np.random.default_rng(0), []
+    for method, gain in gains.items():
+        for seed in range(seeds):
+            value = 0.8 + gain + rng.normal(0, noise, 30)
+            table = pd.DataFrame({"record": range(30), "subject": range(30), "site": "c", "dice_head": value})
+            tables.append(table.assign(method=method, seed=seed, stage="train", part="test", held_out="c"))
+    images = pd.concat(tables, ignore_index=True)
+    return images.assign(stage=pd.Categorical(images["stage"], ["train"], ordered=True))
+
+
+@pytest.mark.parametrize(
+    ("gain", "words", "tone"),
+    [
+        (0.1, "b was better than a in Dice head: 0.098 higher (95 % interval 0.094 to 0.102 higher).", "good"),
+        (-0.1, "no method was clearly better; b was worse than a in Dice head: 0.", "look"),
+        (0.0, "no clear difference was found between a and b", "dim"),
+    ],
+)
+def test_the_verdict_tells_better_from_worse_from_unclear(gain: float, words: str, tone: str) -> None:
+    images = images_of({"a": 0.0, "b": gain})
+    found = verdict("c", images, comparisons(images))
+    assert words in found.headline
+    assert found.tone == tone
+
+
+def test_an_interval_that_does_not_survive_the_adjustment_is_only_possibly_a_difference() -> None:
+    images = images_of({"a": 0.0, "b": 0.1})
+    found = verdict("c", images, comparisons(images).assign(p_holm=0.2))
+    assert "no clear difference" in found.headline
+    assert "b against a: possibly better in Dice head" in found.details[0]
+
+
+def test_one_method_is_compared_with_nothing_and_its_values_are_told() -> None:
+    found = verdict("c", images_of({"a": 0.0}, seeds=1), pd.DataFrame())
+    assert "nothing" not in found.headline
+    assert "no other method" in found.headline
+    assert "Dice head ↑: 0.799" in found.details[0]

@@ -1,0 +1,104 @@
+"""What a report lacks: runs that did not finish, files that are missing or damaged, and the command that mends it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from PIL import Image
+
+from ushydra_lab.config import PATH, PRIVATE
+from ushydra_lab.errors import UserError
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.runs.directory import FINISHED, read_config
+from ushydra_lab.runs.ledger import job
+
+
+def missing(found: Collected) -> list[tuple[str, str]]:
+    """(run, what is wrong with it) of runs that are not in the tables, or that lack files of theirs.
+
+    The reasons an error gave stay on the terminal, since they may name paths.
+    """
+    out = [(run_name(Path(run)), _reason(Path(run))) for run in found.unfinished]
+    runs = found.stages["run"].drop_duplicates()
+    return out + [(run_name(run), "; ".join(faults)) for run in runs if (faults := [*_lost_rows(run), *_pictures(run)])]
+
+
+def run_name(run: Path) -> str:
+    """Held-out site, seed and variant."""
+    return "/".join(run.parts[-3:])
+
+
+def _reason(run: Path) -> str:
+    faults = [fault for name, read in READERS.items() if (fault := _fault(run / name, read))]
+    state = job(run).state if faults[:1] != ["run.json is damaged"] else FINISHED
+    if state != FINISHED:
+        return state
+    return "; ".join(faults or _lost_rows(run)) or "other settings than the other runs of its variant, or damaged"
+
+
+def _table(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file)
+
+
+def _summary(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "run.json": _summary,
+    "config.yaml": read_config,
+    "split.csv": _table,
+    "per_image.csv": _table,
+}
+
+
+def _fault(file: Path, read: Callable[[Path], Any]) -> str:
+    try:
+        read(file)
+    except FileNotFoundError:
+        return f"{file.name} is missing"
+    except (OSError, ValueError, TypeError, SyntaxError, UserError):  # SyntaxError: a PNG that is cut short
+        return f"{file.name} is damaged"
+    return ""
+
+
+def _lost_rows(run: Path) -> list[str]:
+    """A table cut short is still a table: there has to be a row for each stage and evaluated image."""
+    try:
+        split, images, summary = _table(run / "split.csv"), _table(run / "per_image.csv"), _summary(run / "run.json")
+        expected = int(split["part"].isin(["val", "test"]).sum()) * len(summary["stages"])
+    except KeyError as error:
+        return [f"the column or key {error} is missing from its files"]
+    except (OSError, ValueError, TypeError):
+        return []
+    return [f"per_image.csv has {len(images)} of {expected} rows"] if len(images) < expected else []
+
+
+def _pictures(run: Path) -> list[str]:
+    return [fault] if (fault := _fault(run / "figures" / "test.png", _picture)) and _tested(run) else []
+
+
+def _tested(run: Path) -> bool:
+    return bool((_table(run / "per_image.csv")["part"] == "test").any())
+
+
+def _picture(file: Path) -> None:
+    with Image.open(file) as picture:
+        picture.verify()
+
+
+def command(experiment: Path) -> str:
+    """What starts the runs that are missing: the last sweep's own command, without its paths."""
+    try:
+        hydra = yaml.safe_load((experiment / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        typed = [str(word) for word in hydra["overrides"]["task"]]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        typed = [f"+experiment={experiment.name}"]
+    kept = [word for word in typed if not word.startswith(PRIVATE) and not PATH.search(word)]
+    return "python -m ushydra_lab " + " ".join(map(shlex.quote, kept))

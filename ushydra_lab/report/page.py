@@ -1,0 +1,186 @@
+"""The report as one page that needs nothing else: no network, no other file, no script."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
+from PIL import Image
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report.missing import command, missing
+from ushydra_lab.report.protocol import protocol
+from ushydra_lab.report.tables import methods_in, metrics_in
+from ushydra_lab.report.verdict import RULE, Verdict, verdict
+from ushydra_lab.runs.directory import read_config
+from ushydra_lab.runs.files import write_text
+
+FIGURE = re.compile(r"^!\[(.*?)\]\(<(.*)>\)$", re.MULTILINE)
+"""What `figures.save` returns."""
+PICTURES = {
+    "hardest": "The test images with the worst results, the worst first",
+    "test": "Some test images, chosen before any result was known",
+}
+"""Of a run's figures, in the order of the page."""
+MOST_BYTES = 6_000_000
+"""Of all pictures of images together; as text they take a third more."""
+WIDTHS = (1600, 1200, 900, 640, 400)
+QUANTILES = {"worst": 0.0, "worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95, "best": 1.0}
+
+
+class Case(NamedTuple):
+    """A picture of test images through one method; source: data URI."""
+
+    title: str
+    caption: str
+    source: str
+
+
+def write(found: Collected, texts: list[str], experiment: Path) -> Path:
+    """`report/index.html` of an experiment, whose tables and figures have been written beside it; returns its path.
+
+    texts: the tables as Markdown, as in `tables.md`, without the title and without what is missing.
+    """
+    page = experiment / "report" / "index.html"
+    write_text(page, render(found, texts, experiment))
+    return page
+
+
+def render(found: Collected, texts: list[str], experiment: Path) -> str:
+    """The page. Whatever comes from data, names of sites and methods too, is escaped."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    shown, withheld = _cases(found)
+    return environment.get_template("page.html").render(
+        name=experiment.name,
+        verdicts=list(_verdicts(found, experiment / "report")),
+        rule=RULE,
+        results=to_html("\n".join(texts), experiment / "report"),
+        extremes=[(held_out, table_html(table)) for held_out, table in _extremes(found)],
+        cases=shown,
+        withheld=withheld,
+        protocol=(how := protocol(found)),
+        parts=table_html(how.parts) if len(how.parts) else "",
+        own=table_html(how.own) if len(how.own) else "",
+        missing=missing(found),
+        command=command(experiment),
+    )
+
+
+def _verdicts(found: Collected, folder: Path) -> Iterator[Verdict]:
+    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out", sort=False):
+        changes = pd.DataFrame()
+        if images["method"].nunique() > 1:
+            file = folder / f"{held_out}_test_changes.csv"
+            changes = pd.read_csv(file, converters={"method": str, "against": str})
+        yield verdict(str(held_out), images, changes)
+
+
+def to_html(text: str, folder: Path) -> Markup:
+    """Markdown with tables and figures as HTML; every figure, a PNG of the folder, becomes part of it.
+
+    Only headings, paragraphs, lists, tables and code: a link or HTML in someone's data stays the text that it is.
+    """
+    markdown = MarkdownIt("zero").enable(["heading", "list", "table", "backticks"])
+    markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
+    markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    pieces = FIGURE.split(text)
+    html = [markdown.render(pieces[0])]
+    for title, name, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        html += [figure_html(folder / name, title), markdown.render(rest)]
+    return Markup("".join(html))
+
+
+def figure_html(file: Path, title: str) -> str:
+    """A figure with its title for who cannot see it; text where the file is not there or damaged.
+
+    It may be scrolled sideways rather than become too small to read.
+    """
+    try:
+        source = _embedded(file, "PNG")
+        with Image.open(file) as picture:
+            readable = picture.width // 2
+    except (OSError, SyntaxError):  # SyntaxError: a PNG that is cut short
+        return f'<p class="notice">The figure "{escape(title)}" is missing or damaged.</p>\n'
+    image = f'<img src="{source}" alt="{escape(title)}" style="min-width: {readable}px">'
+    return f'<figure class="chart scroll" tabindex="0">{image}</figure>\n'
+
+
+def _embedded(file: Path, kind: str, width: int | None = None) -> str:
+    """A picture as data URI: JPEG, at most so many px wide, or PNG of at most 256 colours."""
+    out = io.BytesIO()
+    with Image.open(file) as picture:
+        colours = picture.convert("RGB")
+    if width and colours.width > width:
+        colours = colours.resize((width, round(colours.height * width / colours.width)), Image.Resampling.LANCZOS)
+    (colours if kind == "JPEG" else colours.quantize(256)).save(out, kind, quality=82, optimize=True)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def table_html(table: pd.DataFrame) -> Markup:
+    """A table of texts."""
+    return Markup('<div class="scroll" tabindex="0">{}</div>').format(Markup(table.to_html(index=False, border=0)))
+
+
+def _cases(found: Collected) -> tuple[list[Case], list[str]]:
+    """Pictures of each method's first run, and the methods whose pictures may not be passed on.
+
+    Only of images declared free of burnt-in names (`deidentified`): the pictures in a run show whole frames.
+    """
+    last = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
+    free = [bool(read_config(run / "config.yaml").get("deidentified")) for run in last["run"]]
+    files = [
+        (row, row["run"] / "figures" / f"{kind}.png", caption)
+        for row in last[free].to_dict("records")
+        for kind, caption in PICTURES.items()
+        if (row["run"] / "figures" / f"{kind}.png").exists()
+    ]
+    share = MOST_BYTES // max(1, len(files))
+    shown = [
+        Case(f"{row['method']}, held out {row['fold']}, seed {row['seed']}", caption, source)
+        for row, file, caption in files
+        if (source := _within(file, share))
+    ]
+    return shown, last.loc[[not one for one in free], "method"].drop_duplicates().tolist()
+
+
+def _within(file: Path, size: int) -> str:
+    """A picture as wide as fits into so many bytes, or as narrow as there is; nothing of a damaged one."""
+    source = ""
+    for width in WIDTHS:
+        try:
+            source = _embedded(file, "JPEG", width)
+        except (OSError, SyntaxError):
+            return ""
+        if len(source) * 3 // 4 <= size:
+            break
+    return source
+
+
+def _extremes(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
+    """How far single test images lie apart: a row a method and metric, from the worst image to the best."""
+    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out", sort=False):
+        metrics = metrics_in(images)
+        rows = [
+            {"method": method, "metric": metric.title, **_range(images.loc[images["method"] == method, name], metric)}
+            for method in methods_in(images)
+            for name, metric in metrics.items()
+        ]
+        yield str(held_out), pd.DataFrame(rows)
+
+
+def _range(values: pd.Series, metric: Metric) -> dict[str, Any]:
+    ordered = values if metric.better == "higher" else -values
+    return {
+        title: "n/a" if values.isna().all() else f"{abs(ordered.quantile(share)):.{metric.digits}f}"
+        for title, share in QUANTILES.items()
+    }

@@ -1,0 +1,135 @@
+"""How the numbers of a report came about: parts, seeds, selection, statistics, settings, versions.
+
+Nothing here names a path, a file of the data or a subject.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ushydra_lab.config import shareable
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.tables import metrics_in
+from ushydra_lab.runs.directory import read_config
+
+PARTS = ("train", "val", "test", "unused")
+SHARED = "subjects in two parts"
+STATISTICS = (
+    "Mean ± SD over seeds (ddof 1) of the mean over images. Two methods are compared on the same images and seeds: "
+    "95 % interval by a bootstrap that draws seeds and, independently, subjects; Wilcoxon signed-rank test over "
+    "subjects, Holm-adjusted within each table. A missing run is left out and listed, never averaged over."
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """facts: (what, text); parts: images (subjects) per held-out site; shared, own: settings; versions: name -> them.
+
+    own: a row a setting that differs between variants, a column a variant.
+    """
+
+    facts: list[tuple[str, str]]
+    parts: pd.DataFrame
+    shared: list[tuple[str, str]]
+    own: pd.DataFrame
+    versions: list[tuple[str, str]]
+
+
+def protocol(found: Collected) -> Protocol:
+    """Of all finished runs."""
+    runs = found.stages.drop_duplicates("run")
+    configs = {run: read_config(run / "config.yaml") for run in runs["run"]}
+    summaries = [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs["run"]]
+    shared, own = _settings(configs, dict(zip(runs["run"], runs["variant"], strict=True)))
+    versions = defaultdict(list)
+    for summary in summaries:
+        for name, version in summary.get("versions", {}).items():
+            versions[name].append(version)
+    table = [(name, _each(values)) for name, values in versions.items()]
+    return Protocol(_facts(found, configs.values(), summaries), _parts(runs), shared, own, table)
+
+
+def _facts(
+    found: Collected, configs: Iterable[dict[str, Any]], summaries: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
+    splits = [_call(config["split"]) for config in configs if config.get("split")]
+    stages = [record | {"name": name} for one in summaries for name, record in one["stages"].items()]
+    rules = _each(f"{stage['name']}: best {stage['selected_by']}" for stage in stages if "selected_by" in stage)
+    notes = [metric.note for metric in metrics_in(found.images).values() if metric.note]
+    facts = {
+        "Held out": _each(found.stages["held_out"]),
+        "Seeds": _each(found.stages["seed"]),
+        "Split": _each(splits),
+        "Stages": _each(found.stages["stage"]),
+        "Selection": f"{rules}; on validation images alone, the held-out part takes no part in it" if rules else "",
+        "Metrics": _each(notes, "; "),
+        "Statistics": STATISTICS,
+    }
+    return [(what, text) for what, text in facts.items() if text]
+
+
+def _call(node: dict[str, Any]) -> str:
+    """`LeaveOneSiteOut (val_fraction 0.15)` of a node with a _target_; what is held out stands elsewhere."""
+    values = {key: value for key, value in node.items() if key not in ("_target_", "held_out", "fold")}
+    words = ", ".join(f"{key} {_text(value)}" for key, value in shareable(values).items())
+    name = str(node.get("_target_", "")).rpartition(".")[2]
+    return f"{name} ({words})" if words else name
+
+
+def _parts(runs: pd.DataFrame) -> pd.DataFrame:
+    """held out, images (subjects) of each part, and how many subjects are in several parts of one split."""
+    rows: dict[str, dict[str, set[str]]] = {}
+    for row in runs.drop_duplicates(["fold", "seed"]).to_dict("records"):
+        split = pd.read_csv(row["run"] / "split.csv", converters={"subject": str, "site": str})
+        if not {"site", "subject", "part"} <= set(split):
+            continue
+        used = split[split["part"] != "unused"].drop_duplicates(["site", "subject", "part"])
+        cells = {SHARED: str(used.duplicated(["site", "subject"]).sum())}
+        for part, images in split.groupby("part"):
+            cells[str(part)] = f"{len(images)} ({images.drop_duplicates(['site', 'subject']).shape[0]})"
+        for column, cell in cells.items():
+            rows.setdefault(row["held_out"], {}).setdefault(column, set()).add(cell)
+    table = [
+        {"held out": held_out}
+        | {
+            part: " or ".join(sorted(cells[part], key=_number)) if part in cells else "none"
+            for part in (*PARTS, SHARED)
+        }
+        for held_out, cells in rows.items()
+    ]
+    shown = pd.DataFrame(table)
+    return shown.drop(columns="unused") if len(shown) and (shown["unused"] == "none").all() else shown
+
+
+def _number(cell: str) -> int:
+    return int(cell.partition(" ")[0])
+
+
+def _settings(
+    configs: dict[Path, dict[str, Any]], variants: dict[Path, str]
+) -> tuple[list[tuple[str, str]], pd.DataFrame]:
+    """(key, value) of all runs alike; the others, a column a variant, several values of its runs side by side."""
+    values: dict[str, dict[str, dict[str, None]]] = {}
+    for run, config in configs.items():
+        for key, value in shareable(config).items():
+            values.setdefault(key, {}).setdefault(variants[run], {})[_text(value)] = None
+    texts = {key: {variant: ", ".join(of) for variant, of in own.items()} for key, own in values.items()}
+    names = list(dict.fromkeys(variants.values()))
+    alike = {key for key, own in texts.items() if len(own) == len(names) and len(set(own.values())) == 1}
+    rows = [{"setting": k} | {n: own.get(n, "–") for n in names} for k, own in texts.items() if k not in alike]
+    return [(key, next(iter(texts[key].values()))) for key in texts if key in alike], pd.DataFrame(rows)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _each(values: Iterable[Any], joint: str = ", ") -> str:
+    return joint.join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,168 @@
+"""What the comparisons on the unseen site say, in sentences for those who read nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ushydra_lab.report.metrics import Metric, known
+from ushydra_lab.report.tables import methods_in, values_table
+
+RULE = (
+    "Better or worse: the 95 % interval of the difference (bootstrap over seeds and subjects) leaves out zero, and "
+    "p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted for all comparisons of the table. Possibly: the interval "
+    "leaves out zero, but p does not hold after the adjustment."
+)
+BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR = (
+    "better in", "worse in", "possibly better in", "possibly worse in", "no clear difference in"
+)  # fmt: skip
+NAMED = 3
+"""Methods a sentence names; of more it gives the number."""
+FEW_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """tone: good where a method was clearly better and in nothing worse, look where it was also worse, else dim."""
+
+    headline: str
+    tone: str
+    details: list[str] = field(default_factory=list)
+    basis: str = ""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What one method changed against another: grade -> (metric's label, by how much)."""
+
+    method: str
+    against: str
+    found: dict[str, list[tuple[str, str]]]
+
+    def labels(self, grade: str) -> str:
+        return _joined([label for label, _ in self.found[grade]])
+
+    @property
+    def sentence(self) -> str:
+        clear = [
+            f"{grade} {', '.join(f'{label}: {amount}' for label, amount in self.found[grade])}"
+            for grade in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE)
+            if self.found[grade]
+        ]
+        rest = [f"{UNCLEAR} {self.labels(UNCLEAR)}"] if self.found[UNCLEAR] else []
+        return f"{self.method} against {self.against}: {'; '.join([*clear, *rest])}."
+
+
+def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdict:
+    """Of the last stage's methods, against the first method of all and the first of their own stage.
+
+    Args:
+        images: of the unseen site, as collected.
+        changes: their comparisons (`tables.comparisons`), empty where there is nothing to compare.
+    """
+    where, last = place(held_out), methods_in(images[images["stage"] == images["stage"].max()])
+    basis = _basis(images)
+    if changes.empty:
+        return Verdict(f"{where}, {last[0]} stands alone: there is no other method to compare it with.", "dim",
+                       [_values(images)], basis)  # fmt: skip
+    references = {changes["against"].iloc[0], last[0]}
+    chosen = changes[changes["method"].isin(last) & changes["against"].isin(references)].dropna(subset="change")
+    pairs = [_pair(rows) for _, rows in chosen.groupby(["method", "against"], sort=False)]
+    if not pairs:
+        return Verdict(f"{where}, no two methods have values to compare.", "dim", [], basis)
+    headline, tone = _headline(where, pairs)
+    return Verdict(headline, tone, [pair.sentence for pair in pairs], basis)
+
+
+def place(held_out: str) -> str:
+    """Where a method was tested, to begin a sentence with."""
+    if held_out.endswith("folds"):
+        return f"On subjects that no method had been trained on ({held_out})"
+    if held_out == "official":
+        return "On the data set's own test images"
+    return f"On {held_out}, a site that no method had been trained on"
+
+
+def _pair(rows: pd.DataFrame) -> _Pair:
+    found: dict[str, list[tuple[str, str]]] = {g: [] for g in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR)}
+    metrics = known(rows["metric"])
+    for name, metric in metrics.items():
+        row = rows[rows["metric"] == name].iloc[0]
+        found[_grade(row, metric)].append((metric.label, amount(row, metric)))
+    return _Pair(rows["method"].iloc[0], rows["against"].iloc[0], found)
+
+
+def _grade(row: pd.Series, metric: Metric) -> str:
+    if not (row["low"] > 0 or row["high"] < 0):
+        return UNCLEAR
+    good = metric.improves(row["change"])
+    if row["p_holm"] < 0.05:
+        return BETTER if good else WORSE
+    return MAYBE_BETTER if good else MAYBE_WORSE
+
+
+def amount(row: pd.Series, metric: Metric) -> str:
+    """'12.3 % lower (95 % interval 5.1 to 19.0 % lower)' of a row of the comparisons."""
+    low, high = row["low"], row["high"]
+    if np.sign(low) == np.sign(high):
+        near, far = sorted((low, high), key=abs)
+        interval = f"{_size(near, metric)} to {_signed(far, metric)}"
+    else:
+        interval = f"{_signed(low, metric)} to {_signed(high, metric)}"
+    return f"{_signed(row['change'], metric)} (95 % interval {interval})"
+
+
+def _signed(change: float, metric: Metric) -> str:
+    unit = " %" if metric.change == "%" else ""
+    return f"{_size(change, metric)}{unit} {'higher' if change > 0 else 'lower'}"
+
+
+def _size(change: float, metric: Metric) -> str:
+    digits = 1 if metric.change == "%" else metric.digits
+    text = f"{abs(change):.{digits}f}"
+    return text if float(text) or not change else f"under {10**-digits:.{digits}f}"
+
+
+def _headline(where: str, pairs: list[_Pair]) -> tuple[str, str]:
+    """The clearest pair: the one with most metrics better, or if there is none, with most worse."""
+    best = max(pairs, key=lambda pair: len(pair.found[BETTER]) - len(pair.found[WORSE]))
+    if best.found[BETTER]:
+        mixed = f", but worse in {best.labels(WORSE)}" if best.found[WORSE] else ""
+        says = f"{best.method} was better than {best.against} in {best.labels(BETTER)}{mixed}{_first(best, BETTER)}"
+        return f"{where}, {says}", "look" if mixed else "good"
+    worst = max(pairs, key=lambda pair: len(pair.found[WORSE]))
+    if worst.found[WORSE]:
+        says = f"{worst.method} was worse than {worst.against} in {worst.labels(WORSE)}{_first(worst, WORSE)}"
+        return f"{where}, no method was clearly better; {says}", "look"
+    methods = list(dict.fromkeys([name for pair in pairs for name in (pair.against, pair.method)]))
+    names = _joined(methods) if len(methods) <= NAMED else f"{len(methods)} methods"
+    return f"{where}, no clear difference was found between {names}.", "dim"
+
+
+def _first(pair: _Pair, grade: str) -> str:
+    """By how much the first metric changed, to end a sentence with."""
+    label, by = pair.found[grade][0]
+    alone = len(pair.found[BETTER]) + len(pair.found[WORSE]) == 1
+    return f": {by}." if alone else f". {label}: {by}."
+
+
+def _values(images: pd.DataFrame) -> str:
+    cells = values_table(images).iloc[0].drop("method")
+    return "; ".join(f"{title}: {cell}" for title, cell in cells.items()) + "."
+
+
+def _basis(images: pd.DataFrame) -> str:
+    count = int(images.groupby(["seed", "method"])["record"].nunique().max())
+    subjects, seeds = images.drop_duplicates(["site", "subject"]).shape[0], images["seed"].nunique()
+    few = "" if seeds >= FEW_SEEDS else ": too few to know how much another training run would differ"
+    return f"{_count(count, 'image')} of {_count(subjects, 'subject')}, {_count(seeds, 'seed')}{few}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
