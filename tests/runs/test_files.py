@@ -1,13 +1,14 @@
 """Files are whole or not there."""
 
 import errno
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import atomic, disk_errors, link_or_copy, read_json, write_csv, write_json
+from ushydra_lab.runs.files import atomic, disk_errors, link_or_copy, read_json, write_csv, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -59,3 +60,12 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, code: int, words
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), disk_errors(tmp_path):
         (tmp_path / "absent").read_text()
+
+
+def test_a_written_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
