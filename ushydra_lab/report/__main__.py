@@ -13,7 +13,16 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report import classification, curves, measurements, nt_ablation, routing, segmentation, uncertainty
+from ushydra_lab.report import (
+    classification,
+    curves,
+    measurements,
+    nt_ablation,
+    probes,
+    routing,
+    segmentation,
+    uncertainty,
+)
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.page import write as write_page
@@ -53,7 +62,7 @@ def report(experiment: Path) -> None:
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
-        for section in (nt_ablation.section, uncertainty.section, curves.section):
+        for section in (nt_ablation.section, probes.section, uncertainty.section, curves.section):
             sections += _say(console, section(found, folder))
         html = write_page(found, sections[1:], experiment)
         sections += _unfinished(console, found)

@@ -1,0 +1,109 @@
+"""The command probes finished runs once, from their own images, and says why where it does not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+
+from ushydra_lab import experiment
+from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.errors import UserError
+from ushydra_lab.probes import __main__ as command
+from ushydra_lab.probes import projection
+from ushydra_lab.validation import check
+
+
+@pytest.fixture(autouse=True)
+def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "find_spec", lambda name: None)
+
+
+def train(table: pd.DataFrame, root: Path, name: str) -> Path:
+    """A run of the two-phase experiment, an epoch each, on a manifest of the table."""
+    register_resolvers()
+    table.to_csv(root / f"{name}.csv", index=False)
+    small = ["scale=laptop", "logger.mode=disabled", "panel_images=1", f"run_root='{root / name}'", "loss=global"]
+    small += ["canvas=[161,176]", "network.widths=[4,8]", "network.latent_dim=6", "data=manifest", "held_out=c"]
+    small += ["stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1", f"data.path='{root / name}.csv'"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=["+experiment=nt_phase2", *small])
+    experiment.run(check(cfg), run_path(cfg))
+    return run_path(cfg)
+
+
+@pytest.fixture
+def table(write_images: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    return write_images({"a": 8, "b": 8, "c": 5})
+
+
+def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(table, tmp_path, "runs")
+    command.probes([tmp_path / "runs"])
+    first = (run / "probes.csv").read_bytes(), (run / "probes.json").read_bytes()
+    images, content = pd.read_csv(run / "probes.csv"), json.loads(first[1])
+    own = pd.read_csv(run / "per_image.csv").set_index(["stage", "record"])["roi_edge_mae"]
+    probed = images[(images["feature"] == "z") & (images["part"] != "train")]
+    true = probed.set_index(["stage", "record"])["roi_edge_mae"]
+    pd.testing.assert_series_equal(true.sort_index(), own.sort_index(), rtol=1e-4)
+    assert content["images"] == {"train": 14, "val": 2, "test": 5}
+    assert {stage: list(features) for stage, features in content["stages"].items()} == {
+        stage: ["z", "roi", "texture"] for stage in ("phase1", "phase2")
+    }
+    assert not {"subject", "image"} & set(images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_measure", lambda *_: pytest.fail("measured again"))
+        command.probes([run])
+    (run / "probes.json").unlink()
+    command.probes([run])
+    assert first == ((run / "probes.csv").read_bytes(), (run / "probes.json").read_bytes())
+
+    summary = json.loads((run / "run.json").read_text())
+    summary["stages"]["phase2"]["key"] = "other weights"
+    (run / "run.json").write_text(json.dumps(summary))
+    capsys.readouterr()
+    command.probes([run])
+    assert "probed: " in capsys.readouterr().out
+
+    split = pd.read_csv(run / "split.csv", dtype=str)
+    split.assign(part=split["part"].replace({"val": "train"})).to_csv(run / "split.csv", index=False)
+    with pytest.raises(UserError, match=r"no longer those in its split\.csv"):
+        command.probes([run], "empirical")
+
+
+def test_noise_for_unseen_images_changes_no_number_of_the_others(
+    table: pd.DataFrame, tmp_path: Path, write_images: Callable[..., pd.DataFrame]
+) -> None:
+    command.probes([(clean := train(table, tmp_path, "clean"))])
+    write_images({"c": 5}, seed=99)
+    command.probes([(poisoned := train(table, tmp_path, "poisoned"))])
+    before, after = (pd.read_csv(run / "probes.csv") for run in (clean, poisoned))
+    seen = before["part"] != "test"
+    assert before[seen].equals(after[seen])
+    assert not before[~seen].equals(after[~seen])
+
+
+def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame, tmp_path: Path) -> None:
+    run = train(table, tmp_path, "runs")
+    bare = table.loc[table["site"] == "c", ["image", "site", "subject"]]
+    bare.to_csv(tmp_path / "other.csv", index=False)
+    command.probes([run], against=["data=manifest", f"data.path='{tmp_path}/other.csv'"])
+    (file,) = (run / "external").glob("manifest-*/probes.json")
+    assert not (run / "probes.json").exists()
+    command.probes([run])
+    alone, own = (json.loads(path.read_text())["stages"]["phase2"]["z"] for path in (file, run / "probes.json"))
+    assert alone["knn_auroc"] == own["knn_auroc"]  # the same images by another way
+    assert "quality_r2" in own.keys() - alone.keys()
+
+
+def test_a_folder_without_a_finished_autoencoder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished run of an autoencoder"):
+        command.probes([tmp_path])
+    (tmp_path / "run.json").write_text('{"status": "running"}')
+    with pytest.raises(UserError, match="no finished run of an autoencoder"):
+        command.probes([tmp_path])

@@ -1,0 +1,180 @@
+"""`python -m ushydra_lab.probes multirun/nt_phase2`: what the frozen encoders of finished autoencoders know.
+
+Writes RUN/probes.json, the scores of every stage and feature, and RUN/probes.csv, one row an image, stage and feature:
+record numbers, no subjects. What is there and belongs to the run's weights and images is not made again; the tables and
+figures of all runs are made by `python -m ushydra_lab.report`. With `--against data=NAME data.root=...` the run's
+validation images are told from another data set's, below RUN/external/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.probes.ood import Covariance
+
+if TYPE_CHECKING:
+    from ushydra_lab.data.datamodule import UltrasoundData
+    from ushydra_lab.probes.features import Codes
+
+JSON, CSV = "probes.json", "probes.csv"
+CALIPER = ["nt_abs_drift_px", "nt_lost"]
+PARTS = ("train", "val", "test")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.probes", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="runs, or experiments with runs below them")
+    parser.add_argument("--covariance", choices=get_args(Covariance), default="ledoit_wolf", help="of Mahalanobis")
+    parser.add_argument("--against", nargs="+", default=[], metavar="data=NAME", help="other images, and their keys")
+    given = parser.parse_args()
+    try:
+        probes(given.folders, given.covariance, given.against)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against: list[str] | None = None) -> None:
+    """Probe every finished autoencoder below the folders, or take what is there; print the scores.
+
+    Raises:
+        UserError: there is none, or its images are not those it was trained on.
+    """
+    runs = dict.fromkeys(file.parent for folder in folders for file in sorted(folder.rglob("run.json")))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    found = 0
+    for run in runs:
+        content, note = probe(run, covariance, against or [])
+        console.print(f"{run}: {note}", markup=False, highlight=False, soft_wrap=True)
+        if content:
+            found += 1
+            _show(console, content["stages"])
+    if not found:
+        where = ", ".join(map(str, folders))
+        raise UserError(f"{where}: no finished run of an autoencoder to probe. python -m ushydra_lab.runs lists runs.")
+
+
+def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[str, Any] | None, str]:
+    """What probes.json holds, and where or whether it was made now; None and the reason for a run without probes.
+
+    Raises:
+        UserError: a file is damaged, the images are not those of the run, there are too few.
+    """
+    from ushydra_lab.runs.directory import FINISHED
+    from ushydra_lab.runs.files import disk_errors, read_json, write_csv, write_json
+
+    summary = read_json(run / "run.json")
+    if summary["status"] != FINISHED:
+        return None, f"not probed, it is {summary['status']}"
+    stages = {name: stage["key"] for name, stage in summary["stages"].items()}
+    made_from = {"identity": summary["identity"], "stages": stages, "covariance": covariance}
+    other = _other(run, against) if against else None
+    folder = run / "external" / other[0] if other else run
+    file = folder / JSON
+    if file.exists() and (folder / CSV).exists() and (content := read_json(file))["made_from"] == made_from:
+        return content, f"probed before: {file}"
+    measured = _measure(run, covariance, other[1] if other else None)
+    if isinstance(measured, str):
+        return None, f"not probed, {measured}"
+    content = {"made_from": made_from, **measured[0]}
+    with disk_errors(folder):
+        write_csv(folder / CSV, measured[1])
+        write_json(file, content)
+    return content, f"probed: {file}"
+
+
+def _other(run: Path, overrides: list[str]) -> tuple[str, UltrasoundData]:
+    """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
+    from ushydra_lab.assembly import build_data
+    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.validation import chosen_data
+
+    config = finished_config(run)
+    name, data = chosen_data(overrides, config)
+    split = {"_target_": "ushydra_lab.data.split.External"}
+    images = build_data(config | {"data": data, "split": split, "stages": {}, "oversample": None, "label_audit": None})
+    return f"{name}-{images.fingerprint(images.parts)[:8]}", images
+
+
+def _measure(
+    run: Path, covariance: Covariance, other: UltrasoundData | None
+) -> tuple[dict[str, Any], pd.DataFrame] | str:
+    """The scores and the images of every stage and feature; a word on why not for a run that has no probes."""
+    from ushydra_lab.assembly import build_data
+    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.experiment import trained_tasks
+    from ushydra_lab.probes.measure import Parts, measure
+    from ushydra_lab.tasks.reconstruction import Reconstruction
+
+    config = finished_config(run)
+    tasks = list(trained_tasks(config, run))
+    if not all(isinstance(task, Reconstruction) for _, task in tasks):
+        return "it is no autoencoder"
+    data = build_data(config)
+    data.setup("fit")
+    _refuse_other_images(run, data)
+    if other is None and "test" not in data.parts:
+        return "it has no unseen images; name some with --against data=NAME"
+    scores: dict[str, Any] = {}
+    tables = []
+    for name, task in track(tasks, "/".join(run.parts[-3:]), transient=True):
+        parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
+        caliper = None if other else _caliper(run, name)
+        for feature in parts.features:
+            values, table = measure(parts, feature, config["seed"], covariance, caliper)
+            rounded = {key: None if np.isnan(value) else round(value, 9) for key, value in values.items()}
+            scores.setdefault(name, {})[feature] = rounded
+            tables.append(table.assign(stage=name, feature=feature))
+    images = {name: len(codes.record) for name, codes in zip(PARTS, (parts.train, parts.val, parts.test), strict=True)}
+    joined = pd.concat(tables, ignore_index=True)
+    front = ["stage", "feature"]
+    return {"images": images, "stages": scores}, joined[[*front, *(c for c in joined if c not in front)]]
+
+
+def _refuse_other_images(run: Path, data: UltrasoundData) -> None:
+    columns = ["record", "site", "subject", "part"]
+    then = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)[columns]
+    if not then.equals(data.split_table()[columns].astype(str)):
+        raise UserError(
+            f"{run}: the images are no longer those in its split.csv: sites, subjects or parts differ. Give the data "
+            "back as they were, or train again under another variant=NAME"
+        )
+
+
+def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | None) -> Codes:
+    import torch
+
+    from ushydra_lab.probes.features import extract
+
+    source = other if other and part == "test" else data
+    task.to("cuda" if torch.cuda.is_available() else "cpu")
+    return extract(task.network, source.part_loader(part), task.roi, source.manifest.sites)
+
+
+def _caliper(run: Path, stage: str) -> pd.DataFrame | None:
+    """What the run measured of each unseen image's NT, by record; None for another ROI."""
+    images = pd.read_csv(run / "per_image.csv")
+    chosen = images[(images["stage"] == stage) & (images["part"] == "test")].set_index("record")
+    return chosen[CALIPER] if set(CALIPER) <= set(chosen) else None
+
+
+def _show(console: Console, stages: dict[str, dict[str, dict[str, float | None]]]) -> None:
+    from ushydra_lab.report.__main__ import rich_table
+
+    rows = {f"{stage}, {feature}": values for stage, found in stages.items() for feature, values in found.items()}
+    table = pd.DataFrame(rows).map(lambda value: "n/a" if pd.isna(value) else f"{value:.3f}")
+    caption = "AUROC of OOD: validation images of the seen sites against the unseen ones."
+    console.print(rich_table(table.rename_axis("score").reset_index(), "", caption))
+
+
+if __name__ == "__main__":
+    main()
