@@ -54,7 +54,7 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
                 task.scheduler(optimizer)
         except (TypeError, ValueError) as error:
             raise UserError(f"stages.{stage}.task: optimizer or scheduler: {error}") from error
-    build_trainer(config, [], max_epochs=1, logger=False)
+    build_trainer(config, [], max_epochs=1)
     _rehearsed.add(key)
     return data
 
@@ -117,9 +117,7 @@ def quieten_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def build_trainer(
-    config: dict[str, Any], callbacks: list[Callback], *, logger: Any, max_epochs: int | None = None
-) -> L.Trainer:
+def build_trainer(config: dict[str, Any], callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
     """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
 
     Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
@@ -136,7 +134,7 @@ def build_trainer(
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
         enable_checkpointing=bool(callbacks),
-        logger=logger,
+        logger=False,  # the history publishes the curves
         max_epochs=max_epochs,
     )
     return trainer

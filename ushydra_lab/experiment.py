@@ -79,7 +79,7 @@ def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task
 def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> pd.DataFrame:
     """stage, part, record, site and every metric, one row an image, for the parts there are."""
     tables = []
-    trainer = build_trainer(config, [], logger=False)
+    trainer = build_trainer(config, [])
     for name, task in trained_tasks(config, run):
         for part in (part for part in EVALUATED if part in data.parts):
             with ctrl_c():

@@ -99,7 +99,7 @@ def fit(
     if stage["patience"]:
         callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
     callbacks += [history, best, last]  # last: it keeps the state of all others
-    trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"], logger=False)
+    trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"])
     if resume := folder.continued():
         read_checkpoint(resume)
     log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.progress import track
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.probes import CSV, JSON
 from ushydra_lab.probes.ood import Covariance
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
     from ushydra_lab.probes.features import Codes
 
-JSON, CSV = "probes.json", "probes.csv"
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 PARTS = ("train", "val", "test")
 

@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 
 from ushydra_lab.report.agreement import BlandAltman, bland_altman, icc
 from ushydra_lab.report.figures import colours_of, save
-from ushydra_lab.report.statistics import spread
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in
+from ushydra_lab.report.tables import markdown, methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
@@ -69,19 +68,15 @@ def _end_points(images: pd.DataFrame, file: Path) -> list[str]:
     columns |= {f"{name}_nme": f"{NAMES[name]} NME" for name in ("ofd", "bpd")}
     if not {*columns} <= {*images}:
         return []
+    digits = {title: 4 if title.endswith("NME") else 2 for title in columns.values()}
     rows = [
-        {"method": method} | {title: _spread_cell(chosen, column) for column, title in columns.items()}
+        {"method": method} | {title: spread_cell(chosen, column, digits[title]) for column, title in columns.items()}
         for method in methods_in(images)
         for chosen in [images[images["method"] == method]]
     ]
     table = pd.DataFrame(rows)
     write_csv(file.with_name(f"{file.name}_end_points.csv"), table)
     return ["#### End points\n", markdown(table) + "\n", f"{POINTS_CAPTION}\n"]
-
-
-def _spread_cell(images: pd.DataFrame, column: str) -> str:
-    found = spread(images, column)
-    return mean_cell(found.mean, found.sd, 4 if column.endswith("nme") else 2)
 
 
 def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:

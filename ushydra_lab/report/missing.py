@@ -14,7 +14,7 @@ from PIL import Image
 
 from ushydra_lab.config import PATH, PRIVATE
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.collect import Collected, lost_rows
 from ushydra_lab.runs.directory import FINISHED, read_config
 from ushydra_lab.runs.ledger import job
 
@@ -26,7 +26,7 @@ def missing(found: Collected) -> list[tuple[str, str]]:
     """
     out = [(run_name(Path(run)), _reason(Path(run))) for run in found.unfinished]
     runs = found.stages["run"].drop_duplicates()
-    return out + [(run_name(run), "; ".join(faults)) for run in runs if (faults := [*_lost_rows(run), *_pictures(run)])]
+    return out + [(run_name(run), fault) for run in runs for fault in _pictures(run)]
 
 
 def run_name(run: Path) -> str:
@@ -69,15 +69,13 @@ def _fault(file: Path, read: Callable[[Path], Any]) -> str:
 
 
 def _lost_rows(run: Path) -> list[str]:
-    """A table cut short is still a table: there has to be a row for each stage and evaluated image."""
     try:
-        split, images, summary = _table(run / "split.csv"), _table(run / "per_image.csv"), _summary(run / "run.json")
-        expected = int(split["part"].isin(["val", "test"]).sum()) * len(summary["stages"])
+        lost = lost_rows(_table(run / "split.csv"), _table(run / "per_image.csv"), _summary(run / "run.json"))
     except KeyError as error:
         return [f"the column or key {error} is missing from its files"]
     except (OSError, ValueError, TypeError):
         return []
-    return [f"per_image.csv has {len(images)} of {expected} rows"] if len(images) < expected else []
+    return [lost] if lost else []
 
 
 def _pictures(run: Path) -> list[str]:

@@ -8,8 +8,7 @@ import pandas as pd
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.statistics import spread
-from ushydra_lab.report.tables import markdown, mean_cell
+from ushydra_lab.report.tables import markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
 
@@ -99,7 +98,10 @@ def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
         printed = PAPER[part].get(variant, (NOTHING,) * len(COLUMNS))
         row = {"Phase-2 added terms": name}
         for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
-            row |= {metric.title: _cell(chosen, column, metric.digits), f"{metric.label} paper": paper}
+            row |= {
+                metric.title: "not run" if chosen.empty else spread_cell(chosen, column, metric.digits),
+                f"{metric.label} paper": paper,
+            }
         rows.append(row | {"n": _count(chosen, runs[runs["variant"] == variant])})
     return pd.DataFrame(rows)
 
@@ -109,13 +111,6 @@ def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
         return images[(images["stage"] == "phase2") & (images["variant"] == variant)]
     first = images[images["stage"] == "phase1"]
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
-
-
-def _cell(images: pd.DataFrame, column: str, digits: int) -> str:
-    if images.empty:
-        return "not run"
-    found = spread(images, column)
-    return mean_cell(found.mean, found.sd, digits)
 
 
 def _count(images: pd.DataFrame, runs: pd.DataFrame) -> str:

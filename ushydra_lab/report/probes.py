@@ -11,13 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ushydra_lab.probes import CSV, JSON
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.figures import colours_of, save
-from ushydra_lab.report.statistics import spread
-from ushydra_lab.report.tables import markdown, mean_cell
+from ushydra_lab.report.tables import markdown, spread_cell
 from ushydra_lab.runs.files import write_csv
 
-JSON, CSV = "probes.json", "probes.csv"
 COMMAND = "python -m ushydra_lab.probes"
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 PRINTED: dict[str, dict[str, str]] = {
@@ -133,8 +132,7 @@ def table(scores: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
         row = {"method": method, "codes": FEATURES.get(str(feature), feature)}
         for score, title in columns.items():
             if score in chosen:
-                value = spread(chosen.astype({score: float}), score)
-                row[title] = mean_cell(value.mean, value.sd, 3)
+                row[title] = spread_cell(chosen.astype({score: float}), score, 3)
                 if score in PRINTED:
                     row[f"{title[:-2]}, paper"] = _printed(chosen.iloc[0], score)
         rows.append(row | {"seeds": chosen["seed"].nunique()})

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from ushydra_lab.metrics.classification import Codes
 from ushydra_lab.report.classification import draw_matrix
 from ushydra_lab.report.figures import save
-from ushydra_lab.report.statistics import spread
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in
+from ushydra_lab.report.tables import markdown, methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 UNKNOWN = "none"
@@ -57,11 +56,11 @@ def routers_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
     rows = []
     for method in methods_in(images):
         chosen = images[images["method"] == method]
-        row = {"method": method, "routed as labelled": _cell(chosen, "router_hit")}
+        row = {"method": method, "routed as labelled": spread_cell(chosen, "router_hit", 3)}
         for code, quality in enumerate(qualities):
-            row[f"... of {quality}"] = _cell(chosen[chosen["domain"] == code], "router_hit")
+            row[f"... of {quality}"] = spread_cell(chosen[chosen["domain"] == code], "router_hit", 3)
         titles = {"score": "score", "regret": "regret", "regret_best": "regret against the best"}
-        rows.append(row | {title: _cell(chosen, column) for column, title in titles.items()})
+        rows.append(row | {title: spread_cell(chosen, column, 3) for column, title in titles.items()})
     return pd.DataFrame(rows)
 
 
@@ -69,19 +68,12 @@ def decoders_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
     """A row a method and site; methods that share their decoders stand once, with the first one's name."""
     columns = {f"score_{quality}": f"by {quality}" for quality in qualities}
     rows = [
-        {"method": method, "images of": site} | {title: _cell(chosen, name) for name, title in columns.items()}
+        {"method": method, "images of": site} | {title: spread_cell(chosen, name, 3) for name, title in columns.items()}
         for method in methods_in(images)
         for site, chosen in images[images["method"] == method].groupby("site")
     ]
     table = pd.DataFrame(rows)
     return table.drop_duplicates([name for name in table if name != "method"])
-
-
-def _cell(images: pd.DataFrame, column: str) -> str:
-    if images.empty or images[column].isna().all():
-        return "n/a"
-    found = spread(images, column)
-    return mean_cell(found.mean, found.sd, 3)
 
 
 def confusion(images: pd.DataFrame, qualities: list[str]) -> Codes:

@@ -31,11 +31,14 @@ def values_table(images: pd.DataFrame) -> pd.DataFrame:
     rows, metrics = [], metrics_in(images)
     for method in methods_in(images):
         chosen = images[images["method"] == method]
-        rows.append({"method": method, **{m.title: _cell(chosen, name, m.digits) for name, m in metrics.items()}})
+        rows.append({"method": method, **{m.title: spread_cell(chosen, name, m.digits) for name, m in metrics.items()}})
     return pd.DataFrame(rows)
 
 
-def _cell(images: pd.DataFrame, metric: str, digits: int) -> str:
+def spread_cell(images: pd.DataFrame, metric: str, digits: int) -> str:
+    """Mean ± SD over seeds of a metric's mean over images; n/a without any."""
+    if images.empty:
+        return "n/a"
     found = spread(images, metric)
     return mean_cell(found.mean, found.sd, digits)
 

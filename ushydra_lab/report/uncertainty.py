@@ -150,33 +150,40 @@ def _cell(values: pd.Series) -> str:
 
 def draw(images: pd.DataFrame) -> Figure:
     """Mean NME of the most certain images by their share: a colour a method, a line a run; dotted: a perfect one."""
-    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-    axis = figure.subplots()
-    colours = colours_of(method for method, run in _runs(images) if run["entropy"].notna().any())
-    for method, run in _runs(images):
-        if method in colours:
-            curve = risk_coverage(run["nme"], run["entropy"])
-            axis.plot(curve["coverage"], curve["risk"], color=colours[method], linewidth=1.2, label=method)
-            axis.plot(curve["coverage"], curve["oracle"], ":", color=colours[method], linewidth=0.8)
+    figure, axis = _axis()
+    for method, run, colour in _certain(images):
+        curve = risk_coverage(run["nme"], run["entropy"])
+        axis.plot(curve["coverage"], curve["risk"], color=colour, linewidth=1.2, label=method)
+        axis.plot(curve["coverage"], curve["oracle"], ":", color=colour, linewidth=0.8)
     _legend(axis)
-    axis.set(xlabel="share of images kept, the most certain first", ylabel="mean NME", xlim=(0, 1), ylim=(0, None))
-    axis.grid(alpha=0.3)
+    axis.set(xlabel="share of images kept, the most certain first", xlim=(0, 1), ylim=(0, None))
     return figure
 
 
 def draw_calibration(images: pd.DataFrame) -> Figure:
     """Mean NME over mean entropy of tenths of the images: a colour a method, a line a run."""
+    figure, axis = _axis()
+    for method, run, colour in _certain(images):
+        bins = calibration_table(run["nme"], run["entropy"])
+        axis.plot(bins["uncertainty"], bins["error"], "-o", color=colour, markersize=3, label=method)
+    _legend(axis)
+    axis.set(xlabel="mean entropy of the heatmaps (nats)", ylim=(0, None))
+    return figure
+
+
+def _certain(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
+    """Of runs with an entropy: method, images, the method's colour."""
+    known = [(method, run) for method, run in _runs(images) if run["entropy"].notna().any()]
+    colours = colours_of(method for method, _ in known)
+    return ((method, run, colours[method]) for method, run in known)
+
+
+def _axis() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     axis = figure.subplots()
-    colours = colours_of(method for method, run in _runs(images) if run["entropy"].notna().any())
-    for method, run in _runs(images):
-        if method in colours:
-            bins = calibration_table(run["nme"], run["entropy"])
-            axis.plot(bins["uncertainty"], bins["error"], "-o", color=colours[method], markersize=3, label=method)
-    _legend(axis)
-    axis.set(xlabel="mean entropy of the heatmaps (nats)", ylabel="mean NME", ylim=(0, None))
+    axis.set_ylabel("mean NME")
     axis.grid(alpha=0.3)
-    return figure
+    return figure, axis
 
 
 def _legend(axis: Axes) -> None:
