@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ushydra_lab.assembly import build_task, build_trainer, load_task, open_logger, rehearse
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.report.panels import stage_panel
+from ushydra_lab.report.panels import site_panel, stage_panel
 from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
 from ushydra_lab.runs.files import atomic, write_csv
 from ushydra_lab.tasks.base import Batch, Task
@@ -22,7 +22,10 @@ from ushydra_lab.training import ctrl_c, train_stages
 
 log = logging.getLogger(__name__)
 EVALUATED = ("val", "test")
-HARDEST = 10
+EXTREMES = 6
+"""Images with the worst answers that are drawn, and with the best."""
+SAMPLES = 3
+"""Of each site."""
 
 
 def run(config: dict[str, Any], path: Path) -> None:
@@ -64,7 +67,8 @@ def _run(config: dict[str, Any], path: Path, directory: RunDirectory, summary: d
         table = evaluate_stages(config, path, data)
         write_csv(path / "per_image.csv", table)
         summary["metrics"] = part_means(table)
-        draw_hardest(config, path, data, table)
+        draw_extremes(config, path, data, table)
+        draw_sites(config, path, data)
         logger.finish(table, draw_panels(config, path, data, path))
 
 
@@ -103,44 +107,89 @@ def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
-    """Some images of each evaluated part through every stage: PNG below `folder`, and returned to be logged.
-
-    Whole frames are returned only for images declared free of burnt-in names (`deidentified`).
-    """
+    """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
     shareable: dict[str, Figure] = {}
     for part in (part for part in EVALUATED if part in data.parts):
         batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
-        _save(_panel(config, run, batch), folder / "figures" / f"{part}.png")
-        if config["deidentified"]:
-            shareable[part] = _panel(config, run, batch)
-        elif config["roi"]:
-            shareable[part] = _panel(config, run, batch, roi_only=True)
+        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png"):
+            shareable[part] = figure
     return shareable
 
 
-def draw_hardest(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
-    """The HARDEST test images of the last stage by its task's `worst` metric, the worst first: figures/hardest.png."""
+def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
+    """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
+
+    figures/hardest.png and easiest.png.
+    """
     *_, (stage, task) = trained_tasks(config, run)
     tested = table[(table["stage"] == stage) & (table["part"] == "test")]
-    if not task.worst or tested.empty:
+    difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
+    count = min(EXTREMES, len(difficulty) // 2)
+    if not count:
         return
-    records = tested.dropna(subset=task.worst).nlargest(HARDEST, task.worst)["record"].tolist()
     batches = list(data.part_loader("test"))
     whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
-    rows = [whole["record"].tolist().index(record) for record in records]
-    _save(_panel(config, run, {key: values[rows] for key, values in whole.items()}), run / "figures" / "hardest.png")
+    place = {record: row for row, record in enumerate(whole["record"].tolist())}
+    for name, chosen in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
+        rows = [place[record] for record in tested.loc[chosen.index[:count], "record"]]
+        images = {key: values[rows] for key, values in whole.items()}
+        _draw(config, run, images, run / "figures" / f"{name}.png")
+
+
+def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
+    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
+    *_, (_, task) = trained_tasks(config, run)
+    chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
+    for batch in (batch for part in data.parts for batch in data.part_loader(part)):
+        for row, site in enumerate(batch["site"].tolist()):
+            if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
+                of_site.append({key: values[row : row + 1] for key, values in batch.items()})
+        if all(len(images) == SAMPLES for images in chosen.values()):
+            break
+    shown = {
+        site: [(one["image"][0, 0].numpy(), _boxes(config, one), _arrays(task.truth(one))) for one in images]
+        for site, images in chosen.items()
+    }
+    _save(site_panel(shown, _structures(config)), run / "figures" / "sites.png")
+
+
+def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure | None:
+    """Images through every stage, as PNG; what of it may leave the run.
+
+    That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
+    apart as well (FILE_roi.png).
+    """
+    whole = _panel(config, run, batch)
+    _save(whole, file)
+    if config["deidentified"]:
+        return whole
+    if not config["roi"]:
+        return None
+    region = _panel(config, run, batch, roi_only=True)
+    _save(region, file.with_stem(f"{file.stem}_roi"))
+    return region
 
 
 def _panel(config: dict[str, Any], run: Path, batch: Batch, roi_only: bool = False) -> Figure:
-    images, boxes = batch["image"][:, 0].numpy(), batch[config["roi"]].numpy() if config["roi"] else None
     pictures: dict[str, Any] = {}
     with torch.inference_mode():
         for stage, task in trained_tasks(config, run):
             pictures = {**task.truth(batch), **pictures}
             pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
-    pictures = {name: values.numpy() for name, values in pictures.items()}
-    structures = [text.partition("=")[0] for text in config["structures"] or ()]
-    return stage_panel(images, boxes, pictures, structures, roi_only)
+    images = batch["image"][:, 0].numpy()
+    return stage_panel(images, _boxes(config, batch), _arrays(pictures), _structures(config), roi_only)
+
+
+def _boxes(config: dict[str, Any], batch: Batch) -> Any:
+    return batch[config["roi"]].numpy() if config["roi"] else None
+
+
+def _arrays(pictures: dict[str, Any]) -> dict[str, Any]:
+    return {name: values.numpy() for name, values in pictures.items()}
+
+
+def _structures(config: dict[str, Any]) -> list[str]:
+    return [text.partition("=")[0] for text in config["structures"] or ()]
 
 
 def _save(figure: Figure, file: Path) -> None:

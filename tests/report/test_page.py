@@ -22,6 +22,7 @@ from ushydra_lab.report import missing, page
 from ushydra_lab.report.__main__ import report
 
 SUBJECTS, SITE = 20, "<b>&"
+PICTURED = ("test", "hardest", "easiest", "sites", "test_roi", "hardest_roi")
 SECRET = "Jane Doe 1977"
 
 
@@ -91,7 +92,7 @@ def write_run(root: Path, seed: int, variant: str, gain: float, deidentified: bo
     summary |= {"stages": {"train": {"key": f"{seed}-{variant}", "selected_by": "val/loss"}}}
     summary |= {"versions": {"torch": "2.13.0"}, "started": f"2026-01-01T00:00:0{len(list(root.rglob('run.json')))}"}
     (run / "run.json").write_text(json.dumps(summary))
-    for name in ("test", "hardest"):
+    for name in PICTURED:
         Image.fromarray(rng.integers(0, 256, (300, 2000), dtype=np.uint8)).save(run / "figures" / f"{name}.png")
     return run
 
@@ -189,9 +190,12 @@ def test_the_settings_are_those_that_may_be_shared(experiment: Path) -> None:
 @pytest.mark.parametrize("deidentified", [True, False])
 def test_whole_frames_are_shown_only_of_images_declared_free_of_names(tmp_path: Path, deidentified: bool) -> None:
     write_run(tmp_path, 1, "plain", 0.0, deidentified)
-    html, read = made(tmp_path / "exp")
-    assert html.count("data:image/jpeg") == (2 if deidentified else 0)
-    assert ("No pictures of train:" in read.text) != deidentified
+    read = made(tmp_path / "exp")[1]
+    shown = {link for tag, link in read.links if link.startswith("data:image/jpeg")}
+    figures = tmp_path / "exp" / SITE / "seed1" / "plain" / "figures"
+    whole = {name: page._within(figures / f"{name}.png", page.MOST_BYTES) for name in PICTURED}
+    assert shown == {whole[name] for name in PICTURED if name.endswith("_roi") != deidentified}
+    assert ("No whole frames of train:" in read.text) != deidentified
 
 
 def test_pictures_get_smaller_until_they_fit(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

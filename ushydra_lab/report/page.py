@@ -28,9 +28,11 @@ FIGURE = re.compile(r"^!\[(.*?)\]\(<(.*)>\)$", re.MULTILINE)
 """What `figures.save` returns."""
 PICTURES = {
     "hardest": "The test images with the worst results, the worst first",
+    "easiest": "The test images with the best results, the best first",
     "test": "Some test images, chosen before any result was known",
 }
 """Of a run's figures, in the order of the page."""
+SITES = "sites"
 MOST_BYTES = 6_000_000
 """Of all pictures of images together; as text they take a third more."""
 WIDTHS = (1600, 1200, 900, 640, 400)
@@ -132,25 +134,27 @@ def table_html(table: pd.DataFrame) -> Markup:
 
 
 def _cases(found: Collected) -> tuple[list[Case], list[str]]:
-    """Pictures of each method's first run, and the methods whose pictures may not be passed on.
+    """Pictures of each method's first run, and the methods of whose images only the ROI may be passed on, or nothing.
 
-    Only of images declared free of burnt-in names (`deidentified`): the pictures in a run show whole frames.
+    Whole frames are shown only of images declared free of burnt-in names (`deidentified`).
     """
     last = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
     free = [bool(read_config(run / "config.yaml").get("deidentified")) for run in last["run"]]
     files = [
-        (row, row["run"] / "figures" / f"{kind}.png", caption)
-        for row in last[free].to_dict("records")
+        (f"{row['method']}, held out {row['fold']}, seed {row['seed']}", _picture(row["run"], kind, whole), caption)
+        for row, whole in zip(last.to_dict("records"), free, strict=True)
         for kind, caption in PICTURES.items()
-        if (row["run"] / "figures" / f"{kind}.png").exists()
     ]
-    share = MOST_BYTES // max(1, len(files))
-    shown = [
-        Case(f"{row['method']}, held out {row['fold']}, seed {row['seed']}", caption, source)
-        for row, file, caption in files
-        if (source := _within(file, share))
-    ]
+    first = last["run"].iloc[0]
+    files.insert(0, ("Sites", _picture(first, SITES, free[0]), "Some images of each site as the networks see them"))
+    there = [one for one in files if one[1].exists()]
+    share = MOST_BYTES // max(1, len(there))
+    shown = [Case(title, caption, source) for title, file, caption in there if (source := _within(file, share))]
     return shown, last.loc[[not one for one in free], "method"].drop_duplicates().tolist()
+
+
+def _picture(run: Path, kind: str, whole: bool) -> Path:
+    return run / "figures" / (f"{kind}.png" if whole else f"{kind}_roi.png")
 
 
 def _within(file: Path, size: int) -> str:

@@ -85,10 +85,38 @@ def stage_panel(
         axis.set_title(title, fontsize=8)
     for axis, scale in zip(axes[-1], scales, strict=True) if bars else ():
         _colour_bar(figure, axis, scale)
+    _legend(figure, structures)
+    return figure
+
+
+Sample = tuple[Picture, NDArray[np.float32] | None, dict[str, Picture]]
+"""An image (H,W) in [0, 1], its box (1,4) canvas px or None, and its truth, as `stage_panel` takes it, of one image."""
+
+
+def site_panel(sites: dict[str, list[Sample]], structures: Sequence[str] = ()) -> Figure:
+    """A row a site: some of its images with what is known of them drawn on."""
+    columns = max(map(len, sites.values()))
+    height, width = next(samples[0][0].shape for samples in sites.values() if samples)
+    size = (3.2 * columns, 3.2 * len(sites) * height / width + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(sites), columns, squeeze=False)
+    for (site, samples), line in zip(sites.items(), axes, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for (image, box, truth), axis in zip(samples, line, strict=False):
+            _show(axis, image, GREY)
+            for values in truth.values():
+                _annotate(axis, values[0])
+            _frame(axis, image.shape, None if box is None else box[0], False)
+        line[0].set_title(site, fontsize=9, loc="left", parse_math=False)
+    _legend(figure, structures)
+    return figure
+
+
+def _legend(figure: Figure, structures: Sequence[str]) -> None:
     if structures:
         lines = [Line2D([], [], color=_colour(label), label=name) for label, name in enumerate(structures, 1)]
         figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), fontsize=8, frameon=False)
-    return figure
 
 
 def _scale(title: str) -> Scale:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+import pandas as pd
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
@@ -24,9 +25,6 @@ class Task(LightningModule):
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset()
     """Settings that leave the trained weights as they are: variants that differ in these share one training."""
-
-    worst: ClassVar[str] = ""
-    """The metric that is largest for the hardest images; without one they get no picture."""
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,6 +59,10 @@ class Task(LightningModule):
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Metrics per image, each (B,)."""
+        raise NotImplementedError
+
+    def difficulty(self, images: pd.DataFrame) -> pd.Series:
+        """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined."""
         raise NotImplementedError
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:

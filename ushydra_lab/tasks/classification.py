@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -100,6 +101,13 @@ class Classification(FromLogits):
         codes = {"true": self.planes(batch), "predicted": logits.argmax(1)}
         found = {"correct": self.score(logits, batch), **codes, "confidence": chances.amax(1)}
         return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
+
+    def difficulty(self, images: pd.DataFrame) -> pd.Series:
+        """1 - probability of the true plane."""
+        chances = images[[f"prob_{name}" for name in self.planes.words]].to_numpy(float)
+        true = images["true"].fillna(-1).to_numpy(int)
+        own = pd.Series(chances[range(len(true)), true], images.index)
+        return 1 - own.where(true >= 0)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Grad-CAM of the predicted plane, (B,H,W) in [0, 1]: `networks.activation`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, get_args
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,7 +44,6 @@ class Landmarks(Task):
     """
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset({"decoder"})
-    worst: ClassVar[str] = "nme"
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -140,6 +140,9 @@ class Landmarks(Task):
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:
         return {"truth": batch["landmarks"]}
+
+    def difficulty(self, images: pd.DataFrame) -> pd.Series:
+        return images["nme"]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""

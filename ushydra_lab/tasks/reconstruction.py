@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -81,6 +82,9 @@ class Reconstruction(Task):
 
     def loss_weights(self) -> dict[str, float]:
         return dict(zip(self.terms, self.weighting.present().tolist(), strict=True))
+
+    def difficulty(self, images: pd.DataFrame) -> pd.Series:
+        return images["roi_edge_mae"]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The reconstruction and its absolute error, the error four times brightened."""

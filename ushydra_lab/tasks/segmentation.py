@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -199,6 +200,10 @@ class Segmentation(FromLogits):
         }
         background = {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
         return of_structures | background | (self._circumference(pred, batch) if self.head else {})
+
+    def difficulty(self, images: pd.DataFrame) -> pd.Series:
+        """1 - Dice, the mean over structures; one that is rightly not found has 1."""
+        return 1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)
 
     def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Head circumference of the prediction, mm, and its error against the expert's, where there is one."""
