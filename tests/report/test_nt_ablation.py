@@ -103,9 +103,9 @@ def test_a_row_that_was_not_run_says_so_with_the_reason_and_the_command(experime
     for name in ("+ ROI-DINO", "+ ROI-L1 + ROI-Sobel + ROI-DINO"):
         assert set(table.loc[name, [metric.title for metric in COLUMNS.values()]]) == {"not run"}
         assert table.loc[name, "n"] == "0"
-    assert "'+ ROI-DINO' not run (seed 1,2): the weights of the frozen DINO network cannot be loaded.\n" in text
+    assert "'+ ROI-DINO': not run (seed 1,2): the weights of the frozen DINO network cannot be loaded.\n" in text
     assert "seed=1,2 loss=dino`" in text
-    assert "'+ ROI-L1 + ROI-Sobel + ROI-DINO' not run (seed 1,2): not started." in text
+    assert "'+ ROI-L1 + ROI-Sobel + ROI-DINO': not run (seed 1,2): not started." in text
     assert "/home/me" not in text
 
 

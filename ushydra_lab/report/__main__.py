@@ -24,6 +24,7 @@ from ushydra_lab.report import (
     uncertainty,
 )
 from ushydra_lab.report.collect import Collected, collect
+from ushydra_lab.report.latex import document
 from ushydra_lab.report.metrics import known
 from ushydra_lab.report.page import write as write_page
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
@@ -67,7 +68,8 @@ def report(experiment: Path) -> None:
         html = write_page(found, sections[1:], experiment)
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
-    console.print(f"Written: {folder / 'tables.md'}, CSV and figures beside it; pictures in each run's figures/")
+        write_text(folder / "tables.tex", document("\n".join(sections)))
+    console.print(f"Written: {folder / 'tables.md'}, .tex, CSV and figures beside it; pictures in each run's figures/")
     console.print(f"To read: {html}", soft_wrap=True)
 
 

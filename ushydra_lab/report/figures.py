@@ -14,6 +14,9 @@ from ushydra_lab.runs.files import atomic
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """M. Okabe and K. Ito, Color universal design, 2008; their yellow is left out, being faint on white."""
 
+MARKDOWN = r"!\[(.*?)\]\(<(.*)>\)"
+"""A figure's title and file in what `save` returns, a regular expression."""
+
 Name = TypeVar("Name")
 
 

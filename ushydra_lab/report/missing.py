@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,49 @@ def _picture(file: Path) -> None:
         picture.verify()
 
 
-def command(experiment: Path) -> str:
-    """What starts the runs that are missing: the last sweep's own command, without its paths."""
+def command(experiment: Path, **changed: object) -> str:
+    """What starts the runs that are missing: the last sweep's command without its paths, some keys changed."""
     try:
         hydra = yaml.safe_load((experiment / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         typed = [f"+experiment={experiment.name}"]
     kept = [word for word in typed if not word.startswith(PRIVATE) and not PATH.search(word)]
-    return "python -m ushydra_lab " + " ".join(map(shlex.quote, kept))
+    kept = [word for word in kept if word.partition("=")[0].lstrip("+") not in changed]
+    words = [*kept, *(f"{key}={value}" for key, value in changed.items())]
+    return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What a table lacks, why, and the command that makes it."""
+
+    what: str
+    why: str
+    command: str
+
+
+def gap_list(gaps: Iterable[Gap]) -> list[str]:
+    """Gaps as Markdown; nothing where there are none."""
+    lines = [f"- {gap.what}: {gap.why}.\n  `{gap.command}`" for gap in gaps]
+    head = "Missing, and the command for each, to which belongs whatever else the other runs were given:\n"
+    return [head, *lines, ""] if lines else []
+
+
+def sites_in(found: Collected) -> list[str]:
+    """The sites of the data, in alphabetical order."""
+    split = pd.read_csv(found.stages["run"].iloc[0] / "split.csv", converters={"site": str})
+    return sorted(split["site"].unique())
+
+
+def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:
+    """Sites that no run has held out; none where runs hold out something else than a site."""
+    sites, done = sites_in(found), set(found.stages["held_out"])
+    if not done <= set(sites):
+        return []
+    seeds = ",".join(map(str, sorted(found.stages["seed"].unique())))
+    return [
+        Gap(f"Held out {site}", "not run", command(experiment, held_out=site, seed=seeds))
+        for site in sites
+        if site not in done
+    ]

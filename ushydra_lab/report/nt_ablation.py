@@ -8,6 +8,7 @@ import pandas as pd
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report.missing import Gap, command, gap_list
 from ushydra_lab.report.tables import markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
@@ -83,7 +84,7 @@ def section(found: Collected, folder: Path) -> list[str]:
                 markdown(rows),
                 f"\n{_caption(stages, number)}\n",
             ]
-        texts += _gaps(runs, str(held_out), stages)
+        texts += gap_list(_gaps(runs, str(held_out), stages, folder.parent))
     return texts
 
 
@@ -157,21 +158,13 @@ def _caption(stages: pd.DataFrame, number: str) -> str:
     return CAPTION.format(phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
 
 
-def _gaps(runs: pd.DataFrame, held_out: str, stages: pd.DataFrame) -> list[str]:
+def _gaps(runs: pd.DataFrame, held_out: str, stages: pd.DataFrame, experiment: Path) -> list[Gap]:
     """What was not run, why, and the command that does it."""
-    missing = runs[runs["reason"] != ""]
-    if missing.empty:
-        return []
-    scale = read_config(stages["run"].iloc[0] / "config.yaml")["scale"]
-    where = f"scale={scale}" + (f" held_out={held_out}" if held_out in set(stages["fold"]) else "")
-    lines = []
-    for variant, lacking in missing.groupby("variant", sort=False):
+    where = {"held_out": held_out} if held_out in set(stages["fold"]) else {}
+    gaps = []
+    for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
         seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
-        command = f"python -m ushydra_lab +experiment={EXPERIMENT} {where} seed={seeds} loss={variant}"
-        why = "; ".join(dict.fromkeys(lacking["reason"]))
-        lines.append(f"- '{ROWS[str(variant)]}' not run (seed {seeds}): {why}.\n  `{command}`")
-    return [
-        "Missing rows, and the command for each, to which belongs whatever else the others were given:\n",
-        *lines,
-        "",
-    ]
+        fill = command(experiment, **where, seed=seeds, loss=variant)
+        why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
+        gaps.append(Gap(f"'{ROWS[str(variant)]}'", why, fill))
+    return gaps

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.figures import MARKDOWN
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import protocol
@@ -24,8 +25,6 @@ from ushydra_lab.report.verdict import RULE, Verdict, verdict
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_text
 
-FIGURE = re.compile(r"^!\[(.*?)\]\(<(.*)>\)$", re.MULTILINE)
-"""What `figures.save` returns."""
 PICTURES = {
     "hardest": "The test images with the worst results, the worst first",
     "easiest": "The test images with the best results, the best first",
@@ -95,7 +94,7 @@ def to_html(text: str, folder: Path) -> Markup:
     markdown = MarkdownIt("zero").enable(["heading", "list", "table", "backticks"])
     markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
     markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    pieces = FIGURE.split(text)
+    pieces = re.split(f"(?m)^{MARKDOWN}$", text)
     html = [markdown.render(pieces[0])]
     for title, name, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         html += [figure_html(folder / name, title), markdown.render(rest)]
