@@ -22,7 +22,7 @@ def images_of(gains: dict[str, float], seeds: int = 4, noise: float = 0.01) -> p
 @pytest.mark.parametrize(
     ("gain", "words", "tone"),
     [
-        (0.1, "b was better than a in Dice head: 0.098 higher (95 % interval 0.094 to 0.102 higher).", "good"),
+        (0.1, "b was better than a in Dice head: 0.098 higher (95 % interval 0.095 to 0.102 higher).", "good"),
         (-0.1, "no method was clearly better; b was worse than a in Dice head: 0.", "look"),
         (0.0, "no clear difference was found between a and b", "dim"),
     ],
