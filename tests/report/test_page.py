@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from PIL import Image
 
 from ushydra_lab.config import WITHHELD
+from ushydra_lab.errors import UserError
 from ushydra_lab.report import missing, page
 from ushydra_lab.report.__main__ import report
 
@@ -219,20 +221,20 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda run: cut(run / "per_image.csv"), "per_image.csv has"),
-        (lambda run: (run / "per_image.csv").write_bytes(b"\xff\x00"), "per_image.csv is damaged"),
-        (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing"),
-        (lambda run: (run / "split.csv").write_text(""), "split.csv is damaged"),
-        (lambda run: cut(run / "run.json"), "run.json is damaged"),
-        (lambda run: (run / "figures" / "test.png").unlink(), "test.png is missing"),
-        (lambda run: cut(run / "figures" / "test.png"), "test.png is damaged"),
-        (lambda run: (run / "run.json").write_text('{"status": "failed", "error": "/home/me"}'), "failed"),
-        (lambda run: (run / "run.json").write_text('{"status": "planned"}'), "missing"),
-    ],
-)
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda run: cut(run / "per_image.csv"), "per_image.csv has"),
+    (lambda run: (run / "per_image.csv").write_bytes(b"\xff\x00"), "per_image.csv is damaged"),
+    (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing"),
+    (lambda run: (run / "split.csv").write_text(""), "split.csv is damaged"),
+    (lambda run: cut(run / "run.json"), "run.json is damaged"),
+    (lambda run: (run / "figures" / "test.png").unlink(), "test.png is missing"),
+    (lambda run: cut(run / "figures" / "test.png"), "test.png is damaged"),
+    (lambda run: (run / "run.json").write_text('{"status": "failed", "error": "/home/me"}'), "failed"),
+    (lambda run: (run / "run.json").write_text('{"status": "planned"}'), "missing"),
+]
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES)
 def test_a_damaged_run_is_named_with_what_is_wrong_and_the_page_is_there(
     experiment: Path, damage: Any, said: str
 ) -> None:
@@ -245,6 +247,20 @@ def test_a_damaged_run_is_named_with_what_is_wrong_and_the_page_is_there(
     assert "train plain" in read.text
     assert "/home/me" not in html
     assert "python -m ushydra_lab +experiment=exp" in read.text
+
+
+@pytest.mark.parametrize(("damage", "said"), [one for one in DAMAGES if "test.png" not in one[1]])
+def test_where_the_only_run_is_damaged_the_page_says_that_and_the_command_fails(
+    tmp_path: Path, damage: Any, said: str
+) -> None:
+    damage(write_run(tmp_path, 1, "plain", 0.0))
+    with pytest.raises(UserError, match="No finished run"):
+        report(tmp_path / "exp")
+    html = (tmp_path / "exp" / "report" / "index.html").read_text()
+    read = Page(html)
+    assert "No run has finished" in read.text
+    assert said in read.table("run", "what is wrong")[1][1]
+    assert "/home/me" not in html
 
 
 def test_a_whole_experiment_says_that_nothing_is_missing(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:

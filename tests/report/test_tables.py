@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.__main__ import main, report, verdict
+from ushydra_lab.report.__main__ import main, report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.tables import comparisons, methods_in, values_table
+from ushydra_lab.report.verdict import briefly
 
 SUBJECTS = 12
 
@@ -136,8 +137,8 @@ def test_changes_are_those_put_in(experiment: Path) -> None:
 
 
 def test_the_verdict_knows_which_way_is_better(experiment: Path) -> None:
-    sentences = verdict(comparisons(collect(experiment).images))
-    assert "phase2 roi against phase1: better in PSNR (dB), ROI-MAE." in sentences
+    sentences = briefly(comparisons(collect(experiment).images))
+    assert "phase2 roi against phase1: better in PSNR (dB) and ROI-MAE." in sentences
 
 
 def test_what_is_missing_is_said(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:

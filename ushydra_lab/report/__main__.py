@@ -25,9 +25,9 @@ from ushydra_lab.report import (
 )
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.latex import document
-from ushydra_lab.report.metrics import known
 from ushydra_lab.report.page import write as write_page
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
+from ushydra_lab.report.verdict import briefly
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -53,13 +53,17 @@ def report(experiment: Path) -> None:
     """Print and write the tables of one experiment; say which runs are missing from them.
 
     Raises:
-        UserError: there is no finished run, or the tables cannot be written.
+        UserError: there is no finished run, which the page says too, or the tables cannot be written.
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
     found = collect(experiment)
     sections = [f"# {experiment.name}\n"]
     folder = experiment / "report"
     with disk_errors(folder):
+        if found.images.empty:
+            html = write_page(found, [], experiment)
+            reasons = [f"{run}: {status}" for run, status in found.unfinished.items()]
+            raise UserError.listing(f"No finished run below {experiment}; {html} says so too.", reasons)
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
@@ -113,31 +117,10 @@ def _part(console: Console, title: str, images: pd.DataFrame, file: Path) -> lis
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
         console.print(rich_table(cells, "", CHANGE_CAPTION))
         texts += [markdown(cells), f"\n{CHANGE_CAPTION}\n"]
-    for sentence in verdict(changes):
+    for sentence in briefly(changes):
         console.print(sentence + "\n", style="bold")
         texts.append(f"{sentence}\n")
     return texts
-
-
-def verdict(changes: pd.DataFrame) -> list[str]:
-    """One sentence a method: what changed against the first method."""
-    if changes.empty:
-        return []
-    first = changes["against"].iloc[0]
-    chosen = changes[changes["against"] == first]
-    sentences = {b: _sentence(rows) for b, rows in chosen.groupby("method", sort=False)}
-    return [f"{b} against {first}: {sentence}." for b, sentence in sentences.items() if sentence]
-
-
-def _sentence(rows: pd.DataFrame) -> str:
-    metrics = known(rows["metric"])
-    words = {"better": [], "worse": [], "no clear change": []}  # type: dict[str, list[str]]
-    for row in rows.dropna(subset="change").to_dict("records"):
-        metric = metrics[row["metric"]]
-        clear = row["low"] > 0 or row["high"] < 0
-        word = ("better" if metric.improves(row["change"]) else "worse") if clear else "no clear change"
-        words[word].append(metric.label)
-    return "; ".join(f"{word} in {', '.join(labels)}" for word, labels in words.items() if labels)
 
 
 def _unfinished(console: Console, found: Collected) -> list[str]:

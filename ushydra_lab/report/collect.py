@@ -33,12 +33,12 @@ class Collected:
     unfinished: dict[str, str]
 
 
-def collect(experiment: Path) -> Collected:
-    """Read every run below an experiment's directory.
+IMAGES = ["held_out", "fold", "seed", "variant", "method", "stage", "part", "record", "site", "subject"]
+STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key", "task", "init", "pretrained"]
 
-    Raises:
-        UserError: there is no run.
-    """
+
+def collect(experiment: Path) -> Collected:
+    """Read every run below an experiment's directory; tables without rows where none has finished."""
     tables: list[pd.DataFrame] = []
     unfinished: dict[str, str] = {}
     keys: list[dict[str, Any]] = []
@@ -54,12 +54,13 @@ def collect(experiment: Path) -> Collected:
             if settings != summary["settings"]:
                 unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
                 continue
-            tables.append(_read_run(run, summary))
-            keys += _stages(run, summary)
+            of_run, images = _stages(run, summary), _read_run(run, summary)
+            keys += of_run
+            tables.append(images)
         except (OSError, KeyError, ValueError, TypeError, AttributeError, UserError) as error:
             unfinished[str(run)] = f"damaged: {error!r}"
     if not tables:
-        raise UserError.listing(f"No finished run below {experiment}.", [f"{k}: {v}" for k, v in unfinished.items()])
+        return Collected(pd.DataFrame(columns=IMAGES), pd.DataFrame(columns=STAGES), unfinished)
     stages = _methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(
         stages.drop(columns=["run", "key", "task", "init", "pretrained"])

@@ -60,7 +60,8 @@ def render(found: Collected, texts: list[str], experiment: Path) -> str:
     """The page. Whatever comes from data, names of sites and methods too, is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    shown, withheld = _cases(found)
+    shown, withheld = _cases(found) if len(found.stages) else ([], [])
+    how = protocol(found) if len(found.stages) else None
     return environment.get_template("page.html").render(
         name=experiment.name,
         verdicts=list(_verdicts(found, experiment / "report")),
@@ -69,9 +70,9 @@ def render(found: Collected, texts: list[str], experiment: Path) -> str:
         extremes=[(held_out, table_html(table)) for held_out, table in _extremes(found)],
         cases=shown,
         withheld=withheld,
-        protocol=(how := protocol(found)),
-        parts=table_html(how.parts) if len(how.parts) else "",
-        own=table_html(how.own) if len(how.own) else "",
+        protocol=how,
+        parts=table_html(how.parts) if how and len(how.parts) else "",
+        own=table_html(how.own) if how and len(how.own) else "",
         missing=missing(found),
         command=command(experiment),
     )

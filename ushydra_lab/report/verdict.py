@@ -45,6 +45,12 @@ class _Pair:
         return _joined([label for label, _ in self.found[grade]])
 
     @property
+    def brief(self) -> str:
+        """In which metrics, without by how much."""
+        told = [f"{grade} {self.labels(grade)}" for grade in self.found if self.found[grade]]
+        return f"{self.method} against {self.against}: {'; '.join(told)}."
+
+    @property
     def sentence(self) -> str:
         clear = [
             f"{grade} {', '.join(f'{label}: {amount}' for label, amount in self.found[grade])}"
@@ -68,12 +74,23 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
         return Verdict(f"{where}, {last[0]} stands alone: there is no other method to compare it with.", "dim",
                        [_values(images)], basis)  # fmt: skip
     references = {changes["against"].iloc[0], last[0]}
-    chosen = changes[changes["method"].isin(last) & changes["against"].isin(references)].dropna(subset="change")
-    pairs = [_pair(rows) for _, rows in chosen.groupby(["method", "against"], sort=False)]
+    pairs = _pairs(changes[changes["method"].isin(last) & changes["against"].isin(references)])
     if not pairs:
         return Verdict(f"{where}, no two methods have values to compare.", "dim", [], basis)
     headline, tone = _headline(where, pairs)
     return Verdict(headline, tone, [pair.sentence for pair in pairs], basis)
+
+
+def briefly(changes: pd.DataFrame) -> list[str]:
+    """A sentence a method: in what it was better or worse than the first method of `tables.comparisons`."""
+    if changes.empty:
+        return []
+    return [pair.brief for pair in _pairs(changes[changes["against"] == changes["against"].iloc[0]])]
+
+
+def _pairs(changes: pd.DataFrame) -> list[_Pair]:
+    known_changes = changes.dropna(subset="change")
+    return [_pair(rows) for _, rows in known_changes.groupby(["method", "against"], sort=False)]
 
 
 def place(held_out: str) -> str:
