@@ -260,6 +260,7 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     assert {"test.png", "hardest.png", "easiest.png", "sites.png"} <= {
         file.name for file in (run_path(cfg) / "figures").iterdir()
     }
+    assert (run_path(cfg) / "figures" / "density.png").exists() == path.stem.startswith("biometry")
 
 
 @pytest.mark.parametrize("weighting", ["unit", "uncertainty", "gradnorm"])

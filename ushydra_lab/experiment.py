@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ushydra_lab.assembly import build_task, build_trainer, load_task, open_logger, rehearse
+from ushydra_lab.audit.density import draw_density
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.report.panels import site_panel, stage_panel
 from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
@@ -137,7 +138,10 @@ def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table
 
 
 def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
-    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
+    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png.
+
+    And where in the frame the landmarks lie that are trained on: figures/density.png.
+    """
     *_, (_, task) = trained_tasks(config, run)
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
     for batch in (batch for part in data.parts for batch in data.part_loader(part)):
@@ -151,6 +155,9 @@ def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
         for site, images in chosen.items()
     }
     _save(site_panel(shown, _structures(config)), run / "figures" / "sites.png")
+    for annotation in data.requires:
+        if annotation.kind == "points" and (figure := draw_density(data.manifest.table, annotation)):
+            _save(figure, run / "figures" / "density.png")
 
 
 def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure | None:

@@ -42,11 +42,17 @@ def pictures(table: pd.DataFrame) -> dict[str, str]:
     """A figure, as a data URI (PNG), of every kind of landmarks that some row has: annotation's name -> figure."""
     uris = {}
     for annotation in annotations(table.columns).values():
-        if annotation.kind == "points" and (found := panels(table, annotation)):
+        if annotation.kind == "points" and (figure := draw_density(table, annotation)):
             stored = io.BytesIO()
-            draw(found, [c[:-2].upper() for c in annotation.columns[::2]]).savefig(stored, format="png", dpi=120)
+            figure.savefig(stored, format="png", dpi=120)
             uris[annotation.name] = "data:image/png;base64," + base64.b64encode(stored.getvalue()).decode()
     return uris
+
+
+def draw_density(table: pd.DataFrame, annotation: Annotation) -> Figure | None:
+    """Of one kind of landmarks; none where no row has any."""
+    found = panels(table, annotation)
+    return draw(found, [column[:-2].upper() for column in annotation.columns[::2]]) if found else None
 
 
 def draw(found: dict[str, Panel], names: list[str]) -> Figure:

@@ -31,7 +31,6 @@ PICTURES = {
     "test": "Some test images, chosen before any result was known",
 }
 """Of a run's figures, in the order of the page."""
-SITES = "sites"
 MOST_BYTES = 6_000_000
 """Of all pictures of images together; as text they take a third more."""
 WIDTHS = (1600, 1200, 900, 640, 400)
@@ -146,7 +145,10 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
         for kind, caption in PICTURES.items()
     ]
     first = last["run"].iloc[0]
-    files.insert(0, ("Sites", _picture(first, SITES, free[0]), "Some images of each site as the networks see them"))
+    files[:0] = [
+        ("Sites", _picture(first, "sites", free[0]), "Some images of each site as the networks see them"),
+        ("Landmarks", _picture(first, "density", True), "Where in the frame each landmark lies, site by site"),
+    ]
     there = [one for one in files if one[1].exists()]
     share = MOST_BYTES // max(1, len(there))
     shown = [Case(title, caption, source) for title, file, caption in there if (source := _within(file, share))]
