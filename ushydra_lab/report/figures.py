@@ -27,6 +27,8 @@ def colours_of(names: Iterable[Name]) -> dict[Name, str]:
 
 def save(figure: Figure, file: Path, title: str, caption: str = "") -> str:
     """Write FILE.png and FILE.pdf, the same bytes for the same figure; the Markdown that shows it, begins with '!'."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what has been laid out need not be for each file
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
         with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary:
             figure.savefig(temporary, format=suffix, **options)
