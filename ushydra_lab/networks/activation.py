@@ -1,4 +1,4 @@
-"""Class activation maps: where in an image a network found its answer."""
+"""What goes on inside a network: where in an image it found its answer, and what it makes of the image as a whole."""
 
 from __future__ import annotations
 
@@ -57,3 +57,47 @@ def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
 def _map(features: Tensor, gradient: Tensor) -> Tensor:
     found = (gradient.mean((2, 3), keepdim=True) * features).sum(1)[0].relu()
     return found / found.max().clamp(min=torch.finfo(found.dtype).tiny)
+
+
+def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
+    """One code an image, (B, C): the deepest feature map, or the last patch tokens, averaged.
+
+    The deepest map is the smallest, of those the one with most channels, of those the last.
+
+    In a U-Net that is the bottleneck, in a classifier the map before its head, in a transformer what the last layer
+    norm gives.
+
+    Args:
+        network: whose modules make the feature maps.
+        run: runs it on the images.
+
+    Raises:
+        ValueError: nothing in it makes a map (B, C, h, w).
+    """
+    maps: list[Tensor] = []
+    tokens: list[Tensor] = []
+
+    def remember(module: nn.Module, _: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        if output.ndim == 4:
+            if not maps or _depth(output) >= _depth(maps[0]):
+                maps[:] = [output]
+        elif isinstance(module, nn.LayerNorm) and output.ndim == 3:
+            tokens[:] = [output]
+
+    handles = [module.register_forward_hook(remember) for module in network.modules()]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if tokens:
+        return tokens[0][:, 1:].float().mean(1)
+    if maps:
+        return maps[0].float().mean((2, 3))
+    raise ValueError("no feature map (B, C, h, w) in the network")
+
+
+def _depth(features: Tensor) -> tuple[int, int]:
+    return -features.shape[2:].numel(), features.shape[1]

@@ -10,6 +10,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from ushydra_lab.networks.activation import deepest_code
+
 Batch = dict[str, Tensor]
 
 
@@ -60,6 +62,10 @@ class Task(LightningModule):
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Metrics per image, each (B,)."""
         raise NotImplementedError
+
+    def code(self, batch: Batch) -> Tensor:
+        """What the network's encoder makes of each image as a whole, (B, C), for the probes."""
+        return deepest_code(self.network, lambda: self(batch["image"]))
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined."""

@@ -15,6 +15,7 @@ from ushydra_lab.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, 
 from ushydra_lab.losses.landmarks import coordinate_l1
 from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.metrics.biometry import biometry
+from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
 from ushydra_lab.tasks.base import Batch, Task
 
@@ -140,6 +141,9 @@ class Landmarks(Task):
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:
         return {"truth": batch["landmarks"]}
+
+    def code(self, batch: Batch) -> Tensor:
+        return deepest_code(self.network, lambda: self(batch["image"], _inside(batch)))
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["nme"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ushydra_lab.losses.segmentation import IGNORE
 from ushydra_lab.metrics.routing import routing_scores
+from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Hydra, Router, soft_weights
 from ushydra_lab.tasks.base import Batch
 from ushydra_lab.tasks.classification import Classification, Codes
@@ -43,6 +44,11 @@ class ByQuality(FromLogits):
     def forward(self, image: Tensor) -> Tensor:
         """Logits by the first decoder, for their shape."""
         return self.network.decode(self.network.encode(image), 0).float()
+
+    def code(self, batch: Batch) -> Tensor:
+        """Of the encoder that all images go through; of several, the first."""
+        encoder = self.network.encoders[0]
+        return deepest_code(encoder, lambda: self.network.encode(batch["image"]))
 
     def own(self, batch: Batch) -> Tensor:
         """The decoder (B,) of each image's own domain, -1 where that is unknown."""

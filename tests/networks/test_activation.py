@@ -1,0 +1,58 @@
+"""One code an image, from inside any network."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ushydra_lab.networks.activation import deepest_code
+from ushydra_lab.networks.attention_unet import AttentionUNet
+from ushydra_lab.networks.baselines.resnet import ResNet
+from ushydra_lab.networks.baselines.segnet import SegNet
+from ushydra_lab.networks.baselines.vit import ViT
+from ushydra_lab.networks.heatmap_unet import HeatmapUNet
+from ushydra_lab.networks.hrnet import HRNet
+from ushydra_lab.networks.hydra import HydraUNet, HydraViT
+
+NETWORKS: dict[str, tuple[nn.Module, int]] = {
+    "attention_unet": (AttentionUNet(2, widths=(4, 8, 12)), 12),
+    "heatmap_unet": (HeatmapUNet(widths=(4, 8, 12)), 12),
+    "hrnet": (HRNet(widths=(4, 8, 12)), 12),
+    "segnet": (SegNet(2, widths=(4, 8, 8, 12, 12)), 12),
+    "resnet": (ResNet(3, 18, width=8), 64),
+    "vit": (ViT(3, canvas=(64, 64), hidden_size=24, layers=1, heads=2, patch_size=8), 24),
+    "hydra_unet": (HydraUNet(2, 2, widths=(4, 8, 12)), 12),
+    "hydra_vit": (HydraViT(3, 3, canvas=(64, 64), hidden_size=24, layers=1, heads=2, patch_size=8), 24),
+}
+
+
+def run(network: nn.Module, x: Tensor) -> Tensor:
+    network.eval()
+    if isinstance(network, HydraUNet | HydraViT):
+        return deepest_code(network.encoders[0], lambda: network.encode(x))
+    return deepest_code(network, lambda: network(x))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_every_network_has_a_code_that_is_of_the_image_alone(name: str) -> None:
+    network, width = NETWORKS[name]
+    x = torch.rand(3, 1, 64, 64)
+    codes = run(network, x)
+    assert codes.shape == (3, width)
+    assert torch.allclose(run(network, x[1:2]), codes[1:2], atol=1e-5)
+    assert not torch.allclose(codes[0], codes[1])
+
+
+@torch.no_grad()
+def test_the_code_is_the_mean_of_the_deepest_map() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.MaxPool2d(4), nn.ReLU(), nn.Upsample(scale_factor=4), nn.Conv2d(4, 2, 1)
+    )
+    x = torch.rand(2, 1, 18, 18)
+    assert torch.equal(deepest_code(network, lambda: network(x)), network[:3](x).mean((2, 3)))
+
+
+def test_a_network_without_maps_is_refused() -> None:
+    network = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="no feature map"):
+        deepest_code(network, lambda: network(torch.rand(1, 3)))
