@@ -76,6 +76,25 @@ def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
         command.probes([run], "empirical")
 
 
+def test_what_is_damaged_or_lost_is_made_again_and_nothing_else(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(table, tmp_path, "runs")
+    command.probes([run])
+    picture, names = run / "figures" / "interpolation.png", ("probes.csv", "probes.json")
+    first, drawn = [(run / name).read_bytes() for name in names], picture.read_bytes()
+    for name in names:
+        (run / name).write_bytes((run / name).read_bytes()[:-20])
+        command.probes([run])
+        assert first == [(run / name).read_bytes() for name in names]
+    picture.unlink()
+    monkeypatch.setattr(command, "_measure", lambda *_: pytest.fail("measured again"))
+    capsys.readouterr()
+    command.probes([run])
+    assert "; drawn: " in capsys.readouterr().out
+    assert drawn == picture.read_bytes()
+
+
 def test_noise_for_unseen_images_changes_no_number_of_the_others(
     table: pd.DataFrame, tmp_path: Path, write_images: Callable[..., pd.DataFrame]
 ) -> None:
@@ -95,6 +114,7 @@ def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame,
     command.probes([run], against=["data=manifest", f"data.path='{tmp_path}/other.csv'"])
     (file,) = (run / "external").glob("manifest-*/probes.json")
     assert not (run / "probes.json").exists()
+    assert not (run / "figures" / "interpolation.png").exists()
     command.probes([run])
     alone, own = (json.loads(path.read_text())["stages"]["phase2"]["z"] for path in (file, run / "probes.json"))
     assert alone["knn_auroc"] == own["knn_auroc"]  # the same images by another way

@@ -1,6 +1,8 @@
 """The report shows what was probed, of the weights the runs have now, and names what was not."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,53 +11,104 @@ import pytest
 from sklearn.metrics import auc, roc_auc_score
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.probes import TABLES, draw_plane, draw_roc, images, read, section, table
+from ushydra_lab.report.nt_tables import COLUMNS
+from ushydra_lab.report.probe_figures import draw_plane, draw_roc
+from ushydra_lab.report.probe_tables import PRINTED, TABLES, table
+from ushydra_lab.report.probes import read, section
 
 SCORES = {"site_accuracy": 0.8, "site_auroc": 0.9, "max_softmax": 0.6, "entropy": 0.5, "mahalanobis_auroc": 0.7}
 SCORES |= {"mahalanobis_l2_auroc": 0.7, "knn_auroc": 0.6, "quality_r2": -0.5, "quality_rho": 0.1}
+PARTS = {"train": 20, "val": 10, "test": 15}
 
 
 def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[str, object]:
     """A probed run of one stage; its row of the collected stages."""
     run.mkdir(parents=True)
+    held_out = run.parts[-3]
     rng = np.random.default_rng(seed)
-    parts = ["train"] * 20 + ["val"] * 10 + ["test"] * 15
-    sites = ["a", "b"] * 15 + ["c"] * 15
+    parts = [part for part, count in PARTS.items() for _ in range(count)]
+    seen = sorted({"a", "b", "c"} - {held_out})
+    sites = seen * 15 + [held_out] * 15
     numbers = {name: rng.normal(size=45) for name in ("pca_1", "pca_2", "max_softmax", "knn")}
     codes = pd.DataFrame(
         {"stage": "phase2", "feature": "z", "part": parts, "record": range(45), "site": sites} | numbers
     )
     codes.loc[codes["part"] == "train", ["knn", "max_softmax"]] = np.nan
     codes.to_csv(run / "probes.csv", index=False)
+    codes[["record", "site", "part"]].to_csv(run / "split.csv", index=False)
     scores = {name: value + shift for name, value in SCORES.items()} | {"triage_lost_auroc": None}
-    content = {"made_from": {"stages": {"phase2": key}}, "stages": {"phase2": {"z": scores}}}
+    content = {"made_from": {"stages": {"phase2": key}}, "images": PARTS, "stages": {"phase2": {"z": scores}}}
     (run / "probes.json").write_text(json.dumps(content))
-    who = {"held_out": "c", "fold": "c", "seed": seed, "variant": "roi", "stage": "phase2", "method": "phase2"}
-    return who | {"run": run, "key": "k"}
+    who = {"held_out": held_out, "fold": held_out, "seed": seed, "variant": "roi", "stage": "phase2"}
+    return who | {"method": "phase2", "run": run, "key": "k"}
 
 
 @pytest.fixture
 def stages(tmp_path: Path) -> pd.DataFrame:
+    """c held out with four seeds: two probed, one with other weights, one with a damaged file; b never probed."""
     rows = [write_run(tmp_path / "nt/c" / f"seed{seed}/roi", seed, shift=0.1 * seed) for seed in (1, 2)]
-    stale = write_run(tmp_path / "nt/c/seed3/roi", 3, key="of weights before")
-    (tmp_path / "nt/c/seed4/roi").mkdir(parents=True)
+    rows.append(write_run(tmp_path / "nt/c/seed3/roi", 3, key="of weights before"))
+    rows.append(write_run(tmp_path / "nt/c/seed4/roi", 4))
     (tmp_path / "nt/c/seed4/roi/probes.json").write_text("{damaged")
-    return pd.DataFrame([*rows, stale, stale | {"seed": 4, "run": tmp_path / "nt/c/seed4/roi"}])
+    rows.append(write_run(tmp_path / "nt/b/seed1/roi", 1))
+    for name in ("probes.json", "probes.csv"):
+        (tmp_path / "nt/b/seed1/roi" / name).unlink()
+    return pd.DataFrame(rows)
 
 
-def test_scores_are_mean_and_sd_over_seeds_beside_the_papers(stages: pd.DataFrame) -> None:
-    scores, missing = read(stages)
-    assert [run.parent.name for run in missing] == ["seed3", "seed4"]
-    found = table(scores, TABLES["table5"][1])
-    assert found.loc[0, "kNN ↑"] == "0.750 ± 0.071"
-    assert found.loc[0, "kNN, paper"] == "0.718 / 0.642 / 0.931"
-    assert found.loc[0, "seeds"] == 2
-    control = table(scores.assign(variant="global"), TABLES["table5"][1])
-    assert control.loc[0, "kNN, paper"] == "–"
+def found(stages: pd.DataFrame, images: pd.DataFrame | None = None) -> Collected:
+    return Collected(pd.DataFrame() if images is None else images, stages, {})
+
+
+def rows(stages: pd.DataFrame, name: str, **changed: str) -> pd.DataFrame:
+    scores, _, _ = read(stages)
+    shown = found(stages.assign(**changed))
+    return table(shown, scores, TABLES[name].columns).set_index(["held out", "method", "codes"])
+
+
+def test_scores_are_mean_and_sd_over_seeds(stages: pd.DataFrame) -> None:
+    row = rows(stages, "table5").loc[("c", "phase2", "code z")]
+    assert row["kNN ↑"] == f"{np.mean([0.7, 0.8]):.3f} ± {np.std([0.7, 0.8], ddof=1):.3f}"
+    assert row["seeds"] == "2 of 4 probed"
+
+
+def test_each_hospital_has_its_own_printed_number(stages: pd.DataFrame) -> None:
+    shown = rows(stages, "table5")
+    assert shown.index.get_level_values(0).tolist() == ["a", "b", "c"]
+    assert shown["kNN, paper"].tolist() == ["0.7182 ± 0.0011", "0.6421 ± 0.0547", "0.9312 ± 0.0061"]
+    control = rows(stages, "table5", variant="global")
+    assert set(control["kNN, paper"]) == {"–"}
+    first = rows(stages, "table6", stage="phase1", variant="global")
+    assert first["R², paper"].tolist() == ["0.177", "0.175", "0.053"]
+
+
+def test_other_features_than_the_code_have_no_printed_number(stages: pd.DataFrame) -> None:
+    for run in stages["run"][:2]:
+        content = json.loads((run / "probes.json").read_text())
+        content["stages"]["phase2"]["roi"] = SCORES
+        (run / "probes.json").write_text(json.dumps(content))
+        codes = pd.read_csv(run / "probes.csv")
+        pd.concat([codes, codes.assign(feature="roi")]).to_csv(run / "probes.csv", index=False)
+    shown = rows(stages, "table4")
+    assert shown.loc[("c", "phase2", "ROI-pooled map"), "Entropy, unseen (nats), paper"] == "–"
+    assert shown.loc[("c", "phase2", "code z"), "Entropy, unseen (nats), paper"] == "0.688 ± 0.006"
+
+
+def test_a_site_not_probed_and_one_not_held_out_are_rows_that_say_so(stages: pd.DataFrame) -> None:
+    shown = rows(stages, "table4")["Confidence, unseen ↓"]
+    assert shown.loc[("a", "phase2", "code z")] == "not run"
+    assert shown.loc[("b", "phase2", "code z")] == "not probed"
+
+
+def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:
+    """Abstract: 0.556 to 0.541 max-softmax, 0.684 to 0.688 entropy, Mahalanobis AUROC up to 0.9956, on H3."""
+    assert [PRINTED["max_softmax"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.556", "0.541"]
+    assert [PRINTED["entropy"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.684", "0.688"]
+    assert max(text for texts in PRINTED["mahalanobis_auroc"].values() for text in texts) == "0.9956 ± 0.0014"
 
 
 def test_the_curve_encloses_the_auroc_of_higher_scores_for_unseen_images(stages: pd.DataFrame) -> None:
-    codes = images(read(stages)[0])
+    codes = read(stages)[1]
     lines = [line for line in draw_roc(codes).axes[0].lines if line.get_linestyle() == "-"]
     for line, (_, run) in zip(lines, codes.groupby("seed"), strict=True):
         shown = run[run["part"] != "train"]
@@ -63,7 +116,7 @@ def test_the_curve_encloses_the_auroc_of_higher_scores_for_unseen_images(stages:
 
 
 def test_every_site_has_its_colour_and_marker_the_unseen_on_top(stages: pd.DataFrame) -> None:
-    codes = images(read(stages)[0])
+    codes = read(stages)[1]
     shown = draw_plane(codes[codes["seed"] == 1], "pca").axes[0].collections
     assert [dots.get_label() for dots in shown] == ["a", "b", "c"]
     assert [len(dots.get_offsets()) for dots in shown] == [15, 15, 15]
@@ -72,16 +125,93 @@ def test_every_site_has_its_colour_and_marker_the_unseen_on_top(stages: pd.DataF
 
 def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "nt" / "report"
-    text = "\n".join(section(Collected(pd.DataFrame(), stages, {}), folder))
-    assert all(f"(Table {number})" in text for number in (4, 5, 6))
-    assert "`python -m ushydra_lab.probes nt/c/seed3/roi`" in text
+    text = "\n".join(section(found(stages), folder))
+    assert all(text.count(f"(Table {number})") == 1 for number in (4, 5, 6))
+    assert "- c/seed3/roi: probed with other weights than it has now.\n  `python -m ushydra_lab.probes nt/c`" in text
+    assert "- c/seed4/roi: probes.json is damaged.\n  `python -m ushydra_lab.probes nt/c`" in text
+    assert "- b/seed1/roi: not probed.\n  `python -m ushydra_lab.probes nt/b`" in text
+    assert "- Held out a: not run.\n  `python -m ushydra_lab +experiment=nt held_out=a seed=1,2,3,4`" in text
     assert str(tmp_path) not in text
     for name in ("confidence", "roc", "knn", "pca"):
         assert (folder / f"c_probes_{name}.png").stat().st_size > 5_000
-    assert pd.read_csv(folder / "c_probes_table5.csv")["knn_auroc"].tolist() == pytest.approx([0.7, 0.8])
+    assert pd.read_csv(folder / "probes_table5.csv")["knn_auroc"].tolist() == pytest.approx([0.7, 0.8])
     assert "umap" not in text
 
 
-def test_runs_that_were_never_probed_add_nothing(stages: pd.DataFrame, tmp_path: Path) -> None:
-    bare = stages.assign(run=tmp_path / "nowhere")
-    assert section(Collected(pd.DataFrame(), bare, {}), tmp_path) == []
+def test_a_stage_that_two_variants_share_counts_once(stages: pd.DataFrame, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "nt/c/seed1/roi", tmp_path / "nt/c/seed1/other")
+    other = stages.iloc[[0]].assign(run=tmp_path / "nt/c/seed1/other", variant="other")
+    scores, codes, _ = read(pd.concat([stages, other]))
+    assert scores["seed"].tolist() == [1, 2]
+    assert len(codes) == 2 * 45
+
+
+def half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def without_last_digits(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+def without_a_row(file: Path) -> None:
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+
+
+def text_for_numbers(file: Path) -> None:
+    pd.read_csv(file).assign(knn="much").to_csv(file, index=False)
+
+
+def without_places(file: Path) -> None:
+    pd.read_csv(file).drop(columns="pca_1").to_csv(file, index=False)
+
+
+def replaced(text: str) -> Callable[[Path], None]:
+    return lambda file: (file.write_text(text), None)[1]
+
+
+CONTENT = {"made_from": {"stages": {"phase2": "k"}}, "images": PARTS, "stages": {"phase2": {"z": {"entropy": "much"}}}}
+DAMAGE: list[tuple[str, Callable[[Path], None]]] = [
+    *(("probes.csv", harm) for harm in (half, without_last_digits, without_a_row, text_for_numbers, without_places)),
+    *(("probes.csv", replaced(text)) for text in ("", "stage\n", "\0\0\0")),
+    ("probes.csv", lambda file: (file.write_bytes(b"\xff\xfe" * 40), None)[1]),
+    ("probes.json", half),
+    *(("probes.json", replaced(text)) for text in ("", "null", "[]", '{"stages": {}}', json.dumps(CONTENT))),
+    *(
+        ("probes.json", replaced(json.dumps(CONTENT | {"stages": stages})))
+        for stages in ({"phase2": 3}, {"phase2": {"z": None}}, {"phase1": {"z": {}}})
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "harm"), DAMAGE)
+def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_again(
+    stages: pd.DataFrame, tmp_path: Path, name: str, harm: Callable[[Path], None]
+) -> None:
+    harm(tmp_path / "nt/c/seed2/roi" / name)
+    text = "\n".join(section(found(stages), tmp_path / "nt" / "report"))
+    (line,) = (line for line in text.splitlines() if line.startswith("- c/seed2/roi") or ", c/seed2/roi" in line)
+    assert line == f"- c/seed2/roi: {name} is damaged." or line == "- c/seed2/roi, c/seed4/roi: probes.json is damaged."
+    assert "`python -m ushydra_lab.probes nt/c`" in text
+    assert rows(stages, "table5").loc[("c", "phase2", "code z"), "seeds"] == "1 of 4 probed"
+
+
+def test_all_files_damaged_is_a_gap_too(stages: pd.DataFrame, tmp_path: Path) -> None:
+    for run in stages["run"][:3]:
+        half(run / "probes.csv")
+    text = "\n".join(section(found(stages), tmp_path / "nt" / "report"))
+    assert "- c/seed1/roi, c/seed2/roi, c/seed3/roi: probes.csv is damaged.\n" in text
+    assert "(Table 4)" not in text
+
+
+def test_runs_that_were_never_probed_add_a_gap_to_the_paper_s_experiments_alone(
+    stages: pd.DataFrame, tmp_path: Path
+) -> None:
+    for file in tmp_path.rglob("probes.*"):
+        file.unlink()
+    images = pd.DataFrame([{"part": "test", **dict.fromkeys(COLUMNS, 1.0)}])
+    assert section(found(stages, images), tmp_path / "nt" / "report") == []
+    paper = pd.concat([stages.assign(stage="phase1"), stages])
+    text = "\n".join(section(found(paper, images), tmp_path / "nt" / "report"))
+    assert "- c/seed1/roi, c/seed2/roi, c/seed3/roi, c/seed4/roi: not probed.\n" in text
+    assert section(found(paper, images.assign(part="val")), tmp_path / "nt" / "report") == []

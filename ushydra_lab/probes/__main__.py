@@ -1,9 +1,10 @@
 """`python -m ushydra_lab.probes multirun/nt_phase2`: what the frozen encoders of finished autoencoders know.
 
 Writes RUN/probes.json, the scores of every stage and feature, and RUN/probes.csv, one row an image, stage and feature:
-record numbers, no subjects. What is there and belongs to the run's weights and images is not made again; the tables and
-figures of all runs are made by `python -m ushydra_lab.report`. With `--against data=NAME data.root=...` the run's
-validation images are told from another data set's, below RUN/external/.
+record numbers, no subjects. RUN/figures/interpolation.png shows what lies between the codes of two test images, whole
+frames. What is there, is whole and belongs to the run's weights and images is not made again; the tables and figures of
+all runs are made by `python -m ushydra_lab.report`. With `--against data=NAME data.root=...` the run's validation
+images are told from another data set's, below RUN/external/.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rich.progress import track
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import CSV, JSON
+from ushydra_lab.probes.files import read
 from ushydra_lab.probes.ood import Covariance
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 PARTS = ("train", "val", "test")
+PICTURE = Path("figures", "interpolation.png")
 
 
 def main() -> None:
@@ -79,17 +82,33 @@ def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[s
     made_from = {"identity": summary["identity"], "stages": stages, "covariance": covariance}
     other = _other(run, against) if against else None
     folder = run / "external" / other[0] if other else run
-    file = folder / JSON
-    if file.exists() and (folder / CSV).exists() and (content := read_json(file))["made_from"] == made_from:
-        return content, f"probed before: {file}"
-    measured = _measure(run, covariance, other[1] if other else None)
-    if isinstance(measured, str):
-        return None, f"not probed, {measured}"
-    content = {"made_from": made_from, **measured[0]}
+    known = _known(folder, made_from)
+    drawn = bool(other) or (run / PICTURE).exists()
+    if known and drawn:
+        return known, f"probed before: {folder / JSON}"
+    opened = _open(run, other[1] if other else None)
+    if isinstance(opened, str):
+        return None, f"not probed, {opened}"
+    tasks, data, seed = opened
     with disk_errors(folder):
-        write_csv(folder / CSV, measured[1])
-        write_json(file, content)
-    return content, f"probed: {file}"
+        if not other:
+            _draw(tasks[-1][1], data, run / PICTURE)
+        if known:
+            return known, f"probed before: {folder / JSON}" + f"; drawn: {run / PICTURE}" * (run / PICTURE).exists()
+        measured, images = _measure(run, tasks, data, seed, covariance, other[1] if other else None)
+        content = {"made_from": made_from, **measured}
+        write_csv(folder / CSV, images)
+        write_json(folder / JSON, content)
+    return content, f"probed: {folder / JSON}"
+
+
+def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
+    """What is there already; None where it is not whole, or was made from something else."""
+    try:
+        content, _ = read(folder)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if content["made_from"] == made_from else None
 
 
 def _other(run: Path, overrides: list[str]) -> tuple[str, UltrasoundData]:
@@ -105,14 +124,11 @@ def _other(run: Path, overrides: list[str]) -> tuple[str, UltrasoundData]:
     return f"{name}-{images.fingerprint(images.parts)[:8]}", images
 
 
-def _measure(
-    run: Path, covariance: Covariance, other: UltrasoundData | None
-) -> tuple[dict[str, Any], pd.DataFrame] | str:
-    """The scores and the images of every stage and feature; a word on why not for a run that has no probes."""
+def _open(run: Path, other: UltrasoundData | None) -> tuple[list[tuple[str, Any]], UltrasoundData, int] | str:
+    """A run's stages with their tasks, its images and its seed; a word on why not for a run that has no probes."""
     from ushydra_lab.assembly import build_data
     from ushydra_lab.evaluate import finished_config
     from ushydra_lab.experiment import trained_tasks
-    from ushydra_lab.probes.measure import Parts, measure
     from ushydra_lab.tasks.reconstruction import Reconstruction
 
     config = finished_config(run)
@@ -124,13 +140,27 @@ def _measure(
     _refuse_other_images(run, data)
     if other is None and "test" not in data.parts:
         return "it has no unseen images; name some with --against data=NAME"
+    return tasks, data, config["seed"]
+
+
+def _measure(
+    run: Path,
+    tasks: list[tuple[str, Any]],
+    data: UltrasoundData,
+    seed: int,
+    covariance: Covariance,
+    other: UltrasoundData | None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The scores and the images of every stage and feature."""
+    from ushydra_lab.probes.measure import Parts, measure
+
     scores: dict[str, Any] = {}
     tables = []
     for name, task in track(tasks, "/".join(run.parts[-3:]), transient=True):
         parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:
-            values, table = measure(parts, feature, config["seed"], covariance, caliper)
+            values, table = measure(parts, feature, seed, covariance, caliper)
             rounded = {key: None if np.isnan(value) else round(value, 9) for key, value in values.items()}
             scores.setdefault(name, {})[feature] = rounded
             tables.append(table.assign(stage=name, feature=feature))
@@ -138,6 +168,21 @@ def _measure(
     joined = pd.concat(tables, ignore_index=True)
     front = ["stage", "feature"]
     return {"images": images, "stages": scores}, joined[[*front, *(c for c in joined if c not in front)]]
+
+
+def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
+    """Between pairs of unseen images, as the last stage decodes it; nothing where there is but one image."""
+    from ushydra_lab.probes.interpolation import chosen, draw, interpolate, title
+    from ushydra_lab.runs.files import atomic
+
+    unseen: Any = data.part_loader("test").dataset
+    if not (rows := chosen(len(unseen))):
+        return
+    images = unseen.__getitems__(rows)["image"]
+    steps = interpolate(task.network.cpu(), images)
+    figure = draw(images[:, 0].numpy(), steps.numpy(), title(task.network))
+    with atomic(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
 
 
 def _refuse_other_images(run: Path, data: UltrasoundData) -> None:

@@ -18,10 +18,13 @@ from ushydra_lab.report import (
     curves,
     measurements,
     nt_ablation,
+    nt_tables,
     probes,
     routing,
     segmentation,
+    thesis,
     uncertainty,
+    ushydranet,
 )
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.latex import document
@@ -48,6 +51,20 @@ SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
 It writes its own CSV and figures; it adds nothing where the images lack its columns.
 """
 
+OF_EXPERIMENT: tuple[Callable[[Collected, Path], list[str]], ...] = (
+    nt_tables.section,
+    nt_ablation.section,
+    ushydranet.section,
+    thesis.section,
+    probes.section,
+    uncertainty.section,
+    curves.section,
+)
+"""What is added over all parts and held-out sites, the tables of the papers among it: (all runs, folder) -> Markdown.
+
+Each writes its own CSV and figures, and adds nothing to experiments that are not its own.
+"""
+
 
 def report(experiment: Path) -> None:
     """Print and write the tables of one experiment; say which runs are missing from them.
@@ -67,7 +84,7 @@ def report(experiment: Path) -> None:
         for held_out, images in found.images.groupby("held_out", sort=False):
             sections += _held_out(console, str(held_out), images, folder)
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
-        for section in (nt_ablation.section, probes.section, uncertainty.section, curves.section):
+        for section in OF_EXPERIMENT:
             sections += _say(console, section(found, folder))
         html = write_page(found, sections[1:], experiment)
         sections += _unfinished(console, found)

@@ -34,7 +34,7 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
     """Tables and a figure of the images of one part, as Markdown; nothing for images that were not classified."""
     if not planes_in(images):
         return []
-    known = images.dropna(subset=["true", "predicted"]).query("true >= 0")
+    known = answered(images)
     if known.empty:
         return []
     found = scores(known)
@@ -42,6 +42,11 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
     table = markdown(scores_table(found))
     picture = save(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
     return ["#### Planes\n", table + "\n", f"{SCORES_CAPTION}\n", picture]
+
+
+def answered(images: pd.DataFrame) -> pd.DataFrame:
+    """The images that show one of the planes and were classified."""
+    return images.dropna(subset=["true", "predicted"]).query("true >= 0")
 
 
 def planes_in(images: pd.DataFrame) -> list[str]:

@@ -29,6 +29,7 @@ PICTURES = {
     "hardest": "The test images with the worst results, the worst first",
     "easiest": "The test images with the best results, the best first",
     "test": "Some test images, chosen before any result was known",
+    "interpolation": "Between two test images: what the decoder makes of evenly spaced points on the line between them",
 }
 """Of a run's figures, in the order of the page."""
 MOST_BYTES = 6_000_000

@@ -24,8 +24,8 @@ SHARED = "subjects in two parts"
 STATISTICS = (
     "Mean ± SD over seeds (ddof 1) of the mean over images. Two methods are compared on the same images and seeds: "
     "95 % interval by a bootstrap that draws seeds and, independently, subjects, widened for the few seeds that there "
-    "are (Student's t); Wilcoxon signed-rank test over subjects, Holm-adjusted within each table. A missing run is left "
-    "out and listed, never averaged over."
+    "are (Student's t); Wilcoxon signed-rank test over subjects, Holm-adjusted within each table. A missing run is "
+    "left out and listed, never averaged over."
 )
 
 

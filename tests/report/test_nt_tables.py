@@ -1,0 +1,221 @@
+"""The two phases stand beside the paper's tables, hospital by hospital, and what was not run is seen."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ushydra_lab.report.collect import collect
+from ushydra_lab.report.latex import document
+from ushydra_lab.report.nt_tables import COLUMNS, TABLE_1, TABLE_3, TABLE_10, paper_protocol, section
+
+SITES = ("anna", "berta", "clara")
+COUNTS = {"anna": 7, "berta": 6, "clara": 5}
+
+
+def write_run(
+    root: Path, held_out: str, seed: int, variant: str, status: str = "finished", val: int = 2, sites: bool = True
+) -> None:
+    """A run with random numbers of its own; Phase 1 is that of all variants."""
+    run = root / held_out / f"seed{seed}" / variant
+    run.mkdir(parents=True)
+    stages = {"phase1": {"key": f"p1-{held_out}-{seed}"}, "phase2": {"key": f"p2-{held_out}-{seed}-{variant}"}}
+    started = f"{len(list(root.rglob('run.json'))):03d}"
+    who = {"seed": seed, "variant": variant, "stages": stages, "settings": variant, "started": started}
+    (run / "run.json").write_text(json.dumps(who | {"status": status}))
+    if status != "finished":
+        return
+    split = pd.DataFrame([{"site": site, "subject": f"{i:03d}"} for site in SITES for i in range(COUNTS[site])])
+    split["record"] = split.index
+    split["part"] = np.where((split["site"] == held_out) & sites, "test", "train")
+    split.loc[split.index[split["part"] == "train"][:val], "part"] = "val"
+    split.to_csv(run / "split.csv", index=False)
+    known = split[split["part"] != "train"].drop(columns="subject")
+    tables = []
+    for stage in stages:
+        rng = np.random.default_rng([seed, *stages[stage]["key"].encode()])
+        tables.append(
+            known.assign(stage=stage, psnr_content=1.0, **{c: rng.uniform(1, 2, len(known)) for c in COLUMNS})
+        )
+    pd.concat(tables).to_csv(run / "per_image.csv", index=False)
+    config = {"stages": {name: {"task": {}, "max_epochs": 3} for name in stages}, "network": {}, "scale": "laptop"}
+    (run / "config.yaml").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    """clara held out with two seeds and the control; berta with one seed of the final objective; anna never."""
+    root = tmp_path / "nt_phase2"
+    for seed in (1, 2):
+        write_run(root, "clara", seed, "roi", val=2 + seed)
+        write_run(root, "clara", seed, "global", val=2 + seed)
+    write_run(root, "berta", 1, "roi")
+    write_run(root, "berta", 2, "roi", "running")
+    return root
+
+
+def tables(experiment: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    section(collect(experiment), experiment / "report")
+    one, three, ten = (pd.read_csv(experiment / "report" / f"nt_table{n}.csv", dtype=str) for n in (1, 3, 10))
+    return (
+        one.set_index("Held out"),
+        three.set_index(["Held out", "Phase"]),
+        ten.set_index(["Held out", "Phase", "Metric"]),
+    )
+
+
+def images(experiment: Path, held_out: str, variant: str, seed: int, stage: str, part: str) -> pd.DataFrame:
+    table = pd.read_csv(experiment / held_out / f"seed{seed}" / variant / "per_image.csv")
+    return table[(table["stage"] == stage) & (table["part"] == part)]
+
+
+def test_table_1_counts_the_images_of_each_part_and_tells_where_seeds_differ(experiment: Path) -> None:
+    table = tables(experiment)[0]
+    assert table.index.tolist() == list(SITES)
+    assert table.loc["clara", ["Training sites", "# Train", "# Validation", "# Test"]].tolist() == [
+        "anna + berta",
+        "9 or 10",
+        "3 or 4",
+        "5",
+    ]
+    assert table.loc["berta", ["# Train", "# Validation", "# Test"]].tolist() == ["10", "2", "6"]
+    assert table.loc["anna", ["Training sites", "# Train", "# Test"]].tolist() == [
+        "berta + clara",
+        "not run",
+        "not run",
+    ]
+
+
+def test_table_3_is_mean_and_sd_over_seeds_of_the_unseen_images(experiment: Path) -> None:
+    table = tables(experiment)[1]
+    rows = {"Phase 1": ("phase1", "roi"), "Phase 2": ("phase2", "roi")}
+    rows |= {"Phase 2, global only (control)": ("phase2", "global")}
+    for phase, (stage, variant) in rows.items():
+        for column, metric in COLUMNS.items():
+            means = [images(experiment, "clara", variant, seed, stage, "test")[column].mean() for seed in (1, 2)]
+            expected = f"{np.mean(means):.{metric.digits}f} ± {np.std(means, ddof=1):.{metric.digits}f}"
+            assert table.loc[("clara", phase), metric.title] == expected
+        assert table.loc[("clara", phase), "n"] == "2 x 5"
+    alone = images(experiment, "berta", "roi", 1, "phase2", "test")["psnr"].mean()
+    assert table.loc[("berta", "Phase 2"), "PSNR (dB) ↑"] == f"{alone:.2f}"
+    assert table.loc[("berta", "Phase 2"), "n"] == "1 x 6 (1 of 2 seeds missing)"
+
+
+def test_table_10_is_the_change_on_the_same_images_in_the_paper_s_units(experiment: Path) -> None:
+    table = tables(experiment)[2]
+    for title, part in (("Validation", "val"), ("Test", "test")):
+        before, after = (
+            pd.concat([images(experiment, "clara", "roi", seed, stage, part) for seed in (1, 2)])[list(COLUMNS)].mean()
+            for stage in ("phase1", "phase2")
+        )
+        cells = table.loc[("clara", "Phase 2")][title]
+        assert cells["PSNR (dB)"].startswith(f"{after['psnr'] - before['psnr']:+.2f} dB [")
+        assert cells["MS-SSIM"].startswith(f"{after['ms_ssim'] - before['ms_ssim']:+.4f} [")
+        for label, column in (("ROI-MAE", "roi_mae"), ("ROI Edge-MAE", "roi_edge_mae")):
+            change = 100 * (after[column] - before[column]) / before[column]
+            assert cells[label].startswith(f"{change:+.2f} % [")
+    low, high = table.loc[("clara", "Phase 2", "PSNR (dB)"), "Test"].split("[")[1].rstrip("]").split(", ")
+    assert float(low) < float(table.loc[("clara", "Phase 2", "PSNR (dB)"), "Test"].split(" ")[0]) < float(high)
+
+
+def test_each_hospital_has_its_own_printed_numbers_and_the_control_none(experiment: Path) -> None:
+    one, three, ten = tables(experiment)
+    assert paper_protocol(collect(experiment)) == dict(zip(SITES, ("H1", "H2", "H3"), strict=True))
+    assert one["# Train paper"].tolist() == ["1073", "1079", "1296"]
+    assert three.loc[("anna", "Phase 2"), "PSNR (dB) paper"] == "34.70 ± 0.55"
+    assert three.loc[("berta", "Phase 1"), "ROI Edge-MAE paper"] == "0.02766 ± 0.00069"
+    assert three.loc[("clara", "Phase 1"), "MS-SSIM paper"] == "0.9969 ± 0.0006"
+    papers = [column for column in three if column.endswith("paper")]
+    assert set(three.loc[("clara", "Phase 2, global only (control)"), papers]) == {"–"}
+    assert ten.loc[("clara", "Phase 2", "ROI-MAE"), ["Validation paper", "Test paper"]].tolist() == ["-8.87%", "-6.43%"]
+    assert set(ten.drop(index=("clara", "Phase 2"))["Test paper"]) == {"–"}
+
+
+def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:
+    """Section 2.2: 2,028 images, 15 % for validation; section 3.3: edge error 4 to 12 % lower, for H1 more."""
+    sizes = {site: tuple(map(int, numbers)) for site, numbers in TABLE_1.items()}
+    assert {sum(numbers) for numbers in sizes.values()} == {2028}
+    assert all(round(0.15 * (train + val)) == val for train, val, _ in sizes.values())
+    edge = {key: float(values[-1].split()[0]) for key, values in TABLE_3.items()}
+    lower = {site: round(100 * (1 - edge[site, "roi"] / edge[site, "phase1"]), 1) for site in TABLE_1}
+    assert lower == {"H1": 17.7, "H2": 12.4, "H3": 4.3}
+    assert TABLE_10["roi_edge_mae"] == ("-11.10%", "-4.90%")
+
+
+def test_what_was_not_run_is_a_row_with_its_command(experiment: Path) -> None:
+    _, three, ten = tables(experiment)
+    text = "\n".join(section(collect(experiment), experiment / "report"))
+    titles = [metric.title for metric in COLUMNS.values()]
+    for row in (("anna", "Phase 1"), ("anna", "Phase 2"), ("berta", "Phase 2, global only (control)")):
+        assert set(three.loc[row, titles]) == {"not run"}
+        assert three.loc[row, "n"] == "0"
+    assert set(ten.loc[("anna", "Phase 2")]["Test"]) == {"not run"}
+    assert "- Held out anna: not run.\n  `python -m ushydra_lab +experiment=nt_phase2 held_out=anna seed=1,2`" in text
+    assert "Held out berta, Phase 2: not run (seed 2)" in text
+    assert "held_out=berta seed=2 loss=roi`" in text
+    assert "held_out=berta seed=1,2 loss=global`" in text
+    assert "held_out=clara" not in text
+
+
+def test_a_control_that_did_not_finish_anywhere_is_a_row_too(tmp_path: Path) -> None:
+    write_run(tmp_path / "nt", "clara", 1, "roi")
+    write_run(tmp_path / "nt", "clara", 1, "global", "failed")
+    table = tables(tmp_path / "nt")[1]
+    assert table.loc[("clara", "Phase 2, global only (control)"), "ROI-MAE ↓"] == "not run"
+    text = "\n".join(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
+    assert "held_out=clara seed=1 loss=global`" in text
+
+
+def test_phase_1_is_the_one_that_the_final_objective_began_from(experiment: Path) -> None:
+    """The control, run first, has another Phase 1 of its own."""
+    for seed in (1, 2):
+        file = experiment / f"clara/seed{seed}/global/run.json"
+        summary = json.loads(file.read_text())
+        summary["stages"]["phase1"]["key"] = "another"
+        file.write_text(json.dumps(summary | {"started": "000"}))
+        images = pd.read_csv(file.with_name("per_image.csv"))
+        images.loc[images["stage"] == "phase1", "roi_mae"] = 9
+        images.to_csv(file.with_name("per_image.csv"), index=False)
+    test_table_3_is_mean_and_sd_over_seeds_of_the_unseen_images(experiment)
+
+
+def test_captions_tell_selection_region_source_and_which_site_stands_for_which_hospital(experiment: Path) -> None:
+    text = "\n".join(section(collect(experiment), experiment / "report"))
+    for words in ("full canvas with its padding", "lowest validation loss", "alphabetical order", "ddof 1", "95 %"):
+        assert words in text
+    assert document(text).count(r"\begin{table}") == 3
+
+
+def test_without_the_final_objective_phase_1_is_the_control_s(tmp_path: Path) -> None:
+    write_run(tmp_path / "nt", "clara", 1, "global")
+    table = tables(tmp_path / "nt")[1]
+    assert table.loc[("clara", "Phase 2"), "ROI-MAE ↓"] == "not run"
+    mean = images(tmp_path / "nt", "clara", "global", 1, "phase1", "test")["roi_mae"].mean()
+    assert table.loc[("clara", "Phase 1"), "ROI-MAE ↓"] == f"{mean:.5f}"
+    text = "\n".join(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
+    assert "held_out=clara seed=1 loss=roi`" in text
+
+
+def test_a_random_split_has_no_paper_s_numbers_beside_it_and_says_that_no_image_is_unseen(tmp_path: Path) -> None:
+    write_run(tmp_path / "nt", "random", 1, "roi", sites=False)
+    one, three, ten = tables(tmp_path / "nt")
+    assert one.index.tolist() == ["random"]
+    assert one.loc["random", "# Train paper"] == "–"
+    assert set(three["PSNR (dB) ↑"]) == {"no such images"}
+    assert ten.loc[("random", "Phase 2", "PSNR (dB)"), "Validation"].count("dB") == 1
+
+
+def test_other_experiments_have_none_of_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "nt_ablation", "clara", 1, "roi")
+    assert section(collect(tmp_path / "nt_ablation"), tmp_path / "nt_ablation" / "report") == []
+    write_run(tmp_path / "nt", "clara", 1, "roi")
+    file = tmp_path / "nt/clara/seed1/roi/per_image.csv"
+    pd.read_csv(file).drop(columns="roi_edge_mae").to_csv(file, index=False)
+    assert section(collect(tmp_path / "nt"), tmp_path / "nt" / "report") == []
+
+
+def test_the_same_runs_give_the_same_text(experiment: Path) -> None:
+    once = section(collect(experiment), experiment / "report")
+    assert once == section(collect(experiment), experiment / "report")

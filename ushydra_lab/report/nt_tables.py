@@ -1,0 +1,232 @@
+"""The NT paper's Tables 1, 3 and 10: splits, Phase 1 and Phase 2 on unseen sites, and what Phase 2 gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ushydra_lab.report import nt_ablation
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report.missing import Gap, command, gap_list, sites_in, splits_to_run
+from ushydra_lab.report.statistics import compare
+from ushydra_lab.report.tables import markdown, spread_cell
+from ushydra_lab.runs.files import write_csv
+
+COLUMNS = {
+    "psnr": Metric("PSNR (dB)", "higher", 2, "difference"),
+    "ms_ssim": Metric("MS-SSIM", "higher", 4, "difference"),
+    "roi_mae": Metric("ROI-MAE", "lower", 5),
+    "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 5, "difference"),
+    "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
+}
+"""In the order of Tables 3 and 10; PSNR and MS-SSIM of the full canvas, as printed."""
+ALL = {"": Metric("all", "higher", 0)}
+"""One row for all metrics where there is nothing to show."""
+PROTOCOLS = ("H1", "H2", "H3")
+"""The paper's hospitals, by which of them is held out; our sites in alphabetical order stand for them."""
+FIRST, FINAL, CONTROL = "phase1", "roi", "global"
+PHASES = {FIRST: "Phase 1", FINAL: "Phase 2", CONTROL: "Phase 2, global only (control)"}
+"""Phase 1, or Phase 2's variant -> the row's name; the paper has no control."""
+TABLE_1 = {"H1": ("1073", "189", "766"), "H2": ("1079", "190", "759"), "H3": ("1296", "229", "503")}
+"""As printed: training, validation and test images."""
+TABLE_3: dict[tuple[str, str], tuple[str, str, str, str, str]] = {
+    ("H1", FIRST): ("33.92 ± 0.58", "0.9969 ± 0.0007", "0.00634 ± 0.00048", "0.9941 ± 0.0010", "0.03549 ± 0.00402"),
+    ("H1", FINAL): ("34.70 ± 0.55", "0.9978 ± 0.0006", "0.00528 ± 0.00045", "0.99560 ± 0.0009", "0.02920 ± 0.0038"),
+    ("H2", FIRST): ("35.73 ± 0.05", "0.9984 ± 0.0000", "0.00695 ± 0.00017", "0.9961 ± 0.0000", "0.02766 ± 0.00069"),
+    ("H2", FINAL): ("36.05 ± 0.21", "0.9985 ± 0.0001", "0.00609 ± 0.00035", "0.9965 ± 0.00028", "0.02423 ± 0.00140"),
+    ("H3", FIRST): ("35.47 ± 0.56", "0.9969 ± 0.0006", "0.00929 ± 0.00053", "0.98645 ± 0.00165", "0.04062 ± 0.00634"),
+    ("H3", FINAL): ("35.59 ± 0.50", "0.9970 ± 0.0005", "0.00871 ± 0.00046", "0.98716 ± 0.00142", "0.03888 ± 0.00656"),
+}
+"""As printed, in the order of COLUMNS."""
+TABLE_10 = {
+    "psnr": ("+0.27 dB", "+0.29 dB"),
+    "ms_ssim": ("+0.0002", "+0.0003"),
+    "roi_mae": ("-8.87%", "-6.43%"),
+    "roi_ms_ssim": ("+0.0006", "+0.0013"),
+    "roi_edge_mae": ("-11.10%", "-4.90%"),
+}
+"""As printed, validation and test; of the development split, on which H3 is held out."""
+PARTS = {"val": "Validation", "test": "Test"}
+NOT_RUN, NO_IMAGES, NOTHING = "not run", "no such images", "–"
+SITES = (
+    "Paper: private images of hospitals H1, H2 and H3, for which our sites stand in alphabetical order; – where it "
+    "prints none."
+)
+SELECTION = "Weights of each phase: the epoch with the lowest validation loss of its own objective."
+REGION = (
+    "PSNR and MS-SSIM of the full canvas with its padding, as in the paper; without padding: the tables above. ROI: "
+    "the NT box. ROI Edge-MAE: edges over the original's 99th percentile in the box; the paper does not print its norm."
+)
+CAPTIONS = {
+    "nt_table1": f"Images; 'or' where they differ between seeds. {SITES}",
+    "nt_table3": "Mean ± SD over seeds (ddof 1) of the mean over images of the unseen site; n: seeds x images. "
+    f"{SELECTION} {REGION} {SITES}",
+    "nt_table10": "Change from Phase 1 on the same images and seeds, with its 95 % interval by bootstrap over seeds "
+    f"and subjects: ROI-MAE and ROI Edge-MAE in % of Phase 1's mean, the others the difference. n: seeds x images. "
+    f"{SELECTION} {REGION} {SITES} It prints the averages of its development split, H1 + H2 to H3.",
+}
+
+
+def section(found: Collected, folder: Path) -> list[str]:
+    """The three tables over all held-out sites and what is missing from them, as Markdown, and as CSV in `folder`.
+
+    Nothing for other experiments.
+    """
+    if not applies(found, folder.parent):
+        return []
+    tables = {
+        "nt_table1": ("Table 1: the splits", split_sizes(found)),
+        "nt_table3": ("Table 3: Phase 1 and Phase 2 on the unseen site", unseen(found)),
+        "nt_table10": ("Table 10: what Phase 2 changes", gains(found)),
+    }
+    texts = ["## The two phases beside the paper's\n"]
+    for name, (title, table) in tables.items():
+        write_csv(folder / f"{name}.csv", table)
+        texts += [f"### {title}\n", markdown(table), f"\n{CAPTIONS[name]}\n"]
+    return texts + gap_list([*splits_to_run(found, folder.parent), *_lacking(found, folder.parent)])
+
+
+def applies(found: Collected, experiment: Path) -> bool:
+    """Whether an experiment is the paper's two phases; its ablation has tables of its own."""
+    phases = {FIRST, "phase2"} <= set(found.stages["stage"])
+    return phases and set(COLUMNS) <= set(found.images) and experiment.name != nt_ablation.EXPERIMENT
+
+
+def held_out_sites(found: Collected) -> list[str]:
+    """What a table has rows for: every site of the data in alphabetical order, held out so far or not.
+
+    Where something else than a site is held out, just that.
+    """
+    sites, done = sites_in(found), list(found.stages["held_out"].unique())
+    return sites if set(done) <= set(sites) else done
+
+
+def paper_protocol(found: Collected) -> dict[str, str]:
+    """Held-out site -> the paper's hospital that it stands for; of more sites the first three."""
+    return dict(zip(sites_in(found), PROTOCOLS, strict=False))
+
+
+def split_sizes(found: Collected) -> pd.DataFrame:
+    """Table 1: a row a held-out site."""
+    protocols, rows = paper_protocol(found), []
+    for held_out in held_out_sites(found):
+        runs = found.stages[found.stages["held_out"] == held_out].drop_duplicates(["fold", "seed"])["run"]
+        splits = [pd.read_csv(run / "split.csv", converters={"site": str}) for run in runs]
+        row = {"Held out": held_out, "Training sites": _training_sites(splits, held_out, found)}
+        printed = TABLE_1.get(protocols.get(held_out, ""), (NOTHING,) * 3)
+        for (part, title), paper in zip({"train": "Train", **PARTS}.items(), printed, strict=True):
+            counts = sorted({int((split["part"] == part).sum()) for split in splits})
+            row |= {f"# {title}": " or ".join(map(str, counts)) or NOT_RUN, f"# {title} paper": paper}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _training_sites(splits: list[pd.DataFrame], held_out: str, found: Collected) -> str:
+    seen = sorted({site for split in splits for site in split.loc[split["part"] == "train", "site"]})
+    return " + ".join(seen or [site for site in sites_in(found) if site != held_out])
+
+
+def unseen(found: Collected) -> pd.DataFrame:
+    """Table 3: a row a held-out site and phase, each metric beside the printed one."""
+    protocols, rows = paper_protocol(found), []
+    for held_out, phase, images in _phases(found):
+        chosen = images[images["part"] == "test"]
+        printed = TABLE_3.get((protocols.get(held_out, ""), phase), (NOTHING,) * len(COLUMNS))
+        row = {"Held out": held_out, "Phase": _name(phase)}
+        for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
+            mean = spread_cell(chosen, column, metric.digits) if len(chosen) else _why_empty(images)
+            row |= {metric.title: mean, f"{metric.label} paper": paper}
+        rows.append(row | {"n": _count(chosen, found)})
+    return pd.DataFrame(rows)
+
+
+def gains(found: Collected) -> pd.DataFrame:
+    """Table 10: a row a held-out site, kind of Phase 2 and metric, on validation and on test images."""
+    protocols, rows = paper_protocol(found), []
+    first = pd.DataFrame()
+    for held_out, phase, images in _phases(found):
+        if phase == FIRST:
+            first = images
+            continue
+        printed = TABLE_10 if phase == FINAL and protocols.get(held_out) == "H3" else {}
+        for column, metric in (COLUMNS if len(images) or printed else ALL).items():
+            row = {"Held out": held_out, "Phase": _name(phase), "Metric": metric.label}
+            for (part, title), paper in zip(PARTS.items(), printed.get(column, (NOTHING,) * 2), strict=True):
+                chosen = images[images["part"] == part]
+                row[title] = _change(first, chosen, column, metric) if len(chosen) else _why_empty(images)
+                row |= {f"{title} paper": paper, f"n {title.lower()}": _count(chosen, found)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _phases(found: Collected) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """(held-out site, phase, its images), Phase 1 before the kinds of Phase 2; no images where it was not run.
+
+    Phase 1 is that from which the final objective begins, where it was run.
+    """
+    kinds = _variants(found)
+    for held_out in held_out_sites(found):
+        stages = found.stages[found.stages["held_out"] == held_out]
+        images = found.images[found.images["held_out"] == held_out]
+        begins = next((kind for kind in kinds if kind in set(stages["variant"])), FINAL)
+        for phase in (FIRST, *kinds):
+            stage, variant = (FIRST, begins) if phase == FIRST else ("phase2", phase)
+            own = stages[(stages["stage"] == stage) & (stages["variant"] == variant)]
+            yield held_out, phase, images[images["method"].isin(own["method"])]
+
+
+def _variants(found: Collected) -> list[str]:
+    """The final objective, the control where there is one, then whatever else was run or is to be."""
+    finished = found.stages.loc[found.stages["stage"] == "phase2", "variant"]
+    there = dict.fromkeys([*finished, *(Path(run).name for run in found.unfinished)])
+    return list(dict.fromkeys([FINAL, *({CONTROL} & there.keys()), *there]))
+
+
+def _name(phase: str) -> str:
+    return PHASES.get(phase, f"Phase 2, {phase}")
+
+
+def _why_empty(images: pd.DataFrame) -> str:
+    return NOT_RUN if images.empty else NO_IMAGES
+
+
+def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metric) -> str:
+    relative = metric.change == "%"
+    change = compare(first, second, column, relative)
+    if np.isnan(change.change):
+        return "n/a"
+    digits, unit = (2, " %") if relative else (metric.digits, " dB" if column == "psnr" else "")
+    return f"{change.change:+.{digits}f}{unit} [{change.low:+.{digits}f}, {change.high:+.{digits}f}]"
+
+
+def _count(images: pd.DataFrame, found: Collected) -> str:
+    """Seeds x images, and how many seeds are missing of those that other runs have."""
+    if images.empty:
+        return "0"
+    seeds, count = images["seed"].nunique(), images.groupby("seed")["record"].nunique().max()
+    lacking = len(_seeds(found)) - seeds
+    return f"{seeds} x {count}" + (f" ({lacking} of {seeds + lacking} seeds missing)" if lacking else "")
+
+
+def _seeds(found: Collected) -> list[int]:
+    """Of all runs that there are or should be."""
+    planned = {int(Path(run).parts[-2].removeprefix("seed")) for run in found.unfinished}
+    return sorted(planned | set(found.stages["seed"]))
+
+
+def _lacking(found: Collected, experiment: Path) -> list[Gap]:
+    """The seeds that a held-out site's phases lack, although others have them."""
+    gaps = []
+    for held_out, stages in found.stages.groupby("held_out", sort=False):
+        where = {"held_out": held_out} if held_out in sites_in(found) else {}
+        for variant in _variants(found):
+            done = set(stages.loc[stages["variant"] == variant, "seed"])
+            if seeds := ",".join(str(seed) for seed in _seeds(found) if seed not in done):
+                loss = {"loss": variant} if variant in nt_ablation.ROWS else {"variant": variant}
+                what = f"Held out {held_out}, {_name(variant)}"
+                gaps.append(Gap(what, f"not run (seed {seeds})", command(experiment, **where, seed=seeds, **loss)))
+    return gaps
