@@ -21,6 +21,7 @@ from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
+from ushydra_lab.probes.__main__ import probe
 from ushydra_lab.runs.files import read_json
 from ushydra_lab.validation import check
 
@@ -261,6 +262,10 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         file.name for file in (run_path(cfg) / "figures").iterdir()
     }
     assert (run_path(cfg) / "figures" / "density.png").exists() == path.stem.startswith("biometry")
+    content, note = probe(run_path(cfg), "ledoit_wolf", [])
+    assert content, note
+    assert content["stages"].keys() == cfg.stages.keys()
+    assert all(0 <= found["z"]["knn_auroc"] <= 1 and "quality_r2" in found["z"] for found in content["stages"].values())
 
 
 @pytest.mark.parametrize("weighting", ["unit", "uncertainty", "gradnorm"])

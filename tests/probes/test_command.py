@@ -121,9 +121,9 @@ def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame,
     assert "quality_r2" in own.keys() - alone.keys()
 
 
-def test_a_folder_without_a_finished_autoencoder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no finished run of an autoencoder"):
+def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished run to probe"):
         command.probes([tmp_path])
     (tmp_path / "run.json").write_text('{"status": "running"}')
-    with pytest.raises(UserError, match="no finished run of an autoencoder"):
+    with pytest.raises(UserError, match="no finished run to probe"):
         command.probes([tmp_path])

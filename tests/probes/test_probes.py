@@ -17,7 +17,7 @@ from ushydra_lab.probes.features import Codes, Floats, extract, roi_pool, textur
 from ushydra_lab.probes.measure import Parts, measure
 from ushydra_lab.probes.ood import Mahalanobis, Neighbours, detect, separation
 from ushydra_lab.probes.provenance import SiteProbe, entropy
-from ushydra_lab.probes.quality import Triage, predict_edge_error, rank_correlation
+from ushydra_lab.probes.quality import Triage, predict_error, rank_correlation
 
 D = 8
 
@@ -143,7 +143,7 @@ def test_quality_is_predicted_by_ridge_regression_in_closed_form() -> None:
     centred = z - z.mean(0)
     weights = np.linalg.solve(centred.T @ centred + np.eye(D), centred.T @ (error - error.mean()))
     expected = (other - z.mean(0)) @ weights + error.mean()
-    np.testing.assert_allclose(predict_edge_error(z, error, [other])[0], expected)
+    np.testing.assert_allclose(predict_error(z, error, [other])[0], expected)
 
 
 def test_triage_rises_with_either_residual_and_with_a_code_of_unusual_length() -> None:

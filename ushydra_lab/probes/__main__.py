@@ -1,4 +1,4 @@
-"""`python -m ushydra_lab.probes multirun/nt_phase2`: what the frozen encoders of finished autoencoders know.
+"""`python -m ushydra_lab.probes multirun/nt_phase2`: what the frozen encoders of finished runs know.
 
 Writes RUN/probes.json, the scores of every stage and feature, and RUN/probes.csv, one row an image, stage and feature:
 record numbers, no subjects. RUN/figures/interpolation.png shows what lies between the codes of two test images, whole
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against: list[str] | None = None) -> None:
-    """Probe every finished autoencoder below the folders, or take what is there; print the scores.
+    """Probe every finished run below the folders, or take what is there; print the scores.
 
     Raises:
         UserError: there is none, or its images are not those it was trained on.
@@ -63,7 +63,7 @@ def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against:
             _show(console, content["stages"])
     if not found:
         where = ", ".join(map(str, folders))
-        raise UserError(f"{where}: no finished run of an autoencoder to probe. python -m ushydra_lab.runs lists runs.")
+        raise UserError(f"{where}: no finished run to probe. python -m ushydra_lab.runs lists runs.")
 
 
 def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[str, Any] | None, str]:
@@ -83,7 +83,7 @@ def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[s
     other = _other(run, against) if against else None
     folder = run / "external" / other[0] if other else run
     known = _known(folder, made_from)
-    drawn = bool(other) or (run / PICTURE).exists()
+    drawn = bool(other) or (run / PICTURE).exists() or not _autoencoder(run)
     if known and drawn:
         return known, f"probed before: {folder / JSON}"
     opened = _open(run, other[1] if other else None)
@@ -91,7 +91,7 @@ def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[s
         return None, f"not probed, {opened}"
     tasks, data, seed = opened
     with disk_errors(folder):
-        if not other:
+        if not drawn:
             _draw(tasks[-1][1], data, run / PICTURE)
         if known:
             return known, f"probed before: {folder / JSON}" + f"; drawn: {run / PICTURE}" * (run / PICTURE).exists()
@@ -129,18 +129,23 @@ def _open(run: Path, other: UltrasoundData | None) -> tuple[list[tuple[str, Any]
     from ushydra_lab.assembly import build_data
     from ushydra_lab.evaluate import finished_config
     from ushydra_lab.experiment import trained_tasks
-    from ushydra_lab.tasks.reconstruction import Reconstruction
 
     config = finished_config(run)
     tasks = list(trained_tasks(config, run))
-    if not all(isinstance(task, Reconstruction) for _, task in tasks):
-        return "it is no autoencoder"
     data = build_data(config)
     data.setup("fit")
     _refuse_other_images(run, data)
     if other is None and "test" not in data.parts:
         return "it has no unseen images; name some with --against data=NAME"
     return tasks, data, config["seed"]
+
+
+def _autoencoder(run: Path) -> bool:
+    from ushydra_lab.evaluate import finished_config
+
+    return all(
+        stage["task"]["_target_"].endswith(".Reconstruction") for stage in finished_config(run)["stages"].values()
+    )
 
 
 def _measure(
@@ -198,11 +203,16 @@ def _refuse_other_images(run: Path, data: UltrasoundData) -> None:
 def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | None) -> Codes:
     import torch
 
-    from ushydra_lab.probes.features import extract
+    from ushydra_lab.probes.features import extract, extract_any
+    from ushydra_lab.tasks.reconstruction import Reconstruction
 
     source = other if other and part == "test" else data
-    task.to("cuda" if torch.cuda.is_available() else "cpu")
-    return extract(task.network, source.part_loader(part), task.roi, source.manifest.sites)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    task.to(device)
+    images, sites = source.part_loader(part), source.manifest.sites
+    if isinstance(task, Reconstruction):
+        return extract(task.network, images, task.roi, sites)  # type: ignore[arg-type]
+    return extract_any(task, images, sites, device, judged=source is data)
 
 
 def _caliper(run: Path, stage: str) -> pd.DataFrame | None:

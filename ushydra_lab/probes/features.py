@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder, grid_pool
 
 Floats = NDArray[np.float64]
 CODE, ROI, TEXTURE = "z", "roi", "texture"
-RESIDUAL, EDGE = "roi_mae", "roi_edge_mae"
+RESIDUAL, EDGE, DIFFICULTY = "roi_mae", "roi_edge_mae", "difficulty"
 GRID = 2, 3
 Batch = dict[str, Tensor]
 
@@ -28,7 +30,8 @@ class Codes:
     record: rows of the manifest (N,). site: their sites' names (N,).
     features: `z` (N, D); `roi` (N, C), the map's mean over the box, where every image has one; `texture` (N, 6 C), the
         map's SD in cells of the image without its padding.
-    quality: `roi_mae` and `roi_edge_mae`, ROI-L1 and ROI-edge of the reconstruction (N,), where there is `roi`.
+    quality: `roi_mae` and `roi_edge_mae`, ROI-L1 and ROI-edge of the reconstruction (N,), where there is `roi`; of
+        other networks than autoencoders `difficulty`, how wrong the answer was, NaN where that is undefined.
     """
 
     record: NDArray[np.int64]
@@ -55,6 +58,32 @@ def extract(network: ConvAutoencoder, batches: Iterable[Batch], roi: str, sites:
         {key: exact[key] for key in (CODE, ROI, TEXTURE) if key in exact},
         {key: exact[key] for key in (RESIDUAL, EDGE) if key in exact},
     )
+
+
+class Probed(Protocol):
+    """What a task must have for `extract_any`."""
+
+    def code(self, batch: Batch) -> Tensor: ...
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]: ...
+    def difficulty(self, images: pd.DataFrame) -> pd.Series: ...
+
+
+@torch.inference_mode()
+def extract_any(
+    task: Probed, batches: Iterable[Batch], sites: list[str], device: torch.device, judged: bool = True
+) -> Codes:
+    """Codes of images under any task's network, in their order.
+
+    judged: whether the images have what the task is evaluated by; without, there is no `quality`.
+    """
+    found, tables = [], []
+    for batch in ({key: values.to(device) for key, values in batch.items()} for batch in batches):
+        found.append({"record": batch["record"], "site": batch["site"], CODE: task.code(batch)})
+        if judged:
+            tables.append(pd.DataFrame({key: values.cpu().numpy() for key, values in task.evaluate(batch).items()}))
+    whole = {key: torch.cat([values[key] for values in found]).cpu().numpy() for key in found[0]}
+    quality = {DIFFICULTY: task.difficulty(pd.concat(tables, ignore_index=True)).to_numpy(float)} if judged else {}
+    return Codes(whole["record"], np.array(sites)[whole["site"]], {CODE: whole[CODE].astype(np.float64)}, quality)
 
 
 def _codes(network: ConvAutoencoder, batch: Batch, roi: str) -> Batch:

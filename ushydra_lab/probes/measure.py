@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.probes.features import EDGE, Codes, Floats
+from ushydra_lab.probes.features import DIFFICULTY, EDGE, Codes, Floats
 from ushydra_lab.probes.ood import Covariance, detect, separation
 from ushydra_lab.probes.projection import project
 from ushydra_lab.probes.provenance import SiteProbe, entropy
-from ushydra_lab.probes.quality import Triage, predict_edge_error, r2, rank_correlation
+from ushydra_lab.probes.quality import Triage, predict_error, r2, rank_correlation
 
 Scores = dict[str, float]
 DRIFT, LOST = "nt_abs_drift_px", "nt_lost"
@@ -45,7 +45,7 @@ def measure(
     Returns:
         The scores; NaN where one is undefined. And a row an image: part, record, site, its place in the plane, and
         for the images that nothing was fitted on `max_softmax`, `entropy` (nats), the detectors' scores, `roi_edge_mae`
-        as it is and as predicted, `triage`.
+        or `difficulty` as it is and as predicted, `triage`.
 
     Raises:
         UserError: there are too few training images.
@@ -92,19 +92,22 @@ def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> Found:
 
 
 def _quality(parts: Parts, feature: str) -> Found:
+    """The ROI's edge error told from the code, and triage; of other networks than autoencoders the difficulty."""
     fitted, others = parts.train, list(parts.others.values())
     if not all(codes.quality for codes in (fitted, *others)):
         return {}, {}
-    predicted = predict_edge_error(
-        fitted.features[feature], fitted.quality[EDGE], [codes.features[feature] for codes in others]
+    target = EDGE if EDGE in fitted.quality else DIFFICULTY
+    judged = np.isfinite(fitted.quality[target])
+    if judged.sum() < 2:
+        return {}, {}
+    predicted = predict_error(
+        fitted.features[feature][judged], fitted.quality[target][judged], [codes.features[feature] for codes in others]
     )
-    triage = Triage(fitted.features[feature], fitted.quality)
-    true = [codes.quality[EDGE] for codes in others]
-    columns = {
-        EDGE: true,
-        f"{EDGE}_predicted": predicted,
-        "triage": [triage(codes.features[feature], codes.quality) for codes in others],
-    }
+    true = [codes.quality[target] for codes in others]
+    columns = {target: true, f"{target}_predicted": predicted}
+    if target == EDGE:
+        triage = Triage(fitted.features[feature], fitted.quality)
+        columns["triage"] = [triage(codes.features[feature], codes.quality) for codes in others]
     return columns, {"quality_r2": r2(true[1], predicted[1]), "quality_rho": rank_correlation(true[1], predicted[1])}
 
 

@@ -1,4 +1,4 @@
-"""Is the reconstruction of the ROI good: told by the code, and for triage (paper 1, 2.5 and appendix C.2, Table 6)."""
+"""Is the answer good, the ROI's reconstruction or any other: told by the code, and for triage (paper 1, 2.5, C.2)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sklearn.metrics import r2_score
 from ushydra_lab.probes.features import EDGE, RESIDUAL, Floats
 
 
-def predict_edge_error(codes: Floats, error: Floats, others: list[Floats]) -> list[Floats]:
-    """Ridge regression (alpha 1, codes as they are) of the ROI edge error on training codes, applied to `others`."""
+def predict_error(codes: Floats, error: Floats, others: list[Floats]) -> list[Floats]:
+    """Ridge regression (alpha 1, codes as they are) of an error on training codes, applied to `others` (Table 6)."""
     model = Ridge(alpha=1.0).fit(codes, error)
     return [model.predict(values) for values in others]
 
@@ -41,8 +41,9 @@ def _q(codes: Floats, quality: dict[str, Floats]) -> Floats:
 
 
 def r2(true: Floats, predicted: Floats) -> float:
-    """Coefficient of determination; NaN where the truth does not vary."""
-    return float(r2_score(true, predicted)) if np.ptp(true) > 0 else np.nan
+    """Coefficient of determination where the truth is known; NaN where that does not vary."""
+    known = np.isfinite(true)
+    return float(r2_score(true[known], predicted[known])) if known.any() and np.ptp(true[known]) > 0 else np.nan
 
 
 def rank_correlation(a: Floats, b: Floats) -> float:

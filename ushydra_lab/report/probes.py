@@ -13,7 +13,7 @@ from ushydra_lab.report import nt_tables
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.missing import Gap, gap_list, run_name, splits_to_run
 from ushydra_lab.report.probe_figures import figures
-from ushydra_lab.report.probe_tables import CAPTION, TABLES, base, table
+from ushydra_lab.report.probe_tables import CAPTION, OF_PAPER, TABLES, base, of_paper, table
 from ushydra_lab.report.tables import markdown
 from ushydra_lab.runs.files import write_csv
 
@@ -36,10 +36,11 @@ def section(found: Collected, folder: Path) -> list[str]:
         columns = [column for column in shown.columns if column in scores and scores[column].notna().any()]
         if columns:
             write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *columns]])
+            number, source = (f" ({shown.number})", f" {OF_PAPER}") if of_paper(found) else ("", "")
             texts += [
-                f"### {shown.title}\n",
+                f"### {shown.title}{number}\n",
                 markdown(table(found, scores, shown.columns)),
-                f"\n{shown.caption} {CAPTION}\n",
+                f"\n{shown.caption} {CAPTION}{source}\n",
             ]
     for held_out, chosen in codes.groupby("held_out", sort=False) if len(codes) else ():
         texts += [f"### Codes, held out {held_out}\n", *figures(chosen, folder / f"{held_out}_probes")]

@@ -1,0 +1,59 @@
+"""The command runs end to end and its JSON has every row."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ushydra_lab.benchmark.__main__ import PARTS, main
+from ushydra_lab.benchmark.systems import SYSTEMS
+
+
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *parts: str) -> list[dict]:
+    file = tmp_path / "figures.json"
+    words = ["--scale", "tiny", "--repeats", "1", "--cache-dir", str(tmp_path / "cache"), "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--only", *parts])
+    main()
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["repeats"] == 1
+    return content["rows"]
+
+
+@pytest.mark.slow
+def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ran(monkeypatch, tmp_path, *PARTS)
+    assert {row["part"] for row in rows} == {*PARTS, "data"}
+    for row in rows:
+        assert row["value"]["low"] <= row["value"]["median"] <= row["value"]["high"]
+        assert row["value"]["median"] > 0 or "exponent" in row["what"]
+        assert bool(row["against"]) == (row["other"] is not None) == (row["ratio"] is not None)
+        aimed = row["at_least"] is not None or row["at_most"] is not None
+        assert (row["met"] is not None) == aimed
+    compared = {row["against"] for row in rows if row["part"] == "training"}
+    assert {"network's forward+backward", "plain step, images in memory", "bare loop, same batches"} < compared
+    systems = [row["what"] for row in rows if row["part"] == "systems"]
+    assert systems == [f"{name}: {what}" for name in SYSTEMS for what in
+                       ("training step", "answer, an image", "evaluation, an image")]  # fmt: skip
+    exponents = [row["size"] for row in rows if row["what"].endswith("exponent")]
+    assert exponents == ["canvas px", "images", "seeds", "sites", "rows", "rows"]
+    printed = capsys.readouterr().out
+    assert "pytorch-msssim" in printed
+    assert str(tmp_path) not in json.dumps(rows) + printed
+
+
+def test_the_protocol_is_its_steps_times_splits_seeds_and_epochs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = ran(monkeypatch, tmp_path, "protocol")
+    measured = {row["what"]: row["value"]["median"] for row in rows}
+
+    def hours(stage: str) -> float:
+        epoch = 163 * measured[f"{stage}: step"] + 29 * measured[f"{stage}: validation of a batch"]
+        return 3 * 5 * 250 * epoch / 3600
+
+    first, second = hours("phase1"), hours("phase2")
+    assert measured["whole protocol, one variant"] == pytest.approx(first + second)
+    assert measured["whole protocol, final objective and control"] == pytest.approx(first + 2 * second)

@@ -1,0 +1,61 @@
+"""What is compared does the same work."""
+
+from pathlib import Path
+
+import torch
+
+from ushydra_lab.benchmark.growth import SEEN, check, manifest_rows
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
+from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
+from ushydra_lab.benchmark.plain import PlainImages, PlainTraining
+from ushydra_lab.runs.stage_store import StageFolder
+
+
+def lab(folder: Path, repeats: int = 1) -> Lab:
+    return Lab("tiny", repeats, torch.device("cpu"), folder, folder / "cache")
+
+
+def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(tmp_path: Path) -> None:
+    here = lab(tmp_path, repeats=2)
+    config = here.config(ROI_EXPERIMENT, "data.images_per_site=10")
+    data, bare_task = data_of(config), here.task(config, "phase1")
+    times = timed_fit(here, config, "phase1", data, {})
+    assert {name: len(taken) for name, taken in times.items()} == {TRAINING: 2, EPOCH: 2}
+    (folder,) = (path.parent for path in tmp_path.glob("*/stage.json"))
+    bare = BareLoop(here, bare_task, data)
+    for _ in range(StageFolder(folder).record["selected_epoch"]):
+        bare.epoch()
+    trained = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
+    for name, weights in bare.task.state_dict().items():
+        assert torch.equal(weights, trained[name]), name
+
+
+def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
+    here = lab(tmp_path)
+    config = here.config(ROI_EXPERIMENT, "data.images_per_site=10")
+    data = data_of(config)
+    batch = next(iter(data.part_loader("train")))
+    plain = PlainImages(list(data.manifest.table["image"].iloc[batch["record"].numpy()]), data.canvas)
+    torch.testing.assert_close(torch.stack([plain[row] for row in range(len(plain))]), batch["image"])
+
+
+def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
+    here = lab(tmp_path)
+    config = here.config(ROI_EXPERIMENT)
+    ours, plain = here.task(config, "phase1"), PlainTraining(here.task(config, "phase1").network, here.device)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(2, 1, 168, 176, generator=generator)
+    loss = ours.total(ours.losses({"image": image, "nt_box": torch.tensor([[40.0, 60, 90, 80]] * 2)}))
+    loss.backward()
+    plain.step(image)
+    for mine, theirs in zip(ours.network.parameters(), plain.network.parameters(), strict=True):
+        if mine.grad is not None:
+            torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-7)
+
+
+def test_the_rows_that_are_checked_are_a_faultless_manifest_of_eight_sites() -> None:
+    table = manifest_rows(480)
+    check(table)
+    assert table["site"].nunique() == 8
+    assert (table.groupby(["site", "subject"]).size() == 3).all()
+    assert all(SEEN % (sites - 1) == 0 for sites in (3, 5, 9))

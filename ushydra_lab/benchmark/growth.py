@@ -1,0 +1,138 @@
+"""How the cost grows with images, sites, seeds, canvas and rows of a manifest: linearly, or it is a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SCALES, Lab, data_of
+from ushydra_lab.benchmark.loop import TRAINING, timed_fit
+from ushydra_lab.benchmark.rows import Row
+from ushydra_lab.benchmark.steps import Step
+from ushydra_lab.benchmark.timing import Spread, Work, exponent, interleaved, seconds
+from ushydra_lab.data import checks, geometry
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.split import LeaveOneSiteOut
+
+PART, STAGE = "growth", "phase1"
+AIM = 1.1
+"""Exponent of the growth, fitted to three sizes."""
+REPEATS = 2
+ROWS = {"tiny": (500, 1000, 2000)}
+MANY_ROWS = (30_000, 100_000, 300_000)
+SEEN = 16
+"""Images that are trained or validated on with a site held out; divisible by 2, 4 and 8."""
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    """Each with everything else fixed; every fit is a whole one, with Lightning, data, curves and checkpoints."""
+    lab = replace(lab, repeats=min(lab.repeats, REPEATS))
+    yield from _grown(lab, "training step", "canvas px", _canvases(lab))
+    yield from _fits(lab)
+    tables = {size: manifest_rows(size) for size in ROWS.get(lab.scale, MANY_ROWS)}
+    for what, work in (("check of a manifest", check), ("split of a manifest", _split)):
+        work(tables[min(tables)])  # warms up: the largest takes long
+        yield from rows(what, "rows", {n: [seconds(partial(work, tables[n]), lab.device)] for n in tables})
+
+
+def _grown(lab: Lab, what: str, of: str, works: Mapping[int, Work]) -> Iterator[Row]:
+    times = interleaved({str(size): work for size, work in works.items()}, lab.repeats, lab.device)
+    yield from rows(what, of, {size: times[str(size)] for size in works})
+
+
+def rows(what: str, of: str, times: dict[int, list[float]]) -> Iterator[Row]:
+    """A row a size, then the exponent of the shortest times: what else the machine does only adds to them."""
+    for size, taken in times.items():
+        yield Row(PART, what, f"{size:,} {of}", Spread.of(taken), "s")
+    fitted = exponent(list(times), [min(taken) for taken in times.values()])
+    yield Row(PART, f"{what}: exponent", of, Spread.exact(fitted), "", at_most=AIM)
+
+
+def _canvases(lab: Lab) -> dict[int, Work]:
+    config = lab.config(ROI_EXPERIMENT)
+    height, width = config["canvas"]
+    found: dict[int, Work] = {}
+    for factor in (1, 1.5, 2):
+        canvas = [round(height * factor), round(width * factor)]
+        sized = config | {"canvas": canvas, "network": config["network"] | {"canvas": canvas}}
+        found[canvas[0] * canvas[1]] = Step(lab, sized, "phase1", size=2)
+    return found
+
+
+def _fits(lab: Lab) -> Iterator[Row]:
+    """Training over a quarter, half and all of the images; one epoch for each seed, or with each site held out."""
+    config = lab.config(ROI_EXPERIMENT)
+    manifest = data_of(config).manifest
+    of_site = SCALES[lab.scale].images
+    parts = {
+        n: _data(config, manifest, manifest.table.groupby("site").head(n))
+        for n in (of_site // 4, of_site // 2, of_site)
+    }
+    found = {len(data.train_dataloader().dataset): data for data in parts.values()}  # type: ignore[arg-type]
+    yield from rows(
+        "training on images",
+        "images",
+        {n: timed_fit(lab, config, STAGE, data, {})[TRAINING] for n, data in found.items()},
+    )
+    seeds = {n: partial(_every_seed, lab, config, parts[of_site // 4], n) for n in (1, 2, 4)}
+    yield from _grown(lab, "one epoch for every seed", "seeds", seeds)
+    sites = {n: partial(_every_site, lab, config, manifest, n) for n in (3, 5, 9)}
+    yield from _grown(lab, "one epoch for every held-out site", "sites", sites)
+
+
+def _data(
+    config: dict[str, Any], manifest: Manifest, table: pd.DataFrame, held_out: str | None = None
+) -> UltrasoundData:
+    """Some rows of a manifest, their canvases from the cache."""
+    part = replace(manifest, table=table.reset_index(drop=True))
+    split = LeaveOneSiteOut(held_out or config["held_out"], config["split"]["val_fraction"])
+    cache = Path(config["cache_dir"]) / "canvases"
+    canvas = config["canvas"]
+    return UltrasoundData(part, split, config["seed"], canvas, config["batch_size"], [config["roi"]], cache)
+
+
+def _every_seed(lab: Lab, config: dict[str, Any], data: UltrasoundData, seeds: int) -> None:
+    for seed in range(seeds):
+        timed_fit(replace(lab, repeats=0), config | {"seed": seed}, STAGE, data, {})
+
+
+def _every_site(lab: Lab, config: dict[str, Any], manifest: Manifest, sites: int) -> None:
+    """As many images to train and validate on, whatever the number of sites: `SEEN`."""
+    table = manifest.table.head(SEEN * sites // (sites - 1))
+    names = [f"site_{row % sites}" for row in range(len(table))]
+    for site in sorted(set(names)):
+        data = _data(config, manifest, table.assign(site=names), site)
+        timed_fit(replace(lab, repeats=0), config, STAGE, data, {})
+
+
+def manifest_rows(size: int) -> pd.DataFrame:
+    """A manifest of as many images, three of a subject, at eight sites; no file behind it, but all else filled in."""
+    number = np.arange(size)
+    site = "site_" + pd.Series(number % 8).astype(str)
+    names, subject = [f"{i}.png" for i in number], (number // 24).astype(str)
+    digest = [f"{i:064x}" for i in number]
+    table = pd.DataFrame({"image": names, "site": site, "subject": subject, "sha256": digest})
+    table = table.assign(pixel_mm=0.1, nt_mm=1.5, height=480, width=640, shows="")
+    return table.assign(nt_x1=40.0, nt_y1=50.0, nt_x2=90.0, nt_y2=60.0)
+
+
+def check(table: pd.DataFrame) -> None:
+    """All that is checked in the rows themselves."""
+    source = Source(table, "rows", Path())
+    typed, problems = checks.typed(source.table)
+    paths: list[Path | None] = [Path(name) for name in table["image"]]
+    found = chain(checks.header(source), checks.cells(typed), geometry.boxes(typed), geometry.points(typed))
+    problems += [*found, *checks.repeats(typed, paths), *checks.groups(typed)]
+    assert not problems, problems[:3]
+
+
+def _split(table: pd.DataFrame) -> None:
+    LeaveOneSiteOut("site_0").assign(table, 0)

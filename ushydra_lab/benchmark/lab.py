@@ -1,0 +1,99 @@
+"""The experiments that are measured: as composed for a scale, on a few phantom images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from ushydra_lab.assembly import build_data, build_task
+from ushydra_lab.config import CONF, register_resolvers
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.validation import check
+
+
+@dataclass(frozen=True)
+class Scale:
+    """conf: the experiments' own scale; images: a site, of the NT phantom; overrides: of the NT experiment."""
+
+    conf: str
+    images: int
+    overrides: tuple[str, ...] = ()
+
+
+SCALES = {
+    "tiny": Scale("laptop", 20, ("network.widths=[2,4,4,8]", "canvas=[168,176]")),
+    "laptop": Scale("laptop", 40),
+    "paper": Scale("paper", 20),
+}
+"""With a fifth of them in validation, these images, and a half and a quarter of them, make whole batches of 8.
+
+`tiny` only shows that all of it runs.
+"""
+ROI_EXPERIMENT = "nt_phase2"
+OTHERS_IMAGES = 12
+"""A site, of the other systems' phantoms."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What every part of the benchmark measures with. folder: for what is thrown away; cache_dir: for the phantoms."""
+
+    scale: str
+    repeats: int
+    device: torch.device
+    folder: Path
+    cache_dir: Path
+
+    def config(self, experiment: str, *overrides: str) -> dict[str, Any]:
+        """An experiment's resolved configuration."""
+        register_resolvers()
+        size = SCALES[self.scale]
+        roi = experiment == ROI_EXPERIMENT
+        chosen = [
+            f"+experiment={experiment}",
+            f"scale={size.conf}",
+            f"data.images_per_site={size.images if roi else OTHERS_IMAGES}",
+            "split.val_fraction=0.2",
+            f"run_root='{self.folder}'",
+            f"cache_dir='{self.cache_dir}'",
+            "logger.mode=disabled",
+            *(size.overrides if roi else ()),
+        ]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return check(compose("config", overrides=[*chosen, *overrides]))
+
+    def task(self, config: dict[str, Any], stage: str) -> Task:
+        """A stage's task on the device, in training mode."""
+        return build_task(config, stage).to(self.device).train()
+
+    def to_device(self, batch: Batch) -> Batch:
+        return {name: values.to(self.device) for name, values in batch.items()}
+
+
+def data_of(config: dict[str, Any]) -> UltrasoundData:
+    """The images of an experiment, in memory."""
+    with quiet():
+        data = build_data(config)
+        data.setup()
+    return data
+
+
+def canvas_of(config: dict[str, Any], batch: int | None = None) -> str:
+    """'8x1x176x256'"""
+    height, width = config["canvas"]
+    return f"{batch or config['batch_size']}x1x{height}x{width}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what is printed off the table; also, no progress bar is drawn."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

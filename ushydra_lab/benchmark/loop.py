@@ -1,0 +1,91 @@
+"""A stage as an experiment trains it, timed from inside, with other works in turns between its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import lightning as L
+import numpy as np
+from lightning import Callback, LightningModule
+from torch.optim import Optimizer
+
+from ushydra_lab.benchmark.lab import Lab, quiet
+from ushydra_lab.benchmark.timing import Work, now, seconds
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.runs.stage_store import StageFolder
+from ushydra_lab.runs.wandb_logger import RunLogger
+from ushydra_lab.tasks.base import Task
+from ushydra_lab.training import fit
+
+TRAINING, EPOCH = "training", "epoch"
+_running: dict[str, Stopwatch] = {}
+
+
+class Stopwatch(Callback):
+    """Seconds of each epoch but the first: `training`, its steps with their data; `epoch`, with validation, curves and
+    checkpoints. Between two epochs comes every other work, once.
+    """
+
+    def __init__(self, lab: Lab, others: Mapping[str, Work]) -> None:
+        self.lab, self.others = lab, others
+        self.times: dict[str, list[float]] = {name: [] for name in (TRAINING, EPOCH, *others)}
+        self.started = self.resumed = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
+        self.started = now(self.lab.device)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.is_last_batch and trainer.current_epoch:
+            self.times[TRAINING].append(now(self.lab.device) - self.started)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch:
+            self.times[EPOCH].append(now(self.lab.device) - self.resumed)
+        for name, work in self.others.items():
+            taken = seconds(work, self.lab.device)
+            if trainer.current_epoch:
+                self.times[name].append(taken)
+        self.resumed = now(self.lab.device)
+
+
+def running(key: str) -> Stopwatch:
+    """The stopwatch of a stage's folder: a configuration names callbacks, it cannot hold one."""
+    return _running[key]
+
+
+def timed_fit(
+    lab: Lab, config: dict[str, Any], stage: str, data: UltrasoundData, others: Mapping[str, Work]
+) -> dict[str, list[float]]:
+    """Train a stage for `repeats` epochs and one to warm up; seconds of each (`Stopwatch`)."""
+    folder = StageFolder(lab.folder / uuid4().hex)
+    folder.path.mkdir()
+    _running[folder.path.name] = Stopwatch(lab, others)
+    node = {"_target_": f"{__name__}.running", "key": folder.path.name}
+    callbacks = config["stages"][stage]["callbacks"] | {"stopwatch": node}
+    settings = config["stages"][stage] | {"max_epochs": lab.repeats + 1, "patience": None, "callbacks": callbacks}
+    with quiet():
+        fit(config | {"stages": {stage: settings}}, stage, data, folder, None, RunLogger(None))
+    return _running.pop(folder.path.name).times
+
+
+class BareLoop:
+    """The same task on the same batches, without Lightning and its callbacks."""
+
+    def __init__(self, lab: Lab, task: Task, data: UltrasoundData) -> None:
+        self.lab, self.task, self.data = lab, task, data
+        self.optimizer: Optimizer = task.configure_optimizers()
+        self.loader, self.done = data.train_dataloader(), 0
+
+    def epoch(self) -> None:
+        self.loader.sampler.set_epoch(self.done)  # type: ignore[attr-defined]
+        for index, images in enumerate(self.loader):
+            batch = self.lab.to_device(images)
+            if self.data.augment:
+                step = self.done * len(self.loader) + index
+                batch = self.data.augment(batch, np.random.default_rng([self.data.seed, step]))
+            self.optimizer.zero_grad()
+            self.task.total(self.task.losses(batch)).backward()
+            self.optimizer.step()
+        self.done += 1

@@ -1,0 +1,39 @@
+"""MS-SSIM against pytorch-msssim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of
+from ushydra_lab.benchmark.plain import plain_ms_ssim
+from ushydra_lab.benchmark.rows import Row, faster
+from ushydra_lab.benchmark.timing import Work, interleaved
+from ushydra_lab.losses.ms_ssim import ms_ssim
+
+PART = "loss"
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    """Forward and backward of 1 - MS-SSIM with respect to the reconstruction."""
+    config = lab.config(ROI_EXPERIMENT)
+    x = torch.rand(config["batch_size"], 1, *config["canvas"], device=lab.device)
+    reference = "pytorch-msssim"
+    works = {"ours": _work(ms_ssim, x), reference: _work(plain_ms_ssim(), x)}
+    times = interleaved(works, lab.repeats, lab.device)
+    aim = 6 if lab.device.type == "cpu" else None
+    yield faster(
+        PART, "MS-SSIM forward+backward", canvas_of(config), times["ours"], reference, times[reference], at_least=aim
+    )
+
+
+def _work(similarity: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Work:
+    x_hat = (0.9 * x + 0.05).requires_grad_()
+
+    def work() -> None:
+        x_hat.grad = None
+        (1 - similarity(x_hat, x)).mean().backward()
+
+    return work

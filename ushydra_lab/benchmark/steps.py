@@ -1,0 +1,46 @@
+"""One training step on a batch that is there, without data and Lightning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ushydra_lab.benchmark.lab import Lab
+from ushydra_lab.tasks.base import Batch
+
+
+def random_batch(lab: Lab, config: dict[str, Any], size: int | None = None) -> Batch:
+    """Noise with a box a tenth of the canvas high and a third wide, for what depends on the shapes alone."""
+    height, width = config["canvas"]
+    size = size or config["batch_size"]
+    image = torch.rand(size, 1, height, width, device=lab.device)
+    edges = [width / 3, height * 0.45, 2 * width / 3, height * 0.55]
+    box = torch.tensor([edges], device=lab.device).expand(size, 4)
+    return {"image": image, config["roi"]: box}
+
+
+class Step:
+    """Loss, backward and optimiser of a stage's task on one random batch."""
+
+    def __init__(self, lab: Lab, config: dict[str, Any], stage: str, size: int | None = None) -> None:
+        self.task = lab.task(config, stage)
+        self.batch = random_batch(lab, config, size)
+        self.optimizer: torch.optim.Optimizer = self.task.configure_optimizers()
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad()
+        self.task.total(self.task.losses(self.batch)).backward()
+        self.optimizer.step()
+
+    def validate(self) -> None:
+        """What a batch costs that is only watched."""
+        with torch.no_grad():
+            self.task.losses(self.batch)
+
+    def state_bytes(self) -> int:
+        """Of weights, buffers, gradients and the optimiser's moments."""
+        weights = [*self.task.parameters(), *self.task.buffers()]
+        gradients = [p.grad for p in self.task.parameters() if p.grad is not None]
+        moments = [v for state in self.optimizer.state.values() for v in state.values() if torch.is_tensor(v)]
+        return sum(t.numel() * t.element_size() for t in (*weights, *gradients, *moments))

@@ -1,0 +1,58 @@
+"""Each system's step, as its experiment trains it, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from ushydra_lab.assembly import build_trainer
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of, quiet
+from ushydra_lab.benchmark.loop import TRAINING, timed_fit
+from ushydra_lab.benchmark.rows import Row
+from ushydra_lab.benchmark.timing import Spread, Work, interleaved
+from ushydra_lab.data.datamodule import UltrasoundData
+
+PART = "systems"
+SYSTEMS = {
+    "reconstruction": (ROI_EXPERIMENT, "phase1"),
+    "reconstruction, Phase 2": (ROI_EXPERIMENT, "phase2"),
+    "segmentation": ("brain_attention_unet", "train"),
+    "landmarks": ("biometry_stage1", "train"),
+    "routed, stage 1": ("hydra_unet", "specialise"),
+    "routed, stage 2": ("hydra_unet", "route"),
+}
+ANSWER, MEASURED = "answer, an image", "evaluation, an image"
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    """A training step with data and Lightning; an image's answer, and that with all its metrics, in batches."""
+    for name, (experiment, stage) in SYSTEMS.items():
+        config = lab.config(experiment)
+        data = data_of(config)
+        size = canvas_of(config)
+        steps = timed_fit(lab, config, stage, data, {})[TRAINING]
+        count = len(data.train_dataloader())
+        yield Row(PART, f"{name}: training step", size, Spread.of([one / count for one in steps]), "s")
+        for what, times in _inference(lab, config, stage, data).items():
+            yield Row(PART, f"{name}: {what}", canvas_of(config, 1), Spread.of(times), "s")
+
+
+def _inference(lab: Lab, config: dict[str, Any], stage: str, data: UltrasoundData) -> dict[str, list[float]]:
+    task = lab.task(config, stage).cpu()
+    task.prepare(data.part_loader("train"))
+    task.to(lab.device).eval()
+    batch = lab.to_device(next(iter(data.part_loader("train"))))
+    with quiet():
+        context = build_trainer(config, []).precision_plugin.forward_context
+    works: dict[str, Work] = {ANSWER: partial(task.pictures, batch), MEASURED: partial(task.predict_step, batch)}
+    within: dict[str, Work] = {what: partial(_inferred, context, work) for what, work in works.items()}
+    times = interleaved(within, lab.repeats, lab.device)
+    return {what: [one / len(batch["image"]) for one in taken] for what, taken in times.items()}
+
+
+def _inferred(context: Callable[[], Any], work: Work) -> None:
+    with torch.inference_mode(), context():
+        work()

@@ -1,0 +1,80 @@
+"""The autoencoder's step and epoch against the network alone, a bare loop and the plain way; its data against both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of
+from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
+from ushydra_lab.benchmark.plain import WORKERS, PlainImages, PlainTraining, plain_loader
+from ushydra_lab.benchmark.rows import Row, faster, longer
+from ushydra_lab.benchmark.timing import Spread, Work, quotient
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.tasks.base import Batch
+
+PART, STAGE = "training", "phase1"
+NETWORK, LOOP, PLAIN = "network's forward+backward", "bare loop, same batches", "plain step, images in memory"
+PLAIN_EPOCH = f"plain epoch, {WORKERS} workers decode"
+DATA, DECODING = "our images", "decode+letterbox per item"
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    """Per step or epoch of Phase 1, as an experiment trains it: loss, optimiser, data, Lightning and its callbacks."""
+    config = lab.config(ROI_EXPERIMENT)
+    data = data_of(config)
+    batches = len(data.train_dataloader())
+    times = timed_fit(lab, config, STAGE, data, _references(lab, config, data))
+    size, images = canvas_of(config), len(data.train_dataloader().dataset)  # type: ignore[arg-type]
+    steps = {name: [one / batches for one in times[name]] for name in (TRAINING, NETWORK, LOOP)}
+    yield longer(PART, "training step", size, steps[TRAINING], NETWORK, steps[NETWORK], at_most=1.2)
+    yield faster(PART, "training step", size, steps[TRAINING], PLAIN, times[PLAIN], at_least=2)
+    yield longer(PART, "training step (Lightning)", size, steps[TRAINING], LOOP, steps[LOOP], at_most=1.05)
+    epoch = f"{images} images"
+    yield faster(PART, "epoch with data", epoch, times[TRAINING], PLAIN_EPOCH, times[PLAIN_EPOCH], at_least=3)
+    whole, trained = times[EPOCH], times[TRAINING]
+    yield longer(PART, "epoch with all that goes with it", epoch, whole, "its training part", trained)
+    yield from _data(images, size, times)
+
+
+def _data(images: int, size: str, times: dict[str, list[float]]) -> Iterator[Row]:
+    ours, need, decoded = ([images / one for one in times[name]] for name in (DATA, TRAINING, DECODING))
+    for against, other, aim in (("the step's need", need, 5), (DECODING, decoded, None)):
+        values = Spread.of(ours), "images/s", against, Spread.of(other)
+        yield Row("data", "data path, images in memory", size, *values, quotient(ours, other), "x", at_least=aim)
+
+
+def _references(lab: Lab, config: dict[str, Any], data: UltrasoundData) -> dict[str, Work]:
+    """The epoch without all but the network, without Lightning, the plain way; one plain step; the data alone."""
+    loader, files = data.train_dataloader(), _files(data)
+    batch: Batch = lab.to_device(next(iter(loader)))
+    plain = PlainTraining(lab.task(config, STAGE).network, lab.device)
+    images = PlainImages(files, data.canvas)
+    workers = plain_loader(images, data.batch_size)
+    return {
+        NETWORK: partial(network_alone, lab.task(config, STAGE).network, [batch["image"]] * len(loader)),
+        LOOP: BareLoop(lab, lab.task(config, STAGE), data).epoch,
+        PLAIN: partial(plain.step, batch["image"].contiguous()),
+        PLAIN_EPOCH: partial(plain.epoch, workers),
+        DATA: partial(_run_through, loader),
+        DECODING: lambda: _run_through(images[index] for index in range(len(images))),
+    }
+
+
+def _files(data: UltrasoundData) -> list[str]:
+    return list(data.manifest.table["image"][data.part == "train"])
+
+
+def network_alone(network: nn.Module, images: Sequence[Tensor]) -> None:
+    """Forward and backward, with the cheapest loss there is."""
+    for image in images:
+        network.zero_grad()
+        network(image).mean().backward()
+
+
+def _run_through(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
