@@ -45,7 +45,7 @@ ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoi
 report: setup  ## tables and figures of every experiment under multirun/
 	$(RUN) -m ushydra_lab.report multirun
 
-benchmark: setup  ## speed beside named references and the machine's own limit (two to three minutes)
+benchmark: setup  ## speed beside named references and the machine's own limit (about two minutes)
 	$(RUN) -m ushydra_lab.benchmark
 
 clean:  ## remove the environment and caches (runs stay)
