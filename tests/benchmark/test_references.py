@@ -7,7 +7,8 @@ import torch
 from ushydra_lab.benchmark.growth import SEEN, check, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
-from ushydra_lab.benchmark.plain import PlainImages, PlainTraining
+from ushydra_lab.benchmark.plain import PlainImages, PlainTraining, plain_ms_ssim
+from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 
 
@@ -51,6 +52,34 @@ def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
     for mine, theirs in zip(ours.network.parameters(), plain.network.parameters(), strict=True):
         if mine.grad is not None:
             torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-7)
+
+
+def similarity(network: torch.nn.Module, data: UltrasoundData) -> float:
+    """Mean MS-SSIM of the validation images."""
+    with torch.inference_mode():
+        values = [plain_ms_ssim()(network(batch["image"]), batch["image"]) for batch in data.val_dataloader()]
+    return float(torch.cat(values).mean())
+
+
+def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path) -> None:
+    """Within a tenth of the difference that another seed makes."""
+    here, found, rate = lab(tmp_path), {}, 0.01
+    for seed in (1000, 1001):
+        settings = [f"seed={seed}", f"stages.phase1.task.optimizer.lr={rate}", "augment=null"]
+        config = here.config(ROI_EXPERIMENT, "data.images_per_site=40", *settings)
+        data = data_of(config)
+        fast = BareLoop(here, here.task(config, "phase1"), data)
+        plain, loader = PlainTraining(here.task(config, "phase1").network, here.device, rate), data.train_dataloader()
+        before = similarity(plain.network, data)
+        for epoch in range(3):
+            fast.epoch()
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            for batch in loader:
+                plain.step(batch["image"])
+        found[seed] = similarity(fast.task.network, data), similarity(plain.network, data)
+        assert found[seed][0] > before + 0.01
+    noise = abs(found[1000][0] - found[1001][0])
+    assert all(abs(ours - theirs) < 0.1 * noise for ours, theirs in found.values()), found
 
 
 def test_the_rows_that_are_checked_are_a_faultless_manifest_of_eight_sites() -> None:

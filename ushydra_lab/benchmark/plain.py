@@ -49,9 +49,9 @@ def plain_loader(images: PlainImages, batch_size: int) -> DataLoader[Tensor]:
 class PlainTraining:
     """A network trained on 1 - MS-SSIM, without a framework."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, device: torch.device, lr: float = 1e-4) -> None:
         self.network, self.device = network.to(device, memory_format=torch.contiguous_format), device  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam((p for p in network.parameters() if p.requires_grad), lr=1e-4)
+        self.optimizer = torch.optim.Adam((p for p in network.parameters() if p.requires_grad), lr)
         self.similarity = plain_ms_ssim()
 
     def step(self, image: Tensor) -> None:
