@@ -3,6 +3,9 @@
 import errno
 from pathlib import Path
 
+NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
+"""How that error begins, which a report may quote: no other is known to name neither files nor subjects."""
+
 
 class UserError(Exception):
     """Something the user can put right: the message names the file, row or key and the remedy.

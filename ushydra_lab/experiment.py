@@ -128,13 +128,11 @@ def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table
     count = min(EXTREMES, len(difficulty) // 2)
     if not count:
         return
-    batches = list(data.part_loader("test"))
-    whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
-    place = {record: row for row, record in enumerate(whole["record"].tolist())}
+    unseen: Any = data.part_loader("test").dataset
+    place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
     for name, chosen in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
         rows = [place[record] for record in tested.loc[chosen.index[:count], "record"]]
-        images = {key: values[rows] for key, values in whole.items()}
-        _draw(config, run, images, run / "figures" / f"{name}.png")
+        _draw(config, run, unseen.__getitems__(rows), run / "figures" / f"{name}.png")
 
 
 def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
@@ -168,7 +166,7 @@ def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure
     """
     whole = _panel(config, run, batch)
     _save(whole, file)
-    if config["deidentified"]:
+    if config["deidentified"] is True:
         return whole
     if not config["roi"]:
         return None

@@ -154,6 +154,8 @@ def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
     for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
         if isinstance(content.get(key), int) and content[key] < least:
             yield f"{key}={content[key]}: must be at least {least}"
+    if not isinstance(content.get("deidentified"), bool):  # a word would be true
+        yield f"deidentified={content.get('deidentified')}: true or false"
     if not re.fullmatch(r"\w[\w.+-]*", str(content.get("variant"))):
         yield f"variant={content.get('variant')}: it names a folder; letters, digits and _ . + - only"
     if len(content.get("canvas", [])) != 2:

@@ -40,7 +40,7 @@ def write_run(root: Path, seed: int, variant: str, gain: float, error: str = "",
         tables += [table.assign(stage="phase1"), after.assign(stage="phase2")]
     pd.concat(tables).to_csv(run / "per_image.csv", index=False)
     subjects = [f"{i:03d}" for i in range(SUBJECTS)]
-    split = pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "part": "test"})
+    split = pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "site": "site_c", "part": "test"})
     split.to_csv(run / "split.csv", index=False)
     configured = {name: {"task": {}, "max_epochs": 3} for name in stages}
     (run / "config.yaml").write_text(json.dumps({"stages": configured, "network": {}, "scale": "laptop"}))
@@ -120,7 +120,7 @@ def test_a_path_in_an_error_stays_out_of_the_file(experiment: Path) -> None:
     write_run(experiment, 1, "roi_dino", 0, "OSError: /home/me/data is gone")
     text = "\n".join(section(collect(experiment), experiment / "report"))
     assert "/home/me" not in text
-    assert "not finished; the terminal says why" in text
+    assert "not run (seed 1,2): failed; not started" in text
 
 
 def test_the_caption_tells_the_horizon_the_source_and_whether_phase_1_is_shared(experiment: Path) -> None:

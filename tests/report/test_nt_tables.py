@@ -1,6 +1,7 @@
 """The two phases stand beside the paper's tables, hospital by hospital, and what was not run is seen."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_table_3_is_mean_and_sd_over_seeds_of_the_unseen_images(experiment: Path
         assert table.loc[("clara", phase), "n"] == "2 x 5"
     alone = images(experiment, "berta", "roi", 1, "phase2", "test")["psnr"].mean()
     assert table.loc[("berta", "Phase 2"), "PSNR (dB) ↑"] == f"{alone:.2f}"
-    assert table.loc[("berta", "Phase 2"), "n"] == "1 x 6 (1 of 2 seeds missing)"
+    assert table.loc[("berta", "Phase 2"), "n"] == "1 x 6 (1 of 2 runs missing)"
 
 
 def test_table_10_is_the_change_on_the_same_images_in_the_paper_s_units(experiment: Path) -> None:
@@ -219,3 +220,50 @@ def test_other_experiments_have_none_of_it(tmp_path: Path) -> None:
 def test_the_same_runs_give_the_same_text(experiment: Path) -> None:
     once = section(collect(experiment), experiment / "report")
     assert once == section(collect(experiment), experiment / "report")
+
+
+def test_a_variant_with_a_phase_1_of_its_own_is_compared_with_that(tmp_path: Path) -> None:
+    root = tmp_path / "nt_phase2"
+    for seed in (1, 2):
+        write_run(root, "clara", seed, "roi")
+        write_run(root, "clara", seed, "wide")
+        run = root / "clara" / f"seed{seed}" / "wide"
+        summary = json.loads((run / "run.json").read_text())
+        summary["stages"]["phase1"]["key"] = f"own {seed}"
+        (run / "run.json").write_text(json.dumps(summary))
+        own = pd.read_csv(run / "per_image.csv")
+        own["psnr"] = np.where(own["stage"] == "phase1", 30.0, 30.5)
+        own.to_csv(run / "per_image.csv", index=False)
+    assert tables(root)[2].loc[("clara", "Phase 2, wide", "PSNR (dB)"), "Test"].startswith("+0.50 dB")
+
+
+def test_folds_that_were_not_run_are_told(tmp_path: Path) -> None:
+    root = tmp_path / "nt_phase2"
+    for fold in (0, 1, 2):
+        write_run(root, f"fold{fold}of5", 1, "roi", sites=False)
+        if fold < 2:
+            write_run(root, f"fold{fold}of5", 1, "global", sites=False)
+    text = "\n".join(section(collect(root), root / "report"))
+    ten = pd.read_csv(root / "report" / "nt_table10.csv", dtype=str).set_index(["Phase", "Metric"])
+    assert ten.loc[("Phase 2", "ROI-MAE"), "n validation"].endswith("(3 of 5 folds)")
+    assert ten.loc[("Phase 2, global only (control)", "ROI-MAE"), "n validation"].endswith("(1 of 3 runs missing)")
+    assert "split.fold=2 seed=1 loss=global`" in text
+
+
+def test_two_data_sets_in_one_folder_keep_to_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "nt_phase2"
+    for variant in ("roi", "global"):
+        write_run(root, "clara", 1, variant)
+    own = ("st_a", "st_b", "st_c")
+    monkeypatch.setattr(sys.modules[__name__], "SITES", own)
+    monkeypatch.setattr(sys.modules[__name__], "COUNTS", dict(zip(own, (7, 6, 5), strict=True)))
+    for held_out in own[:2]:
+        for variant in ("roi", "global"):
+            for seed in (2, 3):
+                write_run(root, held_out, seed, variant)
+    found = collect(root)
+    assert paper_protocol(found) == dict(zip(("anna", "berta", "clara", *own), ("H1", "H2", "H3") * 2, strict=True))
+    text = "\n".join(section(found, root / "report"))
+    assert "missing)" not in text
+    assert "held_out=st_c seed=2,3`" in text
+    assert "`as of clara, but held_out=anna seed=1`" in text

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,12 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from ushydra_lab.config import WITHHELD
 from ushydra_lab.errors import UserError
 from ushydra_lab.report import missing, page
 from ushydra_lab.report.__main__ import report
+from ushydra_lab.report.metrics import Metric
 
 SUBJECTS, SITE = 20, "<b>&"
 PICTURED = ("test", "hardest", "easiest", "sites", "test_roi", "hardest_roi")
@@ -200,6 +203,26 @@ def test_whole_frames_are_shown_only_of_images_declared_free_of_names(tmp_path: 
     assert ("No whole frames of train:" in read.text) != deidentified
 
 
+def test_a_word_for_deidentified_shows_no_whole_frame(tmp_path: Path) -> None:
+    run = write_run(tmp_path, 1, "plain", 0.0)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(settings | {"deidentified": "no"}))
+    assert "No whole frames of train:" in made(tmp_path / "exp")[1].text
+
+
+@pytest.mark.parametrize("word", ["++data.root=JaneDoe/us", "+data.csv=JaneDoe.csv", "data.path='/home/JaneDoe.csv'"])
+def test_no_typed_path_is_in_a_command(experiment: Path, word: str) -> None:
+    typed = {"hydra": {"overrides": {"task": ["+experiment=exp", word]}}}
+    (experiment / "multirun.yaml").write_text(yaml.safe_dump(typed))
+    assert missing.command(experiment) == "python -m ushydra_lab +experiment=exp"
+
+
+@pytest.mark.parametrize("site", ["Zürich", "1.10", "1_000", "1e3", "null", "st. anna", "north"])
+def test_a_site_s_name_is_typed_so_that_it_stays_one(experiment: Path, site: str) -> None:
+    (typed,) = (w for w in shlex.split(missing.command(experiment, held_out=site)) if w.startswith("held_out"))
+    assert OverridesParser.create().parse_override(typed).value() == site
+
+
 def test_pictures_get_smaller_until_they_fit(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     for most in (100_000_000, 200_000):
@@ -279,3 +302,19 @@ def test_making_the_page_imports_neither_lightning_nor_wandb() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ast.literal_eval(done.stdout) == []
+
+
+def test_the_sign_of_the_worst_and_the_best_is_kept(tmp_path: Path) -> None:
+    metric = Metric("Regret", "lower", 3, "difference")
+    found = page._range(pd.Series([-0.5, 0.0, 0.2]), metric)
+    assert (found["worst"], found["median"], found["best"]) == ("0.200", "0.000", "-0.500")
+
+
+def test_comparisons_of_an_earlier_report_are_not_shown_again(experiment: Path) -> None:
+    made(experiment)
+    for variant in ("plain", "better"):
+        for file in experiment.rglob(f"{variant}/per_image.csv"):
+            table = pd.read_csv(file)
+            table[table.columns.difference(["stage", "part", "record", "site"])] = np.nan
+            table.to_csv(file, index=False)
+    assert "no other method" in made(experiment)[1].text

@@ -32,6 +32,15 @@ def test_one_seed_has_no_sd() -> None:
     assert np.isnan(spread(table(np.ones((1, 4)), (0,)), "m").sd)
 
 
+def test_one_image_has_no_interval_and_nothing_over_nothing_is_no_change() -> None:
+    one = np.ones((1, 1))
+    alone = compare(table(one, (0,)), table(2 * one, (0,)), "m", relative=False)
+    assert alone.change == 1
+    assert np.isnan([alone.low, alone.high]).all()
+    none = compare(table(np.zeros((2, 9))), table(np.ones((2, 9))), "m", relative=True)
+    assert np.isnan([none.change, none.low, none.high]).all()
+
+
 def test_comparison_of_a_constant_ratio_is_exact() -> None:
     a = np.random.default_rng(0).uniform(1, 2, (2, 30))
     found = compare(table(a), table(0.9 * a), "m", relative=True)

@@ -46,3 +46,9 @@ def test_one_method_is_compared_with_nothing_and_its_values_are_told() -> None:
     assert "nothing" not in found.headline
     assert "no other method" in found.headline
     assert "Dice head ↑: 0.799" in found.details[0]
+
+
+@pytest.mark.parametrize("held_out", ["official", "stratified", "each of 5 folds"])
+def test_seen_sites_are_not_called_unseen(held_out: str) -> None:
+    headline = verdict(held_out, images_of({"a": 0.0}), pd.DataFrame()).headline
+    assert "a site that no method" not in headline

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import NOT_LOADED, UserError
 from ushydra_lab.losses.roi import box_mask, image_pair
 from ushydra_lab.networks.hydra import ViTEncoder, load_vit
 
 KEY = "loss.terms.roi_dino.weights"
-NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
 REMEDY = (
     "the same command runs this once they can be had: from the hub with a network, or, without one, from a folder of "
     "that name below the one the command is started in, filled elsewhere by `hf download {0} --local-dir {0}` "

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from ushydra_lab.errors import UserError
@@ -30,7 +31,7 @@ from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.latex import document
 from ushydra_lab.report.page import write as write_page
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
-from ushydra_lab.report.verdict import briefly
+from ushydra_lab.report.verdict import briefly, of_subjects
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -99,7 +100,7 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
     for part, where in PARTS.items():
         chosen = images[images["part"] == part]
         if len(chosen):
-            if held_out.endswith("folds"):
+            if of_subjects(held_out):
                 where = where.replace("sites", "subjects").replace("site", "subjects")
             seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"])["record"].nunique().max()
             title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
@@ -124,6 +125,7 @@ def _say(console: Console, texts: list[str]) -> list[str]:
 
 def _part(console: Console, title: str, images: pd.DataFrame, file: Path) -> list[str]:
     values, changes = values_table(images), comparisons(images)
+    file.with_name(f"{file.name}_changes.csv").unlink(missing_ok=True)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
     notes = dict.fromkeys(metric.note for metric in metrics_in(images).values() if metric.note)
     caption = CAPTION.format("".join(f"{note}; " for note in notes))
@@ -145,7 +147,7 @@ def _unfinished(console: Console, found: Collected) -> list[str]:
     if not found.unfinished:
         return []
     for run, status in found.unfinished.items():
-        console.print(f"[yellow]not in the tables[/] - {run}: {status}")
+        console.print(f"[yellow]not in the tables[/] - {escape(run)}: {escape(status)}")
     return ["## Not in the tables\n", *(f"- {'/'.join(Path(run).parts[-3:])}" for run in found.unfinished)]
 
 

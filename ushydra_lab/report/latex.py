@@ -14,7 +14,8 @@ from ushydra_lab.report.figures import MARKDOWN
 SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", '"': r"\textquotedbl{}",
-    "±": r"$\pm$", "×": r"$\times$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "↑": r"$\uparrow$",
+    "±": r"$\pm$", "∓": r"$\mp$", "−": "$-$",
+    "×": r"$\times$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$",
     "≤": r"$\le$",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -99,10 +100,22 @@ def command(experiment: Path, **changed: object) -> str:
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         typed = [f"+experiment={experiment.name}"]
-    kept = [word for word in typed if not word.startswith(PRIVATE) and not PATH.search(word)]
-    kept = [word for word in kept if word.partition("=")[0].lstrip("+") not in changed]
-    words = [*kept, *(f"{key}={value}" for key, value in changed.items())]
+    shareable = [word for word in typed if not word.lstrip("+~").startswith(PRIVATE) and not PATH.search(word)]
+    kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]
+    words = [*kept, *(f"{key}={_quoted(key, str(value))}" for key, value in changed.items())]
     return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))
+
+
+def _quoted(key: str, value: str) -> str:
+    """A site's name as Hydra takes it for one: quoted where it might be read as a number, null or several values."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) and value.lower() not in (
+        "null",
+        "true",
+        "false",
+        "inf",
+        "nan",
+    )
+    return value if plain or key != "held_out" else f"'{value}'"
 
 
 @dataclass(frozen=True)
@@ -121,20 +134,30 @@ def gap_list(gaps: Iterable[Gap]) -> list[str]:
     return [head, *lines, ""] if lines else []
 
 
-def sites_in(found: Collected) -> list[str]:
-    """The sites of the data, in alphabetical order."""
-    split = pd.read_csv(found.stages["run"].iloc[0] / "split.csv", converters={"site": str})
-    return sorted(split["site"].unique())
+def data_sets(found: Collected) -> dict[tuple[str, ...], list[str]]:
+    """Sites of each data set that was used, in alphabetical order -> what was held out of it; mostly there is one."""
+    sets: dict[tuple[str, ...], list[str]] = {}
+    for held_out, own in found.stages.groupby("held_out", sort=False):
+        split = pd.read_csv(own["run"].iloc[0] / "split.csv", converters={"site": str})
+        sets.setdefault(tuple(sorted(split["site"].unique())), []).append(str(held_out))
+    return sets
+
+
+def sites_with(found: Collected, held_out: str) -> tuple[str, ...]:
+    """The sites of the data that something was held out of."""
+    return next(sites for sites, done in data_sets(found).items() if held_out in done)
 
 
 def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:
     """Sites that no run has held out; none where runs hold out something else than a site."""
-    sites, done = sites_in(found), set(found.stages["held_out"])
-    if not done <= set(sites):
-        return []
-    seeds = ",".join(map(str, sorted(found.stages["seed"].unique())))
-    return [
-        Gap(f"Held out {site}", "not run", command(experiment, held_out=site, seed=seeds))
-        for site in sites
-        if site not in done
-    ]
+    gaps, last = [], str(found.stages["held_out"].iloc[-1])
+    for sites, done in data_sets(found).items():
+        seeds = sorted(found.stages.loc[found.stages["held_out"].isin(done), "seed"].unique())
+        for site in sites if set(done) <= set(sites) else ():
+            if site not in done:
+                changed = {"held_out": site, "seed": ",".join(map(str, seeds))}
+                own = last in done  # else the last command is of other images
+                words = shlex.join(f"{key}={value}" for key, value in changed.items())
+                fill = command(experiment, **changed) if own else f"as of {done[0]}, but {words}"
+                gaps.append(Gap(f"Held out {site}", "not run", fill))
+    return gaps

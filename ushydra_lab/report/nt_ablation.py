@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, gap_list
+from ushydra_lab.report.missing import Gap, command, gap_list, missing, run_name, sites_with
 from ushydra_lab.report.tables import markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
@@ -75,7 +76,7 @@ def section(found: Collected, folder: Path) -> list[str]:
     texts = ["## Which terms help Phase 2\n"]
     for held_out, images in found.images.groupby("held_out", sort=False):
         stages = found.stages[found.stages["held_out"] == held_out]
-        runs = _runs(stages, found.unfinished)
+        runs = _runs(stages, found)
         for part, (number, where) in TABLES.items():
             rows = table(images[images["part"] == part], part, runs)
             write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
@@ -84,7 +85,8 @@ def section(found: Collected, folder: Path) -> list[str]:
                 markdown(rows),
                 f"\n{_caption(stages, number)}\n",
             ]
-        texts += gap_list(_gaps(runs, str(held_out), stages, folder.parent))
+        site = {"held_out": str(held_out)} if held_out in sites_with(found, str(held_out)) else {}
+        texts += gap_list(_gaps(runs, site, folder.parent))
     return texts
 
 
@@ -122,14 +124,15 @@ def _count(images: pd.DataFrame, runs: pd.DataFrame) -> str:
     return f"{seeds} x {count}" + (f" ({lacking} of {len(runs)} runs missing)" if lacking else "")
 
 
-def _runs(stages: pd.DataFrame, unfinished: dict[str, str]) -> pd.DataFrame:
+def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
     """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
-    folds = set(stages["fold"])
+    folds, states = set(stages["fold"]), dict(missing(found))
     reasons = {}
-    for path, text in unfinished.items():
+    for path, text in found.unfinished.items():
         fold, seed, variant = Path(path).parts[-3:]
         if fold in folds:
-            reasons[variant, fold, int(seed.removeprefix("seed"))] = _plain(text)
+            why = NOT_LOADED if text.startswith(NOT_LOADED) else states[run_name(Path(path))]
+            reasons[variant, fold, int(seed.removeprefix("seed"))] = why
     done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
     pairs = sorted({(fold, seed) for _, fold, seed in done | reasons.keys()})
     rows = [
@@ -139,12 +142,6 @@ def _runs(stages: pd.DataFrame, unfinished: dict[str, str]) -> pd.DataFrame:
         for reason in [reasons.get((variant, fold, seed), "not started")]
     ]
     return pd.DataFrame(rows)
-
-
-def _plain(text: str) -> str:
-    """An error's first line, but not one that shows a path: the file may be passed on."""
-    line = text.strip().partition("\n")[0]
-    return "not finished; the terminal says why" if "/" in line or "\\" in line else line
 
 
 def _caption(stages: pd.DataFrame, number: str) -> str:
@@ -158,13 +155,12 @@ def _caption(stages: pd.DataFrame, number: str) -> str:
     return CAPTION.format(phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
 
 
-def _gaps(runs: pd.DataFrame, held_out: str, stages: pd.DataFrame, experiment: Path) -> list[Gap]:
+def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:
     """What was not run, why, and the command that does it."""
-    where = {"held_out": held_out} if held_out in set(stages["fold"]) else {}
     gaps = []
     for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
         seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
-        fill = command(experiment, **where, seed=seeds, loss=variant)
+        fill = command(experiment, **site, seed=seeds, loss=variant)
         why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
         gaps.append(Gap(f"'{ROWS[str(variant)]}'", why, fill))
     return gaps

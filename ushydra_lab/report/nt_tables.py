@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pandas as pd
 from ushydra_lab.report import nt_ablation
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, gap_list, sites_in, splits_to_run
+from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, sites_with, splits_to_run
 from ushydra_lab.report.statistics import compare
-from ushydra_lab.report.tables import markdown, spread_cell
+from ushydra_lab.report.tables import markdown, note, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 COLUMNS = {
@@ -101,13 +102,12 @@ def held_out_sites(found: Collected) -> list[str]:
 
     Where something else than a site is held out, just that.
     """
-    sites, done = sites_in(found), list(found.stages["held_out"].unique())
-    return sites if set(done) <= set(sites) else done
+    return [one for sites, done in data_sets(found).items() for one in (sites if set(done) <= set(sites) else done)]
 
 
 def paper_protocol(found: Collected) -> dict[str, str]:
     """Held-out site -> the paper's hospital that it stands for; of more sites the first three."""
-    return dict(zip(sites_in(found), PROTOCOLS, strict=False))
+    return {site: hospital for sites in data_sets(found) for site, hospital in zip(sites, PROTOCOLS, strict=False)}
 
 
 def split_sizes(found: Collected) -> pd.DataFrame:
@@ -127,7 +127,8 @@ def split_sizes(found: Collected) -> pd.DataFrame:
 
 def _training_sites(splits: list[pd.DataFrame], held_out: str, found: Collected) -> str:
     seen = sorted({site for split in splits for site in split.loc[split["part"] == "train", "site"]})
-    return " + ".join(seen or [site for site in sites_in(found) if site != held_out])
+    others = next((sites for sites in data_sets(found) if held_out in sites), ())
+    return " + ".join(seen or [site for site in others if site != held_out])
 
 
 def unseen(found: Collected) -> pd.DataFrame:
@@ -147,11 +148,10 @@ def unseen(found: Collected) -> pd.DataFrame:
 def gains(found: Collected) -> pd.DataFrame:
     """Table 10: a row a held-out site, kind of Phase 2 and metric, on validation and on test images."""
     protocols, rows = paper_protocol(found), []
-    first = pd.DataFrame()
     for held_out, phase, images in _phases(found):
         if phase == FIRST:
-            first = images
             continue
+        first = _of(found, held_out, FIRST, phase)
         printed = TABLE_10 if phase == FINAL and protocols.get(held_out) == "H3" else {}
         for column, metric in (COLUMNS if len(images) or printed else ALL).items():
             row = {"Held out": held_out, "Phase": _name(phase), "Metric": metric.label}
@@ -170,13 +170,18 @@ def _phases(found: Collected) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """
     kinds = _variants(found)
     for held_out in held_out_sites(found):
-        stages = found.stages[found.stages["held_out"] == held_out]
-        images = found.images[found.images["held_out"] == held_out]
-        begins = next((kind for kind in kinds if kind in set(stages["variant"])), FINAL)
-        for phase in (FIRST, *kinds):
-            stage, variant = (FIRST, begins) if phase == FIRST else ("phase2", phase)
-            own = stages[(stages["stage"] == stage) & (stages["variant"] == variant)]
-            yield held_out, phase, images[images["method"].isin(own["method"])]
+        there = set(found.stages.loc[found.stages["held_out"] == held_out, "variant"])
+        begins = next((kind for kind in kinds if kind in there), FINAL)
+        yield held_out, FIRST, _of(found, held_out, FIRST, begins)
+        for kind in kinds:
+            yield held_out, kind, _of(found, held_out, "phase2", kind)
+
+
+def _of(found: Collected, held_out: str, stage: str, variant: str) -> pd.DataFrame:
+    """The images of one variant's stage."""
+    stages, images = found.stages, found.images
+    own = stages[(stages["held_out"] == held_out) & (stages["stage"] == stage) & (stages["variant"] == variant)]
+    return images[(images["held_out"] == held_out) & images["method"].isin(own["method"])]
 
 
 def _variants(found: Collected) -> list[str]:
@@ -204,29 +209,43 @@ def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metr
 
 
 def _count(images: pd.DataFrame, found: Collected) -> str:
-    """Seeds x images, and how many seeds are missing of those that other runs have."""
+    """Seeds x images, and how many runs are missing of those that others have."""
     if images.empty:
         return "0"
+    done = images.drop_duplicates(["fold", "seed"])
+    planned = _planned(found, str(images["held_out"].iloc[0]))
     seeds, count = images["seed"].nunique(), images.groupby("seed")["record"].nunique().max()
-    lacking = len(_seeds(found)) - seeds
-    return f"{seeds} x {count}" + (f" ({lacking} of {seeds + lacking} seeds missing)" if lacking else "")
+    lacking = len(planned - set(done[["fold", "seed"]].itertuples(index=False, name=None)))
+    missing = f" ({lacking} of {len(planned)} runs missing)" if lacking else note(images)
+    return f"{seeds} x {count}{missing}"
 
 
-def _seeds(found: Collected) -> list[int]:
-    """Of all runs that there are or should be."""
-    planned = {int(Path(run).parts[-2].removeprefix("seed")) for run in found.unfinished}
-    return sorted(planned | set(found.stages["seed"]))
+def _planned(found: Collected, held_out: str) -> set[tuple[str, int]]:
+    """(fold, seed) of all runs that there are or should be of what was held out, going by its data set's others."""
+    done = next(done for done in data_sets(found).values() if held_out in done)
+    stages = found.stages[found.stages["held_out"].isin(done)]
+    folds = set(stages.loc[stages["held_out"] == held_out, "fold"])
+    unfinished = {Path(run).parts[-3:-1] for run in found.unfinished}
+    seeds = set(stages["seed"]) | {int(seed.removeprefix("seed")) for fold, seed in unfinished if fold in done}
+    return {(fold, seed) for fold in folds for seed in seeds}
 
 
 def _lacking(found: Collected, experiment: Path) -> list[Gap]:
-    """The seeds that a held-out site's phases lack, although others have them."""
-    gaps = []
+    """The runs that a held-out site's phases lack, although others have them."""
+    gaps, last = [], str(found.stages["held_out"].iloc[-1])
     for held_out, stages in found.stages.groupby("held_out", sort=False):
-        where = {"held_out": held_out} if held_out in sites_in(found) else {}
-        for variant in _variants(found):
-            done = set(stages.loc[stages["variant"] == variant, "seed"])
-            if seeds := ",".join(str(seed) for seed in _seeds(found) if seed not in done):
-                loss = {"loss": variant} if variant in nt_ablation.ROWS else {"variant": variant}
-                what = f"Held out {held_out}, {_name(variant)}"
-                gaps.append(Gap(what, f"not run (seed {seeds})", command(experiment, **where, seed=seeds, **loss)))
+        sites = sites_with(found, str(held_out))
+        where = {"held_out": held_out} if held_out in sites else {}
+        for variant in _variants(found) if sites == sites_with(found, last) else ():
+            own = stages.loc[stages["variant"] == variant, ["fold", "seed"]]
+            lacking = _planned(found, str(held_out)) - set(own.itertuples(index=False, name=None))
+            if not lacking:
+                continue
+            seeds = ",".join(map(str, sorted({seed for _, seed in lacking})))
+            numbers = [number[1] for fold, _ in sorted(lacking) if (number := re.match(r"fold(\d+)of", fold))]
+            folds = {"split.fold": ",".join(dict.fromkeys(numbers))} if numbers else {}
+            loss = {"loss": variant} if variant in nt_ablation.ROWS else {"variant": variant}
+            what = f"Held out {held_out}, {_name(variant)}"
+            fill = command(experiment, **where, **folds, seed=seeds, **loss)
+            gaps.append(Gap(what, f"not run (seed {seeds})", fill))
     return gaps

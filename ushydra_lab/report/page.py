@@ -81,8 +81,7 @@ def render(found: Collected, texts: list[str], experiment: Path) -> str:
 def _verdicts(found: Collected, folder: Path) -> Iterator[Verdict]:
     for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out", sort=False):
         changes = pd.DataFrame()
-        if images["method"].nunique() > 1:
-            file = folder / f"{held_out}_test_changes.csv"
+        if (file := folder / f"{held_out}_test_changes.csv").exists():
             changes = pd.read_csv(file, converters={"method": str, "against": str})
         yield verdict(str(held_out), images, changes)
 
@@ -139,7 +138,7 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
     Whole frames are shown only of images declared free of burnt-in names (`deidentified`).
     """
     last = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
-    free = [bool(read_config(run / "config.yaml").get("deidentified")) for run in last["run"]]
+    free = [read_config(run / "config.yaml").get("deidentified") is True for run in last["run"]]
     files = [
         (f"{row['method']}, held out {row['fold']}, seed {row['seed']}", _picture(row["run"], kind, whole), caption)
         for row, whole in zip(last.to_dict("records"), free, strict=True)
@@ -186,8 +185,9 @@ def _extremes(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _range(values: pd.Series, metric: Metric) -> dict[str, Any]:
-    ordered = values if metric.better == "higher" else -values
+    sign = 1 if metric.better == "higher" else -1
+    ordered = sign * values
     return {
-        title: "n/a" if values.isna().all() else f"{abs(ordered.quantile(share)):.{metric.digits}f}"
+        title: "n/a" if values.isna().all() else f"{sign * ordered.quantile(share) + 0.0:.{metric.digits}f}"
         for title, share in QUANTILES.items()
     }

@@ -27,7 +27,8 @@ def figures(codes: pd.DataFrame, file: Path) -> list[str]:
 
     codes: method, seed, fold, part, site and what each image's code z got.
     """
-    first = codes[(codes["seed"] == codes["seed"].min()) & (codes["fold"] == codes["fold"].iloc[0])]
+    one = codes.sort_values(["seed", "fold"], kind="stable").iloc[0]
+    first = codes[(codes["seed"] == one["seed"]) & (codes["fold"] == one["fold"])]
     drawn = {"roc": draw_roc(codes), "knn": draw_histograms(first, "knn", "mean distance to 10 training codes")}
     if "max_softmax" in codes and codes["max_softmax"].notna().any():
         drawn["confidence"] = draw_histograms(codes, "max_softmax", "maximum softmax")

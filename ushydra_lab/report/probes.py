@@ -87,6 +87,6 @@ def _gaps(faults: dict[Path, str]) -> list[Gap]:
     runs = runs.assign(site=[run.parents[1] for run in runs["run"]])
     gaps = []
     for (site, why), own in runs.groupby(["site", "why"], sort=False):
-        command = f"{COMMAND} {shlex.quote('/'.join(Path(str(site)).parts[-2:]))}"
+        command = f"{COMMAND} {shlex.quote('/'.join(['multirun', *Path(str(site)).parts[-2:]]))}"
         gaps.append(Gap(", ".join(map(run_name, own["run"])), str(why), command))
     return gaps

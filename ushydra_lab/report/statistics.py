@@ -59,6 +59,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, resam
     cells = pairs.assign(n=1).groupby(["seed", "site", "subject"])[[f"{metric}_a", f"{metric}_b", "n"]].sum()
     first, second, counts = (cells[column].unstack(["site", "subject"]).fillna(0).to_numpy() for column in cells)
     change = float(_change(first.sum(), second.sum(), counts.sum(), relative))
+    change = change if np.isfinite(change) else np.nan
     low, high = interval(first, second, counts, relative, resamples)
     per_subject = (second.sum(0) - first.sum(0)) / counts.sum(0)
     p = float(wilcoxon(per_subject).pvalue) if np.any(per_subject) else np.nan
@@ -73,8 +74,11 @@ def interval(
     A percentile bootstrap that draws seeds and, independently, subjects with replacement, since the same subjects
     return under every seed. Of few seeds such an interval is too narrow, so it is stretched about the change by
     `_stretch`. Where seeds matter as much as single subjects it then covers, in simulations, 93 % of five seeds, 92 of
-    three and 89 of two (the bootstrap alone: 86, 76 and 67). NaN where a draw has no change.
+    three and 89 of two (the bootstrap alone: 86, 76 and 67). NaN where a draw has no change,
+    or there is one subject of one seed.
     """
+    if first.size < 2:
+        return np.nan, np.nan
     drawn = _bootstrap(first, second, counts, relative, resamples)
     if not np.isfinite(drawn).all():
         return np.nan, np.nan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -24,6 +26,12 @@ def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
 def methods_in(images: pd.DataFrame) -> list[str]:
     """Methods in the order of their stages, as they were first met."""
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
+
+
+def note(images: pd.DataFrame) -> str:
+    """What a method lacks of the folds and seeds of the others, as `collect` says in its name: ' (3 of 5 folds)'."""
+    found = re.search(r" \(\d+ of \d+ \w+\)$", str(images["method"].iloc[0])) if len(images) else None
+    return found[0] if found else ""
 
 
 def values_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -92,6 +100,8 @@ def _change_cell(row: pd.Series, metric: Metric) -> str:
     if row["change"] == row["low"] == row["high"] == 0:
         return "none"
     digits = 1 if metric.change == "%" else metric.digits
+    if np.isnan(row["low"]):
+        return f"{row['change']:+.{digits}f}\n[no interval]"
     star = "*" if row["p_holm"] < 0.05 else ""
     return f"{row['change']:+.{digits}f}{star}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 

@@ -13,8 +13,8 @@ import pandas as pd
 from ushydra_lab.metrics.classification import classification_scores
 from ushydra_lab.report import classification, segmentation
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, command, gap_list, missing
-from ushydra_lab.report.tables import markdown, mean_cell
+from ushydra_lab.report.missing import Gap, command, gap_list, missing, sites_with
+from ushydra_lab.report.tables import markdown, mean_cell, note
 from ushydra_lab.report.ushydranet_printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.runs.files import write_csv
 
@@ -204,7 +204,8 @@ def _count(images: pd.DataFrame, runs: int) -> str:
     if images.empty:
         return "0"
     count, done = images.groupby("seed")["record"].nunique(), len(images.drop_duplicates(["fold", "seed"]))
-    return f"{len(count)} x {count.max()}" + (f" ({runs - done} of {runs} runs missing)" if done < runs else "")
+    lacking = f" ({runs - done} of {runs} runs missing)" if done < runs else note(images)
+    return f"{len(count)} x {count.max()}{lacking}"
 
 
 def _caption(system: System, number: str) -> str:
@@ -223,8 +224,8 @@ def _caption(system: System, number: str) -> str:
 def _gaps(found: Collected, stages: pd.DataFrame, system: System, experiment: Path) -> list[Gap]:
     """Methods that lack some of the seeds or folds of the others, why, and the command that makes them."""
     reasons, gaps = dict(missing(found)), []
-    held_out = stages["held_out"].iloc[0]
-    where = {"held_out": held_out} if held_out in set(stages["fold"]) else {}
+    held_out = str(stages["held_out"].iloc[0])
+    where = {"held_out": held_out} if held_out in sites_with(found, held_out) else {}
     pairs = sorted(set(zip(stages["fold"], stages["seed"], strict=True)))
     done = set(zip(stages["fold"], stages["seed"], stages["variant"], strict=True))
     for variant, name in system.methods.items():

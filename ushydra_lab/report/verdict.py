@@ -95,11 +95,16 @@ def _pairs(changes: pd.DataFrame) -> list[_Pair]:
 
 def place(held_out: str) -> str:
     """Where a method was tested, to begin a sentence with."""
-    if held_out.endswith("folds"):
-        return f"On subjects that no method had been trained on ({held_out})"
     if held_out == "official":
         return "On the data set's own test images"
+    if of_subjects(held_out):
+        return f"On subjects that no method had been trained on ({held_out})"
     return f"On {held_out}, a site that no method had been trained on"
+
+
+def of_subjects(held_out: str) -> bool:
+    """Whether subjects were held out, of sites that are also trained on."""
+    return held_out.endswith("folds") or held_out in ("official", "random", "stratified")
 
 
 def _pair(rows: pd.DataFrame) -> _Pair:
