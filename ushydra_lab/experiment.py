@@ -122,7 +122,7 @@ def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table
 
     figures/hardest.png and easiest.png.
     """
-    *_, (stage, task) = trained_tasks(config, run)
+    stage, task = _last(config)
     tested = table[(table["stage"] == stage) & (table["part"] == "test")]
     difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
     count = min(EXTREMES, len(difficulty) // 2)
@@ -140,7 +140,7 @@ def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
 
     And where in the frame the landmarks lie that are trained on: figures/density.png.
     """
-    *_, (_, task) = trained_tasks(config, run)
+    _, task = _last(config)
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
     for batch in (batch for part in data.parts for batch in data.part_loader(part)):
         for row, site in enumerate(batch["site"].tolist()):
@@ -164,25 +164,27 @@ def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure
     That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
     apart as well (FILE_roi.png).
     """
-    whole = _panel(config, run, batch)
-    _save(whole, file)
-    if config["deidentified"] is True:
-        return whole
-    if not config["roi"]:
-        return None
-    region = _panel(config, run, batch, roi_only=True)
-    _save(region, file.with_stem(f"{file.stem}_roi"))
-    return region
-
-
-def _panel(config: dict[str, Any], run: Path, batch: Batch, roi_only: bool = False) -> Figure:
     pictures: dict[str, Any] = {}
     with torch.inference_mode():
         for stage, task in trained_tasks(config, run):
             pictures = {**task.truth(batch), **pictures}
             pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
-    images = batch["image"][:, 0].numpy()
-    return stage_panel(images, _boxes(config, batch), _arrays(pictures), _structures(config), roi_only)
+    shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
+    whole = stage_panel(*shown)
+    _save(whole, file)
+    if config["deidentified"] is True:
+        return whole
+    if not config["roi"]:
+        return None
+    region = stage_panel(*shown, roi_only=True)
+    _save(region, file.with_stem(f"{file.stem}_roi"))
+    return region
+
+
+def _last(config: dict[str, Any]) -> tuple[str, Task]:
+    """The last stage's name and its task, for what needs no trained weights."""
+    name = list(config["stages"])[-1]
+    return name, build_task(config, name)
 
 
 def _boxes(config: dict[str, Any], batch: Batch) -> Any:

@@ -40,7 +40,7 @@ def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[
     content = {"made_from": {"stages": {"phase2": key}}, "images": PARTS, "stages": {"phase2": {"z": scores}}}
     (run / "probes.json").write_text(json.dumps(content))
     who = {"held_out": held_out, "fold": held_out, "seed": seed, "variant": "roi", "stage": "phase2"}
-    return who | {"method": "phase2", "run": run, "key": "k"}
+    return who | {"method": "phase2", "run": run, "key": "k", "sites": ("a", "b", "c")}
 
 
 @pytest.fixture

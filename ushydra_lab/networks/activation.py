@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,13 +37,8 @@ def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
         elif isinstance(module, nn.LayerNorm) and grid and output.shape[1] == 1 + grid[0][0] * grid[0][1]:
             seen.append(output)
 
-    handles: list[RemovableHandle] = [module.register_forward_hook(remember) for module in network.modules()]
-    try:
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(logits().amax(1).sum(), seen, allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _watched(network, remember), torch.enable_grad():
+        gradients = torch.autograd.grad(logits().amax(1).sum(), seen, allow_unused=True)
     for features, gradient in zip(reversed(seen), reversed(gradients), strict=True):
         if gradient is not None and (found := _on_grid(gradient, grid[0])).any():
             return _map(_on_grid(features.detach(), grid[0]), found)
@@ -86,12 +82,8 @@ def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
         elif isinstance(module, nn.LayerNorm) and output.ndim == 3:
             tokens[:] = [output]
 
-    handles = [module.register_forward_hook(remember) for module in network.modules()]
-    try:
+    with _watched(network, remember):
         run()
-    finally:
-        for handle in handles:
-            handle.remove()
     if tokens:
         return tokens[0][:, 1:].float().mean(1)
     if maps:
@@ -101,3 +93,14 @@ def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
 
 def _depth(features: Tensor) -> tuple[int, int]:
     return -features.shape[2:].numel(), features.shape[1]
+
+
+@contextmanager
+def _watched(network: nn.Module, remember: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
+    """Tell `remember` of every module's output."""
+    handles: list[RemovableHandle] = [module.register_forward_hook(remember) for module in network.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -23,8 +23,9 @@ class Collected:
     images: held_out, fold, seed, variant, method, stage, part, record, site, subject and every metric. A method that
         has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
     stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its
-        settings), init (the stage it began from, or "") and pretrained (whether the network began with weights from
-        elsewhere; "" for networks that cannot), one row a run's stage.
+        settings), init (the stage it began from, or ""), pretrained (whether the network began with weights from
+        elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
+        stage.
     unfinished: run directory -> its status, or what is wrong with it.
     """
 
@@ -34,7 +35,7 @@ class Collected:
 
 
 IMAGES = ["held_out", "fold", "seed", "variant", "method", "stage", "part", "record", "site", "subject"]
-STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key", "task", "init", "pretrained"]
+STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key", "task", "init", "pretrained", "sites"]
 
 
 def collect(experiment: Path) -> Collected:
@@ -54,8 +55,10 @@ def collect(experiment: Path) -> Collected:
             if settings != summary["settings"]:
                 unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
                 continue
-            of_run, images = _stages(run, summary), _read_run(run, summary)
-            keys += of_run
+            split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
+            of_run, images = _stages(run, summary), _read_run(run, summary, split)
+            sites = tuple(sorted(set(split.get("site", ()))))
+            keys += [stage | {"sites": sites} for stage in of_run]
             tables.append(images)
         except (OSError, KeyError, ValueError, TypeError, AttributeError, UserError) as error:
             unfinished[str(run)] = f"damaged: {error!r}"
@@ -63,7 +66,7 @@ def collect(experiment: Path) -> Collected:
         return Collected(pd.DataFrame(columns=IMAGES), pd.DataFrame(columns=STAGES), unfinished)
     stages = _methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(
-        stages.drop(columns=["run", "key", "task", "init", "pretrained"])
+        stages.drop(columns=["run", "key", "task", "init", "pretrained", "sites"])
     )
     own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
     inits = stages.groupby("stage", sort=False)["init"].agg(lambda each: sorted(set(filter(None, each)))).to_dict()
@@ -99,13 +102,12 @@ def _stages(run: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _read_run(run: Path, summary: dict[str, Any]) -> pd.DataFrame:
+def _read_run(run: Path, summary: dict[str, Any], split: pd.DataFrame) -> pd.DataFrame:
     """One run's images; subjects come from split.csv, since the per-image table does not name them.
 
     Raises:
         ValueError: rows of the table are missing.
     """
-    split = pd.read_csv(run / "split.csv", converters={"subject": str})
     images = pd.read_csv(run / "per_image.csv", converters={"site": str})
     if lost := lost_rows(split, images, summary):
         raise ValueError(lost)

@@ -17,6 +17,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKDOWN = r"!\[(.*?)\]\(<(.*)>\)"
 """A figure's title and file in what `save` returns, a regular expression."""
 
+BLOCKS = ("heading", "list", "table", "backticks")
+"""What else the Markdown of a report has besides paragraphs: a link or HTML in someone's data stays text."""
+
 Name = TypeVar("Name")
 
 

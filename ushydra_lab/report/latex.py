@@ -9,7 +9,7 @@ from itertools import groupby
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ushydra_lab.report.figures import MARKDOWN
+from ushydra_lab.report.figures import BLOCKS, MARKDOWN
 
 SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -51,7 +51,7 @@ def document(text: str) -> str:
     Every table becomes a `table` whose caption is the heading above it and the paragraph below it, every figure a
     `figure` of its PDF. Letters that pdfLaTeX does not have, as of other scripts in names, need XeLaTeX or LuaLaTeX.
     """
-    tokens = MarkdownIt("zero").enable(["heading", "list", "table", "backticks"]).parse(text)
+    tokens = MarkdownIt("zero").enable([*BLOCKS]).parse(text)
     return HEAD + "\n".join(_blocks(_grouped(tokens))) + "\n\\end{document}\n"
 
 

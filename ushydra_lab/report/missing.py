@@ -22,13 +22,17 @@ from ushydra_lab.runs.ledger import job
 
 
 def missing(found: Collected) -> list[tuple[str, str]]:
-    """(run, what is wrong with it) of runs that are not in the tables, or that lack files of theirs.
-
-    The reasons an error gave stay on the terminal, since they may name paths.
-    """
-    out = [(run_name(Path(run)), _reason(Path(run))) for run in found.unfinished]
+    """(run, what is wrong with it) of runs that are not in the tables, or that lack files of theirs."""
     runs = found.stages["run"].drop_duplicates()
-    return out + [(run_name(run), fault) for run in runs for fault in _pictures(run)]
+    return [*reasons(found).items(), *((run_name(run), fault) for run in runs for fault in _pictures(run))]
+
+
+def reasons(found: Collected) -> dict[str, str]:
+    """Run -> why it is not in the tables.
+
+    What an error said stays on the terminal, since it may name paths.
+    """
+    return {run_name(Path(run)): _reason(Path(run)) for run in found.unfinished}
 
 
 def run_name(run: Path) -> str:
@@ -137,15 +141,19 @@ def gap_list(gaps: Iterable[Gap]) -> list[str]:
 def data_sets(found: Collected) -> dict[tuple[str, ...], list[str]]:
     """Sites of each data set that was used, in alphabetical order -> what was held out of it; mostly there is one."""
     sets: dict[tuple[str, ...], list[str]] = {}
-    for held_out, own in found.stages.groupby("held_out", sort=False):
-        split = pd.read_csv(own["run"].iloc[0] / "split.csv", converters={"site": str})
-        sets.setdefault(tuple(sorted(split["site"].unique())), []).append(str(held_out))
+    for row in found.stages.drop_duplicates("held_out").to_dict("records"):
+        sets.setdefault(row["sites"], []).append(str(row["held_out"]))
     return sets
 
 
 def sites_with(found: Collected, held_out: str) -> tuple[str, ...]:
     """The sites of the data that something was held out of."""
     return next(sites for sites, done in data_sets(found).items() if held_out in done)
+
+
+def held_out_key(found: Collected, held_out: str) -> dict[str, str]:
+    """What a command needs to hold out the same; nothing where that is no site."""
+    return {"held_out": held_out} if held_out in sites_with(found, held_out) else {}
 
 
 def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:

@@ -9,8 +9,8 @@ import pandas as pd
 from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, gap_list, missing, run_name, sites_with
-from ushydra_lab.report.tables import markdown, spread_cell
+from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons, run_name
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
 
@@ -63,7 +63,6 @@ SHARED = {
     True: "All rows begin from one Phase-1 checkpoint per split and seed.",
     False: "The rows do NOT begin from the same Phase-1 checkpoint; the baseline is that of the row run first.",
 }
-NOTHING = "–"
 
 
 def section(found: Collected, folder: Path) -> list[str]:
@@ -85,8 +84,7 @@ def section(found: Collected, folder: Path) -> list[str]:
                 markdown(rows),
                 f"\n{_caption(stages, number)}\n",
             ]
-        site = {"held_out": str(held_out)} if held_out in sites_with(found, str(held_out)) else {}
-        texts += gap_list(_gaps(runs, site, folder.parent))
+        texts += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
     return texts
 
 
@@ -102,10 +100,11 @@ def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
         row = {"Phase-2 added terms": name}
         for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
             row |= {
-                metric.title: "not run" if chosen.empty else spread_cell(chosen, column, metric.digits),
+                metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits),
                 f"{metric.label} paper": paper,
             }
-        rows.append(row | {"n": _count(chosen, runs[runs["variant"] == variant])})
+        own = runs[runs["variant"] == variant]
+        rows.append(row | {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))})
     return pd.DataFrame(rows)
 
 
@@ -116,30 +115,22 @@ def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
 
 
-def _count(images: pd.DataFrame, runs: pd.DataFrame) -> str:
-    if images.empty:
-        return "0"
-    seeds, lacking = images["seed"].nunique(), (runs["reason"] != "").sum()
-    count = images.groupby("seed")["record"].nunique().max()
-    return f"{seeds} x {count}" + (f" ({lacking} of {len(runs)} runs missing)" if lacking else "")
-
-
 def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
     """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
-    folds, states = set(stages["fold"]), dict(missing(found))
-    reasons = {}
+    folds, states = set(stages["fold"]), reasons(found)
+    lacking = {}
     for path, text in found.unfinished.items():
         fold, seed, variant = Path(path).parts[-3:]
         if fold in folds:
             why = NOT_LOADED if text.startswith(NOT_LOADED) else states[run_name(Path(path))]
-            reasons[variant, fold, int(seed.removeprefix("seed"))] = why
+            lacking[variant, fold, int(seed.removeprefix("seed"))] = why
     done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
-    pairs = sorted({(fold, seed) for _, fold, seed in done | reasons.keys()})
+    pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
     rows = [
         {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
         for variant in list(ROWS)[1:]
         for fold, seed in pairs
-        for reason in [reasons.get((variant, fold, seed), "not started")]
+        for reason in [lacking.get((variant, fold, seed), "not started")]
     ]
     return pd.DataFrame(rows)
 

@@ -12,9 +12,9 @@ import pandas as pd
 from ushydra_lab.report import nt_ablation
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, sites_with, splits_to_run
+from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
 from ushydra_lab.report.statistics import compare
-from ushydra_lab.report.tables import markdown, note, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, note, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 COLUMNS = {
@@ -52,7 +52,7 @@ TABLE_10 = {
 }
 """As printed, validation and test; of the development split, on which H3 is held out."""
 PARTS = {"val": "Validation", "test": "Test"}
-NOT_RUN, NO_IMAGES, NOTHING = "not run", "no such images", "–"
+NO_IMAGES = "no such images"
 SITES = (
     "Paper: private images of hospitals H1, H2 and H3, for which our sites stand in alphabetical order; – where it "
     "prints none."
@@ -209,15 +209,12 @@ def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metr
 
 
 def _count(images: pd.DataFrame, found: Collected) -> str:
-    """Seeds x images, and how many runs are missing of those that others have."""
+    """Seeds x images, and what is missing of the runs that others have."""
     if images.empty:
-        return "0"
-    done = images.drop_duplicates(["fold", "seed"])
+        return count_cell(images)
     planned = _planned(found, str(images["held_out"].iloc[0]))
-    seeds, count = images["seed"].nunique(), images.groupby("seed")["record"].nunique().max()
-    lacking = len(planned - set(done[["fold", "seed"]].itertuples(index=False, name=None)))
-    missing = f" ({lacking} of {len(planned)} runs missing)" if lacking else note(images)
-    return f"{seeds} x {count}{missing}"
+    lacking = len(planned - set(images[["fold", "seed"]].itertuples(index=False, name=None)))
+    return count_cell(images, lacking, len(planned)) + ("" if lacking else note(images))
 
 
 def _planned(found: Collected, held_out: str) -> set[tuple[str, int]]:
@@ -235,7 +232,7 @@ def _lacking(found: Collected, experiment: Path) -> list[Gap]:
     gaps, last = [], str(found.stages["held_out"].iloc[-1])
     for held_out, stages in found.stages.groupby("held_out", sort=False):
         sites = sites_with(found, str(held_out))
-        where = {"held_out": held_out} if held_out in sites else {}
+        where = held_out_key(found, str(held_out))
         for variant in _variants(found) if sites == sites_with(found, last) else ():
             own = stages.loc[stages["variant"] == variant, ["fold", "seed"]]
             lacking = _planned(found, str(held_out)) - set(own.itertuples(index=False, name=None))

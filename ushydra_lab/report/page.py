@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.figures import MARKDOWN
+from ushydra_lab.report.figures import BLOCKS, MARKDOWN
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import protocol
@@ -91,7 +91,7 @@ def to_html(text: str, folder: Path) -> Markup:
 
     Only headings, paragraphs, lists, tables and code: a link or HTML in someone's data stays the text that it is.
     """
-    markdown = MarkdownIt("zero").enable(["heading", "list", "table", "backticks"])
+    markdown = MarkdownIt("zero").enable([*BLOCKS])
     markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
     markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
     pieces = re.split(f"(?m)^{MARKDOWN}$", text)

@@ -9,17 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.nt_tables import (
-    FINAL,
-    FIRST,
-    NOT_RUN,
-    NOTHING,
-    PROTOCOLS,
-    SITES,
-    held_out_sites,
-    paper_protocol,
-)
-from ushydra_lab.report.tables import spread_cell
+from ushydra_lab.report.nt_tables import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, spread_cell
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"

@@ -12,6 +12,8 @@ from ushydra_lab.report.statistics import compare, holm, spread
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
 """In the order of the tables."""
+NOT_RUN, NOTHING = "not run", "–"
+"""Beside printed numbers: what we have not, and what a paper has not."""
 ALL_PAIRS = 5
 """Methods; more would be too many pairs to read, and for Holm's adjustment to find anything."""
 
@@ -32,6 +34,14 @@ def note(images: pd.DataFrame) -> str:
     """What a method lacks of the folds and seeds of the others, as `collect` says in its name: ' (3 of 5 folds)'."""
     found = re.search(r" \(\d+ of \d+ \w+\)$", str(images["method"].iloc[0])) if len(images) else None
     return found[0] if found else ""
+
+
+def count_cell(images: pd.DataFrame, lacking: int = 0, planned: int = 0) -> str:
+    """Seeds x images of a seed, and how many of the planned runs are not among them."""
+    if images.empty:
+        return "0"
+    count = images.groupby("seed")["record"].nunique()
+    return f"{len(count)} x {count.max()}" + (f" ({lacking} of {planned} runs missing)" if lacking else "")
 
 
 def values_table(images: pd.DataFrame) -> pd.DataFrame:

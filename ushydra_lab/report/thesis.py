@@ -14,10 +14,9 @@ from ushydra_lab.metrics.segmentation import pooled
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.missing import Gap, command, gap_list, splits_to_run
 from ushydra_lab.report.segmentation import counts_in, structures_in
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in, spread_cell
+from ushydra_lab.report.tables import NOTHING, count_cell, markdown, mean_cell, methods_in, spread_cell
 from ushydra_lab.report.thesis_printed import (
     CAPTIONS,
-    NOTHING,
     PRINTED_4_1,
     PRINTED_4_2,
     PRINTED_4_3,
@@ -106,7 +105,7 @@ def classes_table(images: pd.DataFrame) -> pd.DataFrame:
         for name in _classes(_structures(own)):
             cells = _cells(found, {f"{score}_{name}": title for score, title in SCORES.items()})
             printed = PRINTED_4_1.get(name) if full else None
-            rows.append({"Method": method, "Class": _named(name)} | _beside(cells, printed) | {"n": _count(own)})
+            rows.append({"Method": method, "Class": _named(name)} | _beside(cells, printed) | {"n": count_cell(own)})
     return pd.DataFrame(rows)
 
 
@@ -114,7 +113,9 @@ def means_table(images: pd.DataFrame) -> pd.DataFrame:
     """Table 4.2: a row a method."""
     return pd.DataFrame(
         [
-            {"Method": method} | _beside(_cells(micro(own), MEANS), PRINTED_4_2 if full else None) | {"n": _count(own)}
+            {"Method": method}
+            | _beside(_cells(micro(own), MEANS), PRINTED_4_2 if full else None)
+            | {"n": count_cell(own)}
             for method, own, full in _of_methods(images)
         ]
     )
@@ -128,7 +129,7 @@ def models_table(images: pd.DataFrame) -> pd.DataFrame:
             if name in _classes(_structures(own)):
                 cells = _cells(micro(own), {f"dice_{name}": "Dice", f"iou_{name}": "IoU"})
                 row = {"Structure": _named(name), "Model": models[method], "Method": method}
-                rows.append(row | _beside(cells, printed.get(models[method])) | {"n": _count(own)})
+                rows.append(row | _beside(cells, printed.get(models[method])) | {"n": count_cell(own)})
     return pd.DataFrame(rows)
 
 
@@ -155,7 +156,7 @@ def per_image_table(images: pd.DataFrame) -> pd.DataFrame:
                 chosen = per_image(own, name, empty)
                 cells = {title: spread_cell(chosen, score, 3) for score, title in SCORES.items()}
                 row = {"Method": method, "Class": _named(name), "Images": policy}
-                rows.append(row | _beside(cells, PRINTED_A_1[name] if full else None) | {"n": _count(chosen)})
+                rows.append(row | _beside(cells, PRINTED_A_1[name] if full else None) | {"n": count_cell(chosen)})
     return pd.DataFrame(rows)
 
 
@@ -207,11 +208,6 @@ def _beside(cells: dict[str, str], printed: tuple[str, ...] | None) -> dict[str,
     """Each cell with the thesis's next to it."""
     pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
     return {key: value for (name, cell), theirs in pairs for key, value in ((name, cell), (f"{name} thesis", theirs))}
-
-
-def _count(images: pd.DataFrame) -> str:
-    count = images.groupby("seed")["record"].nunique()
-    return f"{len(count)} x {count.max()}" if len(count) else "0"
 
 
 def _gaps(found: Collected, experiment: Path) -> list[Gap]:

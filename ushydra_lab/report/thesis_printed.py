@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-NOTHING = "–"
+from ushydra_lab.report.tables import NOTHING
+
 PRINTED_4_1 = {
     "background": ("0.979", "0.989", NOTHING, NOTHING),
     "parenchyma": ("0.931", "0.964", NOTHING, NOTHING),

@@ -13,12 +13,11 @@ import pandas as pd
 from ushydra_lab.metrics.classification import classification_scores
 from ushydra_lab.report import classification, segmentation
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, command, gap_list, missing, sites_with
-from ushydra_lab.report.tables import markdown, mean_cell, note
+from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, mean_cell, note
 from ushydra_lab.report.ushydranet_printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.runs.files import write_csv
 
-NOTHING = "–"
 ROUTED = ("weight_10", "single")
 """Variants of the experiment itself, evaluated after its last stage; the others are `hydra_baselines`, of one stage."""
 TORCHVISION = ("vgg16", "fcn", "deeplabv3")
@@ -195,17 +194,14 @@ def _stage(variant: str) -> str:
 
 def _cells(images: pd.DataFrame, system: System) -> list[str]:
     if images.empty:
-        return ["not run"] * len(system.columns)
+        return [NOT_RUN] * len(system.columns)
     per_seed = pd.DataFrame([system.measure(own) for _, own in images.groupby("seed")], columns=list(system.columns))
     return [mean_cell(100 * mean, 100 * sd, 2) for mean, sd in zip(per_seed.mean(), per_seed.std(), strict=True)]
 
 
 def _count(images: pd.DataFrame, runs: int) -> str:
-    if images.empty:
-        return "0"
-    count, done = images.groupby("seed")["record"].nunique(), len(images.drop_duplicates(["fold", "seed"]))
-    lacking = f" ({runs - done} of {runs} runs missing)" if done < runs else note(images)
-    return f"{len(count)} x {count.max()}{lacking}"
+    lacking = runs - len(images.drop_duplicates(["fold", "seed"]))
+    return count_cell(images, lacking, runs) + ("" if lacking else note(images))
 
 
 def _caption(system: System, number: str) -> str:
@@ -223,18 +219,17 @@ def _caption(system: System, number: str) -> str:
 
 def _gaps(found: Collected, stages: pd.DataFrame, system: System, experiment: Path) -> list[Gap]:
     """Methods that lack some of the seeds or folds of the others, why, and the command that makes them."""
-    reasons, gaps = dict(missing(found)), []
+    states, gaps = reasons(found), []
     held_out = str(stages["held_out"].iloc[0])
-    where = {"held_out": held_out} if held_out in sites_with(found, held_out) else {}
     pairs = sorted(set(zip(stages["fold"], stages["seed"], strict=True)))
     done = set(zip(stages["fold"], stages["seed"], stages["variant"], strict=True))
     for variant, name in system.methods.items():
         lacking = [(fold, seed) for fold, seed in pairs if (fold, seed, variant) not in done]
         if lacking:
             seeds = ",".join(map(str, dict.fromkeys(seed for _, seed in lacking)))
-            why = dict.fromkeys(reasons.get(f"{f}/seed{s}/{variant}", "not started") for f, s in lacking)
+            why = dict.fromkeys(states.get(f"{f}/seed{s}/{variant}", "not started") for f, s in lacking)
             needs = "; needs torchvision (pip install torchvision)" if variant in TORCHVISION else ""
-            fill = _command(experiment, variant, **where, seed=seeds)
+            fill = _command(experiment, variant, **held_out_key(found, held_out), seed=seeds)
             gaps.append(Gap(f"'{name}'", f"not run (seed {seeds}): {'; '.join(why)}{needs}", fill))
     return gaps
 
