@@ -63,23 +63,18 @@ class Sweep(Callback):
             _leave("The jobs could not be checked; none was started.")
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        self._end(Path(config.run_root) / config.name)
+        self._end()
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:
-        self._end(Path(config.run_root) / config.name)
+        self._end()
 
-    def _end(self, experiment: Path) -> None:
-        from ushydra_lab.report.__main__ import report
-
+    def _end(self) -> None:
+        """Tables of every experiment that has one of the jobs: a sweep's jobs may go to several (hydra_baselines)."""
         jobs, reported = self._settled(), True
-        try:
-            report(experiment)
-        except UserError as error:
-            print(error, file=sys.stderr)
-        except Exception:
-            traceback.print_exc()
-            reported = False
-        Console(width=None if sys.stdout.isatty() else 160).print(table(jobs, experiment))
+        for experiment in dict.fromkeys(one.run.parents[2] for one in jobs):
+            reported &= _report(experiment)
+            own = [one for one in jobs if one.run.parents[2] == experiment]
+            Console(width=None if sys.stdout.isatty() else 160).print(table(own, experiment))
         if unfinished := [one for one in jobs if one.state != FINISHED]:
             _leave(f"{len(unfinished)} of {len(jobs)} jobs did not finish. The same command starts those again.")
         if not reported:
@@ -96,6 +91,20 @@ class Sweep(Callback):
             time.sleep(1)
             jobs = [job(run, self.sweep) for run in self.jobs]
         return jobs
+
+
+def _report(experiment: Path) -> bool:
+    """Whether the tables could be written; where no run has finished there are none to write."""
+    from ushydra_lab.report.__main__ import report
+
+    try:
+        report(experiment)
+    except UserError as error:
+        print(error, file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
 
 
 @functools.cache
