@@ -28,6 +28,7 @@ def job(cfg: DictConfig) -> None:
     """One job. A failure is recorded in its directory and printed; the others go on, unless with `fail_fast`."""
     load_libraries()
     from ushydra_lab.experiment import run
+    from ushydra_lab.runs.memory import give_back
 
     path = run_path(cfg)
     if cfg.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
@@ -42,18 +43,7 @@ def job(cfg: DictConfig) -> None:
     except Exception:
         log.exception("FAILED %s", path)
     finally:
-        release()
-
-
-def release() -> None:
-    """Give a job's memory back, the GPU's too: the next one may run in this process."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        give_back()
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.runs.ddp import RankDDP
+from ushydra_lab.runs.memory import keep_freed
 from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
 
@@ -94,6 +95,7 @@ def build_task(config: dict[str, Any], stage: str) -> Task:
     Raises:
         UserError: a component refuses its settings.
     """
+    keep_freed()
     L.seed_everything(config["seed"], workers=True, verbose=False)
     try:
         network: nn.Module = instantiate(config["network"], _convert_="all").to(memory_format=torch.channels_last)
