@@ -43,6 +43,7 @@ def table_of(maps: Maps, structures: tuple[str, ...]) -> pd.DataFrame:
             there = np.where(real > 0, 1.0, np.nan)
             with np.errstate(invalid="ignore", divide="ignore"):
                 columns |= {f"found_px_{name}": found, f"found_mm2_{name}": found / 4, f"shape_{name}": 1.25 * there}
+                columns |= {f"eccentricity_{name}": 0.8 * there, f"x_mm_{name}": -2 * there, f"y_mm_{name}": 3 * there}
                 columns |= {f"iou_{name}": hits / (real + found - hits) * there, f"recall_{name}": hits / real}
                 columns |= {
                     f"dice_{name}": 2 * hits / (real + found) * there,
@@ -163,11 +164,15 @@ def test_table_4_4_has_areas_of_images_that_show_csp_or_lv_by_record_number_alon
     assert table["CSP area (px)"].tolist() == [str((pred[i] == 2).sum()) for i in (3, 4, 5, 6)]
     assert table["LV true (px)"].tolist() == [str((true[i] == 3).sum()) for i in (3, 4, 5, 6)]
     assert table.loc[0, "CSP area (mm²)"] == f"{(pred[3] == 2).sum() / 4:.1f}"
-    assert table.loc[0, "LV shape"] == "1.25"
+    assert table.loc[0, ["LV eccentricity", "LV x (mm)", "LV y (mm)", "LV shape"]].tolist() == [
+        "0.80",
+        "-2.0",
+        "3.0",
+        "1.25",
+    ]
     text = texts(brain)
     assert "patient-" not in text
     assert "/home/me" not in text
-    assert "do not keep the eccentricity and centroid" in text
 
 
 def test_table_a_1_is_scikit_learns_of_single_images_under_each_policy(brain: Path) -> None:

@@ -3,8 +3,10 @@ from functools import partial
 from math import pi
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from skimage.measure import regionprops
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
@@ -64,12 +66,21 @@ def test_a_perfect_answer_scores_one_where_a_structure_is_and_nothing_where_it_i
     assert scores["hits_csp"].tolist() == [6, 0]
 
 
-def test_distances_are_mm_where_the_spacing_is_known_else_px(truth: Tensor) -> None:
+def test_distances_and_places_are_mm_where_the_spacing_is_known_else_px(truth: Tensor) -> None:
     moved = truth.roll(2, dims=2)
     with_spacing = task_for(moved).evaluate(batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])))
     without = task_for(moved).evaluate(batch_of(truth))
     torch.testing.assert_close(with_spacing["assd_mm_parenchyma"], without["assd_px_parenchyma"] / 2)
     assert 0.5 < without["assd_px_parenchyma"][0] <= 2
+    for axis in "xy":
+        torch.testing.assert_close(with_spacing[f"{axis}_mm_csp"], without[f"{axis}_px_csp"] / 2, equal_nan=True)
+    (csp, *_) = regionprops((moved[0] == 2).numpy().astype(int))
+    (brain, *_) = regionprops((moved[0] > 0).numpy().astype(int))
+    y, x = np.subtract(csp.centroid, brain.centroid)
+    expected = [csp.eccentricity, x, y]
+    found = [float(without[f"{name}_csp"][0]) for name in ("eccentricity", "x_px", "y_px")]
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+    assert without["eccentricity_csp"][1].isnan(), "where none is found"
 
 
 def test_anomaly_needs_no_expert_and_disagreement_does(truth: Tensor) -> None:

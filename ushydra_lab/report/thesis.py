@@ -45,6 +45,8 @@ FEATURES = (
     ("found_px", "area (px)", 0),
     ("true_px", "true (px)", 0),
     ("found_mm2", "area (mm²)", 1),
+    ("eccentricity", "eccentricity", 2),
+    *((f"{axis}_{unit}", f"{axis} ({unit})", 1) for unit in ("mm", "px") for axis in "xy"),
     ("shape", "shape", 2),
 )
 """Column, title and digits of Table 4.4."""

@@ -36,10 +36,10 @@ CAPTIONS = {
     "4.3": "Of the pixels of all images together. CSP-only: models without the LV; the thesis's segments the "
     "parenchyma too, ours what its name says, the rest being background. Printed as in its Table 4.3, where CSP and "
     "LV differ from Table 4.1.",
-    "4.4": "Predicted by '{method}', first seed, the first {count} images by record number that show CSP or LV. Shape: "
-    "distance from the shapes in training masks (area, eccentricity, centroid, bounding box; n/a: not predicted). Runs "
-    "do not keep the eccentricity and centroid themselves, which the thesis prints for images of its own. px: of the "
-    "canvas.",
+    "4.4": "Predicted by '{method}', first seed, the first {count} images by record number that show CSP or LV; n/a: "
+    "not predicted. px: of the canvas; x and y: centroid, to the right of and below that of all structures together. "
+    "Shape: distance from the shapes in training masks (area, eccentricity, centroid, bounding box). The thesis prints "
+    "images of its own.",
     "A.1": "Means over single images. One counts 1 or 0 where truth and prediction both lack the structure, always "
     "0 where one of them does; or only images that show it are averaged, for precision those of them where it is "
     "predicted too. The thesis does not say what it does; since most of its images lack the structures, its numbers "

@@ -14,7 +14,7 @@ from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
-from ushydra_lab.metrics.shape import ShapePrior, shape_features
+from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, summed
 from ushydra_lab.tasks.from_logits import FromLogits
@@ -175,7 +175,8 @@ class Segmentation(FromLogits):
         their areas where the spacing is known. Padding counts nowhere.
         `disagreement_`: pixels of one of both alone over those of the truth; NaN where that is empty, `found_px_` then
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
-        `anomaly_`: the same, an empty one being beyond the farthest training mask (`metrics.shape`).
+        `anomaly_`: the same, an empty one being beyond the farthest training mask; `eccentricity_`, `x_mm_`, `y_mm_`
+        (or `_px_`): of the prediction, the centroid relative to that of all its structures (`metrics.shape`).
         """
         pred, true = self._labels(logits), _without_padding(batch)
         counts = Counts.of(confusion(pred, true, self.classes))
@@ -187,10 +188,13 @@ class Segmentation(FromLogits):
             for name in ("true", "found"):
                 scores[f"{name}_mm2"] = scores[f"{name}_px"] * spacing[:, None] ** 2
         scores["disagreement"] = _disagreement(scores)
-        scores["shape"] = self.shapes(shape_features(pred, self.classes, spacing))
+        unit = "px" if spacing is None else "mm"
+        features = shape_features(pred, self.classes, spacing)
+        scores["shape"] = self.shapes(features)
+        of = dict(zip(FEATURES, features.unbind(2), strict=True))
+        scores |= {"eccentricity": of["eccentricity"], f"x_{unit}": of["x"], f"y_{unit}": of["y"]}
         peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
         scores["anomaly"] = self.shapes.anomaly(scores["shape"], peak)
-        unit = "px" if spacing is None else "mm"
         distances = surface_distances(pred, true, self.classes, spacing)
         scores |= {f"{name}_{unit}": values for name, values in distances.items()}
         of_structures = {
