@@ -23,6 +23,7 @@ from ushydra_lab.benchmark import growth, limits, losses, memory, protocol, syst
 from ushydra_lab.benchmark.lab import SCALES, Lab
 from ushydra_lab.benchmark.rows import Row, table
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.memory import keep_freed
 
 PARTS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "loss": losses.measure,
@@ -46,6 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.repeats < 1:
         parser.error("--repeats must be 1 or more")
+    keep_freed()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         rows = measured(given.scale, given.only, given.repeats, device, given.cache_dir)

@@ -1,4 +1,7 @@
-"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch."""
+"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch.
+
+It runs in the same process, so that memory which is kept (`runs.memory`) serves it too.
+"""
 
 from __future__ import annotations
 

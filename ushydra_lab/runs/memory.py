@@ -17,8 +17,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST = -1, -3, 2**31 - 1
 def keep_freed() -> None:
     """Have the C library keep freed memory for the next allocation; elsewhere than on Linux's glibc does nothing.
 
-    It gives large blocks back at once by default, and every step of a training asks for the same again: with a canvas
-    of 872x1280, a million page faults and half of a step's time on a CPU. The process holds its peak until `give_back`.
+    It gives large blocks back at once by default, and every step of a training asks for the same again: at 872x1280 a
+    million page faults, half of a step's time on the two virtual cores where it was measured. The process holds its
+    peak until `give_back`.
     """
     if glibc := _glibc():
         glibc.mallopt(_MMAP_THRESHOLD, _MOST)
