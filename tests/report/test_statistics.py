@@ -98,6 +98,16 @@ def test_two_seeds_that_disagree_leave_everything_open(relative: bool) -> None:
     assert found.low < 0 < found.high
 
 
+def test_no_interval_reaches_beyond_the_changes_that_there_can_be() -> None:
+    share = table(np.array([[0.0] * 50, [0.9] * 50]))
+    none, most = table(np.zeros((2, 50))), compare(table(np.zeros((2, 50))), share, "m", relative=False)
+    assert most.high > 1
+    assert compare(none, share, "m", relative=False, most=1).high == 1
+    assert compare(share, none, "m", relative=False, most=1).low == -1
+    errors, fewer = table(np.array([[1.0] * 50, [2.0] * 50])), table(np.array([[1.0] * 50, [0.1] * 50]))
+    assert compare(errors, fewer, "m", relative=True).low == -100
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_holm_agrees_with_the_closed_test_over_all_subsets(p_values: list[float]) -> None:
     """Holm is the closure of Bonferroni: adjusted p = max over subsets with i of min(1, |S| min p in S)."""

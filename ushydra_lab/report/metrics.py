@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 
@@ -18,6 +19,8 @@ class Metric:
     """How two methods are compared: in per cent of the first one's mean, or by the plain difference."""
     note: str = ""
     """What a caption has to say about it."""
+    most: float = inf
+    """No difference of two means can be larger."""
 
     @property
     def title(self) -> str:
@@ -32,13 +35,15 @@ class Metric:
 NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
 METRICS = {
     "psnr_content": Metric("PSNR (dB)", "higher", 2, "difference", NO_PADDING),
-    "ms_ssim_content": Metric("MS-SSIM", "higher", 4, "difference", NO_PADDING),
+    "ms_ssim_content": Metric("MS-SSIM", "higher", 4, "difference", NO_PADDING, most=1),
     "roi_mae": Metric("ROI-MAE", "lower", 5),
-    "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 4, "difference"),
+    "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 4, "difference", most=1),
     "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
     "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
     "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
-    "nt_lost": Metric("NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT"),
+    "nt_lost": Metric(
+        "NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT", 1
+    ),
     "nme": Metric("NME", "lower", 4, note="NME: mean distance of the end points over the true OFD"),
     "ofd_abs_error_mm": Metric("OFD error (mm)", "lower", 2),
     "ofd_abs_error_px": Metric("OFD error (px)", "lower", 2),
@@ -46,20 +51,35 @@ METRICS = {
     "bpd_abs_error_px": Metric("BPD error (px)", "lower", 2),
     "hc_abs_error_mm": Metric("HC error (mm)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
     "hc_abs_error_px": Metric("HC error (px)", "lower", 2, note="HC error: of the ellipse's perimeter, absolute"),
-    "correct": Metric("Accuracy", "higher", 3, "difference"),
+    "correct": Metric("Accuracy", "higher", 3, "difference", most=1),
     "router_hit": Metric(
-        "Routed as labelled", "higher", 3, "difference", "Routed as labelled: to the decoder of the image's own quality"
+        "Routed as labelled",
+        "higher",
+        3,
+        "difference",
+        "Routed as labelled: to the decoder of the image's own quality",
+        1,
     ),
     "regret": Metric(
-        "Regret", "lower", 3, "difference", "Regret: score by the decoder of the image's own quality - the routed one's"
+        "Regret",
+        "lower",
+        3,
+        "difference",
+        "Regret: score by the decoder of the image's own quality - the routed one's",
+        2,
     ),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
 
 OF_STRUCTURES = {
-    "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure"),
+    "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure", 1),
     "dice_empty": Metric(
-        "Dice* {}", "higher", 3, "difference", "Dice*: over all, 1 where prediction and truth are empty, 0 where one is"
+        "Dice* {}",
+        "higher",
+        3,
+        "difference",
+        "Dice*: over all, 1 where prediction and truth are empty, 0 where one is",
+        1,
     ),
     "assd_mm": Metric("ASSD {} (mm)", "lower", 2, note="ASSD: average symmetric surface distance"),
     "assd_px": Metric("ASSD {} (px)", "lower", 2, note="ASSD: average symmetric surface distance"),

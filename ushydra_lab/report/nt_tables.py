@@ -201,7 +201,7 @@ def _why_empty(images: pd.DataFrame) -> str:
 
 def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metric) -> str:
     relative = metric.change == "%"
-    change = compare(first, second, column, relative)
+    change = compare(first, second, column, relative, metric.most)
     if np.isnan(change.change):
         return "n/a"
     digits, unit = (2, " %") if relative else (metric.digits, " dB" if column == "psnr" else "")

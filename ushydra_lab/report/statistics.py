@@ -47,10 +47,11 @@ def spread(images: pd.DataFrame, metric: str) -> Spread:
     )
 
 
-def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, resamples: int = 5000) -> Comparison:
+def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, most: float = np.inf) -> Comparison:
     """Paired comparison of two methods' per-image tables (columns seed, site, subject, record and the metric).
 
-    A subject is (site, subject); its interval is that of `interval`.
+    A subject is (site, subject). The interval is that of `interval`, as far as there can be such changes: none beyond
+    `most`, and of what is never negative, which alone is compared in per cent, none below -100.
     """
     keys = [key for key in ("fold", "seed", "site", "subject", "record") if key in a]
     pairs = a[[*keys, metric]].merge(b[[*keys, metric]], on=keys, suffixes=("_a", "_b")).dropna()
@@ -60,7 +61,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool, resam
     first, second, counts = (cells[column].unstack(["site", "subject"]).fillna(0).to_numpy() for column in cells)
     change = float(_change(first.sum(), second.sum(), counts.sum(), relative))
     change = change if np.isfinite(change) else np.nan
-    low, high = interval(first, second, counts, relative, resamples)
+    possible = (-100, np.inf) if relative else (-most, most)
+    low, high = map(float, np.clip(interval(first, second, counts, relative), *possible))
     per_subject = (second.sum(0) - first.sum(0)) / counts.sum(0)
     p = float(wilcoxon(per_subject).pvalue) if np.any(per_subject) else np.nan
     return Comparison(change, low, high, p, len(per_subject), len(first))

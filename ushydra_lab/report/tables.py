@@ -84,7 +84,8 @@ def comparisons(images: pd.DataFrame) -> pd.DataFrame:
     """
     by_method = dict(tuple(images.groupby("method")))
     rows = [
-        {"method": b, "against": a, "metric": name, **vars(compare(by_method[a], by_method[b], name, m.change == "%"))}
+        {"method": b, "against": a, "metric": name}
+        | vars(compare(by_method[a], by_method[b], name, m.change == "%", m.most))
         for b, a in pairs(images)
         for name, m in metrics_in(images).items()
     ]
