@@ -24,7 +24,8 @@ def evaluate(run: Path, overrides: list[str]) -> Path:
         UserError: RUN is not a finished run, or the data cannot be used.
     """
     from ushydra_lab.assembly import build_data
-    from ushydra_lab.experiment import draw_panels, evaluate_stages, part_means
+    from ushydra_lab.experiment import evaluate_stages, part_means
+    from ushydra_lab.pictures import draw_panels
     from ushydra_lab.runs.files import disk_errors, write_csv, write_json
 
     config = finished_config(run)

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
-from ushydra_lab.assembly import build_task, build_trainer, load_task, open_logger, rehearse
-from ushydra_lab.audit.density import draw_density
+from ushydra_lab.assembly import build_trainer, open_logger, rehearse
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.report.panels import site_panel, stage_panel
-from ushydra_lab.runs.directory import RunDirectory, checkpoint_path, job_identity
-from ushydra_lab.runs.files import atomic, write_csv
-from ushydra_lab.tasks.base import Batch, Task
-from ushydra_lab.training import ctrl_c, train_stages
+from ushydra_lab.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
+from ushydra_lab.runs.directory import RunDirectory, job_identity
+from ushydra_lab.runs.files import write_csv
+from ushydra_lab.training import ctrl_c, train_stages, trained_tasks
 
 log = logging.getLogger(__name__)
-EVALUATED = ("val", "test")
-EXTREMES = 6
-"""Images with the worst answers that are drawn, and with the best."""
-SAMPLES = 3
-"""Of each site."""
 
 
 def run(config: dict[str, Any], path: Path) -> None:
@@ -70,15 +61,8 @@ def _run(config: dict[str, Any], path: Path, directory: RunDirectory, summary: d
         summary["metrics"] = part_means(table)
         draw_extremes(config, path, data, table)
         draw_sites(config, path, data)
+        draw_landmarks(config, path, data)
         logger.finish(table, draw_panels(config, path, data, path))
-
-
-def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:
-    """Every stage's name and task, with the selected weights."""
-    for name in config["stages"]:
-        task = build_task(config, name)
-        load_task(task, checkpoint_path(run, name))
-        yield name, task.eval()
 
 
 def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> pd.DataFrame:
@@ -86,7 +70,7 @@ def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> 
     tables = []
     trainer = build_trainer(config, [])
     for name, task in trained_tasks(config, run):
-        for part in (part for part in EVALUATED if part in data.parts):
+        for part in (part for part in data.parts if part != "train"):
             with ctrl_c():
                 batches = trainer.predict(task, data.part_loader(part))
             assert batches
@@ -105,107 +89,3 @@ def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
         means = rows.drop(columns=["stage", "part", "record", "site"]).mean().dropna()
         result.setdefault(stage, {})[part] = {str(metric): round(float(mean), 9) for metric, mean in means.items()}
     return result
-
-
-def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
-    """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
-    shareable: dict[str, Figure] = {}
-    for part in (part for part in EVALUATED if part in data.parts):
-        batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
-        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png"):
-            shareable[part] = figure
-    return shareable
-
-
-def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
-    """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
-
-    figures/hardest.png and easiest.png.
-    """
-    stage, task = _last(config)
-    tested = table[(table["stage"] == stage) & (table["part"] == "test")]
-    difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
-    count = min(EXTREMES, len(difficulty) // 2)
-    if not count:
-        return
-    unseen: Any = data.part_loader("test").dataset
-    place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
-    for name, chosen in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
-        rows = [place[record] for record in tested.loc[chosen.index[:count], "record"]]
-        _draw(config, run, unseen.__getitems__(rows), run / "figures" / f"{name}.png")
-
-
-def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
-    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png.
-
-    And where in the frame the landmarks lie that are trained on: figures/density.png.
-    """
-    _, task = _last(config)
-    chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
-    for batch in (batch for part in data.parts for batch in data.part_loader(part)):
-        for row, site in enumerate(batch["site"].tolist()):
-            if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
-                of_site.append({key: values[row : row + 1] for key, values in batch.items()})
-        if all(len(images) == SAMPLES for images in chosen.values()):
-            break
-    shown = {
-        site: [(one["image"][0, 0].numpy(), _boxes(config, one), _arrays(task.truth(one))) for one in images]
-        for site, images in chosen.items()
-    }
-    _save(site_panel(shown, _structures(config)), run / "figures" / "sites.png")
-    for annotation in data.requires:
-        if annotation.kind == "points" and (figure := draw_density(data.manifest.table, annotation)):
-            _save(figure, run / "figures" / "density.png")
-
-
-def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure | None:
-    """Images through every stage, as PNG; what of it may leave the run.
-
-    That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
-    apart as well (FILE_roi.png).
-    """
-    pictures: dict[str, Any] = {}
-    with torch.inference_mode():
-        for stage, task in trained_tasks(config, run):
-            pictures = {**task.truth(batch), **pictures}
-            pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
-    shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
-    whole = stage_panel(*shown)
-    _save(whole, file)
-    if config["deidentified"] is True:
-        return whole
-    if not config["roi"]:
-        return None
-    region = stage_panel(*shown, roi_only=True)
-    _save(region, file.with_stem(f"{file.stem}_roi"))
-    return region
-
-
-def _last(config: dict[str, Any]) -> tuple[str, Task]:
-    """The last stage's name and its task, for what needs no trained weights."""
-    name = list(config["stages"])[-1]
-    return name, build_task(config, name)
-
-
-def _boxes(config: dict[str, Any], batch: Batch) -> Any:
-    return batch[config["roi"]].numpy() if config["roi"] else None
-
-
-def _arrays(pictures: dict[str, Any]) -> dict[str, Any]:
-    return {name: values.numpy() for name, values in pictures.items()}
-
-
-def _structures(config: dict[str, Any]) -> list[str]:
-    return [text.partition("=")[0] for text in config["structures"] or ()]
-
-
-def _save(figure: Figure, file: Path) -> None:
-    with atomic(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-
-
-def _examples(batch: Batch, count: int) -> Batch:
-    """The first images of a batch; where there are masks, of those that show most labels."""
-    labels = [len(mask.unique()) for mask in batch["mask"]] if "mask" in batch else [0] * len(batch["image"])
-    chosen = sorted(range(len(labels)), key=lambda index: -labels[index])[:count]
-    return {key: values[chosen] for key, values in batch.items()}

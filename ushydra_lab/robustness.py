@@ -85,8 +85,8 @@ def measure(run: Path) -> pd.DataFrame:
     from ushydra_lab.assembly import build_data
     from ushydra_lab.data.perturbations import SWEEPS
     from ushydra_lab.evaluate import finished_config
-    from ushydra_lab.experiment import trained_tasks
     from ushydra_lab.tasks.segmentation import Segmentation
+    from ushydra_lab.training import trained_tasks
 
     config = finished_config(run)
     data = build_data(config)

@@ -14,7 +14,7 @@ from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ushydra_lab import __version__
-from ushydra_lab.assembly import build_data, build_task, build_trainer, load_network, read_checkpoint
+from ushydra_lab.assembly import build_data, build_task, build_trainer, load_network, load_task, read_checkpoint
 from ushydra_lab.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.callbacks.finite_loss import FiniteLoss
 from ushydra_lab.callbacks.history import History
@@ -25,6 +25,7 @@ from ushydra_lab.runs.directory import RunDirectory, checkpoint_path
 from ushydra_lab.runs.files import link_or_copy
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.wandb_logger import RunLogger
+from ushydra_lab.tasks.base import Task
 
 log = logging.getLogger(__name__)
 DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
@@ -116,6 +117,14 @@ def fit(
             "loss_weights": task.loss_weights(),
         }
     )
+
+
+def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:
+    """Every stage's name and task, with the selected weights."""
+    for name in config["stages"]:
+        task = build_task(config, name)
+        load_task(task, checkpoint_path(run, name))
+        yield name, task.eval()
 
 
 @contextmanager

@@ -109,6 +109,14 @@ def audit(table: pd.DataFrame) -> list[Finding]:
     return [*shapes, order.audit(table, diameters(table, given))] if given else []
 
 
+def implausible(table: pd.DataFrame, annotation: Annotation) -> dict[int, list[str]]:
+    """Position of the row -> what is implausible in its two diameters, the worst row first; empty for other kinds."""
+    if len(names := PAIRS.get(annotation.name, ())) != 2:
+        return {}
+    head, (first, second) = annotation.name == "landmarks", names
+    return _reasons(Shape.of(ends_of(table, annotation), swappable=head).statistics(), head, (first, second))
+
+
 def ends_of(table: pd.DataFrame, annotation: Annotation) -> Floats:
     """(N, diameters, 2 ends, x and y), px; NaN where there is none."""
     ends: Floats = table[list(annotation.columns)].to_numpy(float).reshape(len(table), -1, 2, 2)
@@ -138,8 +146,9 @@ def _shapes(table: pd.DataFrame, annotation: Annotation) -> Finding:
     if shape.swapped:
         longer = len(shown) - int((shown["ratio"] > 1).sum())
         summary += f"; {second} is longer than {first} in {longer} rows: judged with the two exchanged"
-    worst = sorted(reasons, key=lambda row: -shown["distance"].fillna(0).get(row, 0))
-    flags = [Flag(f"{checks.place(table, row)}: {annotation.name} {', '.join(reasons[row])}", (row,)) for row in worst]
+    flags = [
+        Flag(f"{checks.place(table, row)}: {annotation.name} {', '.join(why)}", (row,)) for row, why in reasons.items()
+    ]
     few = f"{len(shown)} rows: the robust distance needs {LEAST}; only fixed limits were applied"
     return Finding(
         annotation.name,
@@ -152,7 +161,7 @@ def _shapes(table: pd.DataFrame, annotation: Annotation) -> Finding:
 
 
 def _reasons(shown: pd.DataFrame, head: bool, names: tuple[str, str]) -> dict[int, list[str]]:
-    """Position of the row -> what is implausible there."""
+    """Position of the row -> what is implausible there; the row that is farthest from the others first."""
     first, second = names
     rules = {
         "apart from all others (robust distance {distance:.1f})": shown.get("far", shown["angle"] < 0),
@@ -165,7 +174,8 @@ def _reasons(shown: pd.DataFrame, head: bool, names: tuple[str, str]) -> dict[in
     for text, broken in rules.items():
         for row in shown.index[broken]:
             found.setdefault(int(row), []).append(text.format(**shown.loc[row]))
-    return found
+    distance = shown["distance"].fillna(0)
+    return dict(sorted(found.items(), key=lambda item: -distance[item[0]]))
 
 
 def _quartiles(values: pd.Series, unit: str) -> str:

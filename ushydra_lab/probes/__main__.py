@@ -128,7 +128,7 @@ def _open(run: Path, other: UltrasoundData | None) -> tuple[list[tuple[str, Any]
     """A run's stages with their tasks, its images and its seed; a word on why not for a run that has no probes."""
     from ushydra_lab.assembly import build_data
     from ushydra_lab.evaluate import finished_config
-    from ushydra_lab.experiment import trained_tasks
+    from ushydra_lab.training import trained_tasks
 
     config = finished_config(run)
     tasks = list(trained_tasks(config, run))

@@ -148,6 +148,7 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
     files[:0] = [
         ("Sites", _picture(first, "sites", free[0]), "Some images of each site as the networks see them"),
         ("Landmarks", _picture(first, "density", True), "Where in the frame each landmark lies, site by site"),
+        ("Labels", _picture(first, "flagged", free[0]), "Training images with the least plausible landmarks, and why"),
     ]
     there = [one for one in files if one[1].exists()]
     share = MOST_BYTES // max(1, len(there))

@@ -89,26 +89,27 @@ def stage_panel(
     return figure
 
 
-Sample = tuple[Picture, NDArray[np.float32] | None, dict[str, Picture]]
-"""An image (H,W) in [0, 1], its box (1,4) canvas px or None, and its truth, as `stage_panel` takes it, of one image."""
+Sample = tuple[str, Picture, NDArray[np.float32] | None, dict[str, Picture]]
+"""A caption, an image (H,W) in [0, 1], its box (1,4) canvas px or None, and its truth, as `stage_panel` takes it."""
 
 
-def site_panel(sites: dict[str, list[Sample]], structures: Sequence[str] = ()) -> Figure:
-    """A row a site: some of its images with what is known of them drawn on."""
-    columns = max(map(len, sites.values()))
-    height, width = next(samples[0][0].shape for samples in sites.values() if samples)
-    size = (3.2 * columns, 3.2 * len(sites) * height / width + 0.5)
+def sample_panel(rows: Sequence[Sequence[Sample]], structures: Sequence[str] = ()) -> Figure:
+    """Rows of images with what is known of them drawn on, each below its caption."""
+    columns = max(map(len, rows))
+    height, width = next(image.shape for row in rows for _, image, *_ in row)
+    lines = max(caption.count("\n") for row in rows for caption, *_ in row)
+    size = (3.2 * columns, (3.2 * height / width + 0.15 * lines) * len(rows) + 0.5)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(sites), columns, squeeze=False)
-    for (site, samples), line in zip(sites.items(), axes, strict=True):
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for row, line in zip(rows, axes, strict=True):
         for axis in line:
             axis.set_axis_off()
-        for (image, box, truth), axis in zip(samples, line, strict=False):
+        for (caption, image, box, truth), axis in zip(row, line, strict=False):
             _show(axis, image, GREY)
             for values in truth.values():
                 _annotate(axis, values[0])
             _frame(axis, image.shape, None if box is None else box[0], False)
-        line[0].set_title(site, fontsize=9, loc="left", parse_math=False)
+            axis.set_title(caption, fontsize=8, loc="left", parse_math=False)
     _legend(figure, structures)
     return figure
 

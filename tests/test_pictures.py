@@ -1,0 +1,43 @@
+"""A run's own pictures show what they say."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+
+from ushydra_lab import experiment, pictures
+from ushydra_lab.config import CONF, register_resolvers
+from ushydra_lab.data import phantom
+from ushydra_lab.validation import check
+
+
+def test_flagged_shows_the_training_images_whose_end_points_are_wrong_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = phantom.write(tmp_path / "heads", "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 10))
+    table = pd.read_csv(file)
+    wrong = {site: int(rows[-1]) for site, rows in table.groupby("site").indices.items()}
+    for row in wrong.values():  # the second diameter lies upon the first
+        for column in ("1_x", "1_y", "2_x", "2_y"):
+            table.loc[row, f"bpd_{column}"] = table.loc[row, f"ofd_{column}"]
+    table.to_csv(file, index=False)
+    register_resolvers()
+    chosen = ["+experiment=biometry_multihead", "scale=laptop", "data=manifest", f"data.path='{file}'"]
+    chosen += ["data.structures={parenchyma: 1, csp: 2, lv: 3}", "held_out=hospital_c", "split.val_fraction=0.2"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check(compose("config", overrides=[*chosen, "canvas=[168,176]", f"run_root='{tmp_path}'"]))
+    data, _ = experiment.prepare(config)
+    drawn: dict[str, Any] = {}
+    known = pictures._draw_known
+    monkeypatch.setattr(pictures, "_draw_known", lambda c, rows, f: (drawn.update({f.name: rows}), known(c, rows, f)))
+    pictures.draw_landmarks(config, tmp_path / "run", data)
+    assert (tmp_path / "run" / "figures" / "flagged.png").stat().st_size
+    found = {int(one["record"]): caption for row in drawn["flagged.png"] for caption, one in row}
+    trained = {row for row in wrong.values() if data.part[row] == "train"}
+    assert trained
+    assert trained <= found.keys()
+    assert wrong["hospital_c"] not in found
+    assert all("OFD and BPD meet at 0°" in found[row] for row in trained)
+    assert not any(str(tmp_path) in caption or "subject" in caption for caption in found.values())

@@ -1,0 +1,151 @@
+"""A run's own pictures, in its folder figures/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from ushydra_lab.assembly import build_task
+from ushydra_lab.audit.density import draw_density
+from ushydra_lab.audit.landmarks import implausible
+from ushydra_lab.data.datamodule import Canvases, UltrasoundData
+from ushydra_lab.report.panels import sample_panel, stage_panel
+from ushydra_lab.runs.files import atomic
+from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.training import trained_tasks
+
+EXTREMES = 6
+"""Images with the worst answers that are drawn, with the best, and with the least plausible landmarks."""
+SAMPLES = 3
+"""Of each site."""
+
+
+def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
+    """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
+    shareable: dict[str, Figure] = {}
+    for part in (part for part in data.parts if part != "train"):
+        batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
+        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png"):
+            shareable[part] = figure
+    return shareable
+
+
+def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
+    """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
+
+    figures/hardest.png and easiest.png.
+    """
+    stage, task = _last(config)
+    tested = table[(table["stage"] == stage) & (table["part"] == "test")]
+    difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
+    count = min(EXTREMES, len(difficulty) // 2)
+    if not count:
+        return
+    unseen = _images(data, "test")
+    place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
+    for name, chosen in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
+        rows = [place[record] for record in tested.loc[chosen.index[:count], "record"]]
+        _draw(config, run, unseen.__getitems__(rows), run / "figures" / f"{name}.png")
+
+
+def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
+    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
+    chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
+    for batch in (batch for part in data.parts for batch in data.part_loader(part)):
+        for row, site in enumerate(batch["site"].tolist()):
+            if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
+                of_site.append({key: values[row : row + 1] for key, values in batch.items()})
+        if all(len(images) == SAMPLES for images in chosen.values()):
+            break
+    rows = [[("" if k else site, one) for k, one in enumerate(images)] for site, images in chosen.items()]
+    _draw_known(config, rows, run / "figures" / "sites.png")
+
+
+def draw_landmarks(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
+    """Where in the frame the required landmarks lie, site by site: figures/density.png.
+
+    And the training images on which they are least plausible, with the reasons: figures/flagged.png. What a label audit
+    left out is not among them.
+    """
+    table, trained = data.manifest.table, _images(data, "train")
+    for annotation in (annotation for annotation in data.requires if annotation.kind == "points"):
+        if figure := draw_density(table, annotation):
+            _save(figure, run / "figures" / "density.png")
+        reasons = implausible(table.iloc[trained.fields["record"][trained.rows].numpy()], annotation)
+        worst = [("\n".join(why), trained.__getitems__([row])) for row, why in list(reasons.items())[:EXTREMES]]
+        if worst:
+            rows = [worst[start : start + SAMPLES] for start in range(0, len(worst), SAMPLES)]
+            _draw_known(config, rows, run / "figures" / "flagged.png")
+
+
+def _draw_known(config: dict[str, Any], rows: list[list[tuple[str, Batch]]], file: Path) -> None:
+    """Images (batches of one) below their captions, with their box and truth."""
+    _, task = _last(config)
+    known = [
+        [(caption, one["image"][0, 0].numpy(), _boxes(config, one), _arrays(task.truth(one))) for caption, one in row]
+        for row in rows
+    ]
+    _save(sample_panel(known, _structures(config)), file)
+
+
+def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure | None:
+    """Images through every stage, as PNG; what of it may leave the run.
+
+    That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
+    apart as well (FILE_roi.png).
+    """
+    pictures: dict[str, Any] = {}
+    with torch.inference_mode():
+        for stage, task in trained_tasks(config, run):
+            pictures = {**task.truth(batch), **pictures}
+            pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
+    shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
+    whole = stage_panel(*shown)
+    _save(whole, file)
+    if config["deidentified"] is True:
+        return whole
+    if not config["roi"]:
+        return None
+    region = stage_panel(*shown, roi_only=True)
+    _save(region, file.with_stem(f"{file.stem}_roi"))
+    return region
+
+
+def _images(data: UltrasoundData, part: str) -> Canvases:
+    images = data.part_loader(part).dataset
+    assert isinstance(images, Canvases)
+    return images
+
+
+def _last(config: dict[str, Any]) -> tuple[str, Task]:
+    """The last stage's name and its task, for what needs no trained weights."""
+    name = list(config["stages"])[-1]
+    return name, build_task(config, name)
+
+
+def _boxes(config: dict[str, Any], batch: Batch) -> Any:
+    return batch[config["roi"]].numpy() if config["roi"] else None
+
+
+def _arrays(pictures: dict[str, Any]) -> dict[str, Any]:
+    return {name: values.numpy() for name, values in pictures.items()}
+
+
+def _structures(config: dict[str, Any]) -> list[str]:
+    return [text.partition("=")[0] for text in config["structures"] or ()]
+
+
+def _save(figure: Figure, file: Path) -> None:
+    with atomic(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _examples(batch: Batch, count: int) -> Batch:
+    """The first images of a batch; where there are masks, of those that show most labels."""
+    labels = [len(mask.unique()) for mask in batch["mask"]] if "mask" in batch else [0] * len(batch["image"])
+    chosen = sorted(range(len(labels)), key=lambda index: -labels[index])[:count]
+    return {key: values[chosen] for key, values in batch.items()}
