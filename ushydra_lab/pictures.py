@@ -61,7 +61,7 @@ def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
                 of_site.append({key: values[row : row + 1] for key, values in batch.items()})
         if all(len(images) == SAMPLES for images in chosen.values()):
             break
-    rows = [[("" if k else site, one) for k, one in enumerate(images)] for site, images in chosen.items()]
+    rows = [[("" if k else site, one) for k, one in enumerate(images)] for site, images in chosen.items() if images]
     _draw_known(config, rows, run / "figures" / "sites.png")
 
 
