@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from ushydra_lab.benchmark.growth import SEEN, check, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
-from ushydra_lab.benchmark.plain import PlainImages, PlainTraining, plain_ms_ssim
+from ushydra_lab.benchmark.plain import PlainImages, PlainProcess, PlainTraining, plain_ms_ssim
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 
@@ -52,6 +53,23 @@ def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
     for mine, theirs in zip(ours.network.parameters(), plain.network.parameters(), strict=True):
         if mine.grad is not None:
             torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-7)
+
+
+def test_the_plain_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(tmp_path: Path) -> None:
+    here = lab(tmp_path)
+    config = here.config(ROI_EXPERIMENT)
+    data = data_of(config)
+    images = PlainImages(list(data.manifest.table["image"]), data.canvas)
+    network = here.task(config, "phase1").network
+    with PlainProcess(network, images, 4, here.device) as plain:
+        plain.step()
+        plain.epoch()
+        assert plain.process.is_alive()
+    assert plain.process.exitcode == 0
+    with PlainProcess(network, images, 4, here.device) as plain:
+        plain.process.kill()
+        with pytest.raises((EOFError, OSError)):
+            plain.step()
 
 
 def similarity(network: torch.nn.Module, data: UltrasoundData) -> float:

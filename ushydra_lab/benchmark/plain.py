@@ -1,13 +1,15 @@
-"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch.
-
-It runs in the same process, so that memory which is kept (`runs.memory`) serves it too.
-"""
+"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -67,3 +69,58 @@ class PlainTraining:
     def epoch(self, loader: DataLoader[Tensor]) -> None:
         for image in loader:
             self.step(image)
+
+
+class PlainProcess:
+    """`PlainTraining` on image files in a process of its own, which has the usual memory settings, not `runs.memory`'s.
+
+    Leaving it ends the process.
+    """
+
+    def __init__(self, network: nn.Module, images: PlainImages, batch_size: int, device: torch.device) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        settings = network.cpu(), images, batch_size, device, torch.get_num_threads()
+        self.process = context.Process(target=_serve, args=(theirs, *settings))
+        self.process.start()
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pipe.close()
+        self.process.join()
+
+    def step(self) -> None:
+        """On the first batch, which is in memory."""
+        self._do("step")
+
+    def epoch(self) -> None:
+        """Over all images, which workers decode."""
+        self._do("epoch")
+
+    def _do(self, what: str) -> None:
+        self.pipe.send(what)
+        self.pipe.recv()
+
+
+def _serve(
+    pipe: Connection, network: nn.Module, images: PlainImages, batch_size: int, device: torch.device, threads: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end of the pipe says when to stop
+    torch.set_num_threads(threads)
+    training = PlainTraining(network, device)
+    batch = torch.stack([images[row] for row in range(batch_size)])
+    works = {
+        "step": partial(training.step, batch),
+        "epoch": partial(training.epoch, plain_loader(images, batch_size)),
+    }
+    while True:
+        try:
+            works[pipe.recv()]()
+        except EOFError:
+            return
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        pipe.send(None)

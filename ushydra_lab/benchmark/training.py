@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
-from ushydra_lab.benchmark.plain import WORKERS, PlainImages, PlainTraining, plain_loader
+from ushydra_lab.benchmark.plain import WORKERS, PlainImages, PlainProcess
 from ushydra_lab.benchmark.rows import Row, faster, longer
 from ushydra_lab.benchmark.timing import Spread, Work, quotient
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -27,17 +27,19 @@ def measure(lab: Lab) -> Iterator[Row]:
     config = lab.config(ROI_EXPERIMENT)
     data = data_of(config)
     batches = len(data.train_dataloader())
-    times = timed_fit(lab, config, STAGE, data, _references(lab, config, data))
-    size, images = canvas_of(config), len(data.train_dataloader().dataset)  # type: ignore[arg-type]
+    images = PlainImages(_files(data), data.canvas)
+    with PlainProcess(lab.task(config, STAGE).network, images, data.batch_size, lab.device) as plain:
+        times = timed_fit(lab, config, STAGE, data, _references(lab, config, data, images, plain))
+    size = canvas_of(config)
     steps = {name: [one / batches for one in times[name]] for name in (TRAINING, NETWORK, LOOP)}
     yield longer(PART, "training step", size, steps[TRAINING], NETWORK, steps[NETWORK], at_most=1.2)
     yield faster(PART, "training step", size, steps[TRAINING], PLAIN, times[PLAIN], at_least=2)
     yield longer(PART, "training step (Lightning)", size, steps[TRAINING], LOOP, steps[LOOP], at_most=1.05)
-    epoch = f"{images} images"
+    epoch = f"{len(images)} images"
     yield faster(PART, "epoch with data", epoch, times[TRAINING], PLAIN_EPOCH, times[PLAIN_EPOCH], at_least=3)
     whole, trained = times[EPOCH], times[TRAINING]
     yield longer(PART, "epoch with all that goes with it", epoch, whole, "its training part", trained)
-    yield from _data(images, size, times)
+    yield from _data(len(images), size, times)
 
 
 def _data(images: int, size: str, times: dict[str, list[float]]) -> Iterator[Row]:
@@ -47,18 +49,17 @@ def _data(images: int, size: str, times: dict[str, list[float]]) -> Iterator[Row
         yield Row("data", "data path, images in memory", size, *values, quotient(ours, other), "x", at_least=aim)
 
 
-def _references(lab: Lab, config: dict[str, Any], data: UltrasoundData) -> dict[str, Work]:
+def _references(
+    lab: Lab, config: dict[str, Any], data: UltrasoundData, images: PlainImages, plain: PlainProcess
+) -> dict[str, Work]:
     """The epoch without all but the network, without Lightning, the plain way; one plain step; the data alone."""
-    loader, files = data.train_dataloader(), _files(data)
+    loader = data.train_dataloader()
     batch: Batch = lab.to_device(next(iter(loader)))
-    plain = PlainTraining(lab.task(config, STAGE).network, lab.device)
-    images = PlainImages(files, data.canvas)
-    workers = plain_loader(images, data.batch_size)
     return {
         NETWORK: partial(network_alone, lab.task(config, STAGE).network, [batch["image"]] * len(loader)),
         LOOP: BareLoop(lab, lab.task(config, STAGE), data).epoch,
-        PLAIN: partial(plain.step, batch["image"].contiguous()),
-        PLAIN_EPOCH: partial(plain.epoch, workers),
+        PLAIN: plain.step,
+        PLAIN_EPOCH: plain.epoch,
         DATA: partial(_run_through, loader),
         DECODING: lambda: _run_through(images[index] for index in range(len(images))),
     }
