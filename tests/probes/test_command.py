@@ -121,6 +121,16 @@ def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame,
     assert "quality_r2" in own.keys() - alone.keys()
 
 
+def test_a_run_that_cannot_be_probed_stops_no_other_and_is_named_at_the_end(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    broken, run = train(table, tmp_path, "broken"), train(table, tmp_path, "sound")
+    (broken / "checkpoints" / "phase1.ckpt").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"not probed\n  - .*broken.*phase1.ckpt is damaged"):
+        command.probes([tmp_path / "broken", tmp_path / "sound"])
+    assert (run / "probes.json").exists()
+
+
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run to probe"):
         command.probes([tmp_path])

@@ -98,6 +98,8 @@ def test_a_site_not_probed_and_one_not_held_out_are_rows_that_say_so(stages: pd.
     shown = rows(stages, "table4")["Confidence, unseen ↓"]
     assert shown.loc[("a", "phase2", "code z")] == "not run"
     assert shown.loc[("b", "phase2", "code z")] == "not probed"
+    others = rows(stages, "table4", stage="train", base="train hybrid", method="train hybrid")
+    assert "a" not in others.index.get_level_values(0), "no paper's rows to be filled"
 
 
 def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:

@@ -50,17 +50,23 @@ def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against:
     """Probe every finished run below the folders, or take what is there; print the scores.
 
     Raises:
-        UserError: there is none, or its images are not those it was trained on.
+        UserError: there is none; or, after the others, naming those with damage or other images than they had.
     """
     runs = dict.fromkeys(file.parent for folder in folders for file in sorted(folder.rglob("run.json")))
     console = Console(width=None if sys.stdout.isatty() else 160)
-    found = 0
+    found, problems = 0, []
     for run in runs:
-        content, note = probe(run, covariance, against or [])
+        try:
+            content, note = probe(run, covariance, against or [])
+        except UserError as error:
+            problems.append(f"{run}: {error}")
+            continue
         console.print(f"{run}: {note}", markup=False, highlight=False, soft_wrap=True)
         if content:
             found += 1
             _show(console, content["stages"])
+    if problems:
+        raise UserError.listing("not probed", problems)
     if not found:
         where = ", ".join(map(str, folders))
         raise UserError(f"{where}: no finished run to probe. python -m ushydra_lab.runs lists runs.")

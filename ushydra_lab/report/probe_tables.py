@@ -94,7 +94,7 @@ OF_PAPER = f"{SITES} Its codes: z."
 def table(found: Collected, scores: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """One row a held-out site, method and feature: each score, what the paper prints of that hospital beside it.
 
-    A site that was not held out, or a method that was not probed there, is a row that says so.
+    A method that was not probed there is a row that says so; of the paper's methods also a site that was not held out.
     """
     protocols, rows = paper_protocol(found), []
     there = {score: title for score, title in columns.items() if score in scores and scores[score].notna().any()}
@@ -124,7 +124,7 @@ def base(methods: pd.Series) -> pd.Series:
 def _expected(found: Collected) -> Iterator[tuple[str, dict[str, Any]]]:
     """(held-out site, a method of the experiment: base, stage, variant, seeds it has there, `empty`: why no scores)."""
     stages = found.stages.assign(base=base(found.stages["method"]))
-    for held_out in held_out_sites(found):
+    for held_out in held_out_sites(found) if of_paper(found) else stages["held_out"].unique():
         for _, method in stages.drop_duplicates("base").iterrows():
             own = stages[(stages["held_out"] == held_out) & (stages["base"] == method["base"])]
             yield (
