@@ -55,13 +55,11 @@ def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table
 def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
     """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
-    for batch in (batch for part in data.parts for batch in data.part_loader(part)):
-        for row, site in enumerate(batch["site"].tolist()):
+    for images in (_images(data, part) for part in data.parts):
+        for row, site in enumerate(images.fields["site"][images.rows].tolist()):
             if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
-                of_site.append({key: values[row : row + 1] for key, values in batch.items()})
-        if all(len(images) == SAMPLES for images in chosen.values()):
-            break
-    rows = [[("" if k else site, one) for k, one in enumerate(images)] for site, images in chosen.items() if images]
+                of_site.append(images.__getitems__([row]))
+    rows = [[("" if k else site, one) for k, one in enumerate(shown)] for site, shown in chosen.items() if shown]
     _draw_known(config, rows, run / "figures" / "sites.png")
 
 
