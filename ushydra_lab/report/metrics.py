@@ -42,7 +42,7 @@ METRICS = {
     "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
     "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
     "nt_lost": Metric(
-        "NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT", 1
+        "NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT", most=1
     ),
     "nme": Metric("NME", "lower", 4, note="NME: mean distance of the end points over the true OFD"),
     "ofd_abs_error_mm": Metric("OFD error (mm)", "lower", 2),
@@ -58,7 +58,7 @@ METRICS = {
         3,
         "difference",
         "Routed as labelled: to the decoder of the image's own quality",
-        1,
+        most=1,
     ),
     "regret": Metric(
         "Regret",
@@ -66,20 +66,20 @@ METRICS = {
         3,
         "difference",
         "Regret: score by the decoder of the image's own quality - the routed one's",
-        2,
+        most=2,
     ),
 }
 """In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
 
 OF_STRUCTURES = {
-    "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure", 1),
+    "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure", most=1),
     "dice_empty": Metric(
         "Dice* {}",
         "higher",
         3,
         "difference",
         "Dice*: over all, 1 where prediction and truth are empty, 0 where one is",
-        1,
+        most=1,
     ),
     "assd_mm": Metric("ASSD {} (mm)", "lower", 2, note="ASSD: average symmetric surface distance"),
     "assd_px": Metric("ASSD {} (px)", "lower", 2, note="ASSD: average symmetric surface distance"),
