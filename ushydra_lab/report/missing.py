@@ -157,7 +157,12 @@ def held_out_key(found: Collected, held_out: str) -> dict[str, str]:
 
 
 def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:
-    """Sites that no run has held out; none where runs hold out something else than a site."""
+    """Sites that no run has held out; none where runs hold out something else than a site.
+
+    Nor where images are routed by their quality: each seen site is the only one of its own.
+    """
+    if "domain" in found.images:
+        return []
     gaps, last = [], str(found.stages["held_out"].iloc[-1])
     for sites, done in data_sets(found).items():
         seeds = sorted(found.stages.loc[found.stages["held_out"].isin(done), "seed"].unique())

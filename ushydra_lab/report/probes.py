@@ -44,8 +44,7 @@ def section(found: Collected, folder: Path) -> list[str]:
             ]
     for held_out, chosen in codes.groupby("held_out", sort=False) if len(codes) else ():
         texts += [f"### Codes, held out {held_out}\n", *figures(chosen, folder / f"{held_out}_probes")]
-    routed = "domain" in found.images  # by quality, and each seen site is the only one of its own
-    return texts + gap_list([*([] if routed else splits_to_run(found, folder.parent)), *_gaps(faults)])
+    return texts + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
 
 
 def _wanted(found: Collected, experiment: Path, faults: dict[Path, str]) -> bool:
