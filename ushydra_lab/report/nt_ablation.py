@@ -10,7 +10,7 @@ from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons, run_name
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
 
@@ -96,15 +96,13 @@ def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for variant, name in ROWS.items():
         chosen = _images(images, variant)
-        printed = PAPER[part].get(variant, (NOTHING,) * len(COLUMNS))
-        row = {"Phase-2 added terms": name}
-        for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
-            row |= {
-                metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits),
-                f"{metric.label} paper": paper,
-            }
+        cells = {
+            metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
+            for column, metric in COLUMNS.items()
+        }
         own = runs[runs["variant"] == variant]
-        rows.append(row | {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))})
+        count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
+        rows.append({"Phase-2 added terms": name} | beside(cells, PAPER[part].get(variant)) | count)
     return pd.DataFrame(rows)
 
 

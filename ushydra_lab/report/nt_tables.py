@@ -14,7 +14,7 @@ from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
 from ushydra_lab.report.statistics import compare
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, note, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, note, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 COLUMNS = {
@@ -116,12 +116,13 @@ def split_sizes(found: Collected) -> pd.DataFrame:
     for held_out in held_out_sites(found):
         runs = found.stages[found.stages["held_out"] == held_out].drop_duplicates(["fold", "seed"])["run"]
         splits = [pd.read_csv(run / "split.csv", converters={"site": str}) for run in runs]
+        cells = {
+            f"# {title}": " or ".join(map(str, sorted({int((split["part"] == part).sum()) for split in splits})))
+            or NOT_RUN
+            for part, title in {"train": "Train", **PARTS}.items()
+        }
         row = {"Held out": held_out, "Training sites": _training_sites(splits, held_out, found)}
-        printed = TABLE_1.get(protocols.get(held_out, ""), (NOTHING,) * 3)
-        for (part, title), paper in zip({"train": "Train", **PARTS}.items(), printed, strict=True):
-            counts = sorted({int((split["part"] == part).sum()) for split in splits})
-            row |= {f"# {title}": " or ".join(map(str, counts)) or NOT_RUN, f"# {title} paper": paper}
-        rows.append(row)
+        rows.append(row | beside(cells, TABLE_1.get(protocols.get(held_out, ""))))
     return pd.DataFrame(rows)
 
 
@@ -136,12 +137,13 @@ def unseen(found: Collected) -> pd.DataFrame:
     protocols, rows = paper_protocol(found), []
     for held_out, phase, images in _phases(found):
         chosen = images[images["part"] == "test"]
-        printed = TABLE_3.get((protocols.get(held_out, ""), phase), (NOTHING,) * len(COLUMNS))
+        cells = {
+            metric.title: spread_cell(chosen, column, metric.digits) if len(chosen) else _why_empty(images)
+            for column, metric in COLUMNS.items()
+        }
+        printed = TABLE_3.get((protocols.get(held_out, ""), phase))
         row = {"Held out": held_out, "Phase": _name(phase)}
-        for (column, metric), paper in zip(COLUMNS.items(), printed, strict=True):
-            mean = spread_cell(chosen, column, metric.digits) if len(chosen) else _why_empty(images)
-            row |= {metric.title: mean, f"{metric.label} paper": paper}
-        rows.append(row | {"n": _count(chosen, found)})
+        rows.append(row | beside(cells, printed) | {"n": _count(chosen, found)})
     return pd.DataFrame(rows)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -115,6 +117,13 @@ def _change_cell(row: pd.Series, metric: Metric) -> str:
         return f"{row['change']:+.{digits}f}\n[no interval]"
     star = "*" if row["p_holm"] < 0.05 else ""
     return f"{row['change']:+.{digits}f}{star}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+
+
+def beside(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "paper") -> dict[str, str]:
+    """Title -> our cell, each with the printed one next to it; – where nothing is printed."""
+    pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
+    columns = (((name, ours), (f"{name.rstrip(' ↑↓')} {whose}", theirs)) for (name, ours), theirs in pairs)
+    return dict(chain.from_iterable(columns))
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from ushydra_lab.metrics.segmentation import pooled
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.missing import Gap, command, gap_list, splits_to_run
 from ushydra_lab.report.segmentation import counts_in, structures_in
-from ushydra_lab.report.tables import NOTHING, count_cell, markdown, mean_cell, methods_in, spread_cell
+from ushydra_lab.report.tables import beside, count_cell, markdown, mean_cell, methods_in, spread_cell
 from ushydra_lab.report.thesis_printed import (
     CAPTIONS,
     PRINTED_4_1,
@@ -27,6 +27,7 @@ from ushydra_lab.report.thesis_printed import (
 from ushydra_lab.runs.files import write_csv
 
 CSP_ONLY = "brain_csp_only"
+THESIS = "thesis"
 FULL = {"parenchyma", "csp", "lv"}
 """What the thesis's model segments."""
 NAMES = {"background": "Background", "parenchyma": "Brain parenchyma", "csp": "CSP", "lv": "LV"}
@@ -107,7 +108,9 @@ def classes_table(images: pd.DataFrame) -> pd.DataFrame:
         for name in _classes(_structures(own)):
             cells = _cells(found, {f"{score}_{name}": title for score, title in SCORES.items()})
             printed = PRINTED_4_1.get(name) if full else None
-            rows.append({"Method": method, "Class": _named(name)} | _beside(cells, printed) | {"n": count_cell(own)})
+            rows.append(
+                {"Method": method, "Class": _named(name)} | beside(cells, printed, THESIS) | {"n": count_cell(own)}
+            )
     return pd.DataFrame(rows)
 
 
@@ -116,7 +119,7 @@ def means_table(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"Method": method}
-            | _beside(_cells(micro(own), MEANS), PRINTED_4_2 if full else None)
+            | beside(_cells(micro(own), MEANS), PRINTED_4_2 if full else None, THESIS)
             | {"n": count_cell(own)}
             for method, own, full in _of_methods(images)
         ]
@@ -131,7 +134,7 @@ def models_table(images: pd.DataFrame) -> pd.DataFrame:
             if name in _classes(_structures(own)):
                 cells = _cells(micro(own), {f"dice_{name}": "Dice", f"iou_{name}": "IoU"})
                 row = {"Structure": _named(name), "Model": models[method], "Method": method}
-                rows.append(row | _beside(cells, printed.get(models[method])) | {"n": count_cell(own)})
+                rows.append(row | beside(cells, printed.get(models[method]), THESIS) | {"n": count_cell(own)})
     return pd.DataFrame(rows)
 
 
@@ -158,7 +161,9 @@ def per_image_table(images: pd.DataFrame) -> pd.DataFrame:
                 chosen = per_image(own, name, empty)
                 cells = {title: spread_cell(chosen, score, 3) for score, title in SCORES.items()}
                 row = {"Method": method, "Class": _named(name), "Images": policy}
-                rows.append(row | _beside(cells, PRINTED_A_1[name] if full else None) | {"n": count_cell(chosen)})
+                rows.append(
+                    row | beside(cells, PRINTED_A_1[name] if full else None, THESIS) | {"n": count_cell(chosen)}
+                )
     return pd.DataFrame(rows)
 
 
@@ -204,12 +209,6 @@ def _named(name: str) -> str:
 def _cells(found: pd.DataFrame, columns: dict[str, str]) -> dict[str, str]:
     """Title -> mean ± SD over the rows."""
     return {title: mean_cell(found[name].mean(), found[name].std(), 3) for name, title in columns.items()}
-
-
-def _beside(cells: dict[str, str], printed: tuple[str, ...] | None) -> dict[str, str]:
-    """Each cell with the thesis's next to it."""
-    pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
-    return {key: value for (name, cell), theirs in pairs for key, value in ((name, cell), (f"{name} thesis", theirs))}
 
 
 def _gaps(found: Collected, experiment: Path) -> list[Gap]:

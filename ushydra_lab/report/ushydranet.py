@@ -14,7 +14,7 @@ from ushydra_lab.metrics.classification import classification_scores
 from ushydra_lab.report import classification, segmentation
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, markdown, mean_cell, note
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, mean_cell, note
 from ushydra_lab.report.ushydranet_printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.runs.files import write_csv
 
@@ -150,11 +150,9 @@ def table(images: pd.DataFrame, stages: pd.DataFrame, system: System, variants: 
         methods = stages.loc[(stages["variant"] == variant) & (stages["stage"] == _stage(variant)), "method"]
         for title, dataset, own in sets:
             chosen = own[own["method"].isin(methods)]
-            cells, printed = _cells(chosen, system), system.printed.get(variant, {}).get(dataset)
             row = {"Method": system.methods[variant], "Images": title, "Paper's": dataset}
-            for i, name in enumerate(system.columns.values()):
-                row |= {name: cells[i], f"{name} paper": printed[i] if printed else NOTHING}
-            rows.append(row | {"n": _count(chosen, len(runs))})
+            printed = system.printed.get(variant, {}).get(dataset)
+            rows.append(row | beside(_cells(chosen, system), printed) | {"n": _count(chosen, len(runs))})
     return pd.DataFrame(rows)
 
 
@@ -192,11 +190,12 @@ def _stage(variant: str) -> str:
     return "route" if variant in ROUTED else "train"
 
 
-def _cells(images: pd.DataFrame, system: System) -> list[str]:
+def _cells(images: pd.DataFrame, system: System) -> dict[str, str]:
     if images.empty:
-        return [NOT_RUN] * len(system.columns)
+        return dict.fromkeys(system.columns.values(), NOT_RUN)
     per_seed = pd.DataFrame([system.measure(own) for _, own in images.groupby("seed")], columns=list(system.columns))
-    return [mean_cell(100 * mean, 100 * sd, 2) for mean, sd in zip(per_seed.mean(), per_seed.std(), strict=True)]
+    means, sds = 100 * per_seed.mean(), 100 * per_seed.std()
+    return {title: mean_cell(means[score], sds[score], 2) for score, title in system.columns.items()}
 
 
 def _count(images: pd.DataFrame, runs: int) -> str:
