@@ -53,6 +53,7 @@ def prepare(config: dict[str, Any]) -> tuple[UltrasoundData, str]:
 
 def _run(config: dict[str, Any], path: Path, directory: RunDirectory, summary: dict[str, Any]) -> None:
     data, summary["identity"] = prepare(config)
+    summary["data"] = data.manifest.fingerprint()
     with open_logger(config, path, summary["identity"]) as logger:
         write_csv(path / "split.csv", data.split_table())
         summary["stages"] = train_stages(config, directory, summary, data, logger)

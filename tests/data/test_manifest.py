@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data import checks
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.errors import UserError
 
@@ -261,3 +261,25 @@ def test_sixteen_bit_images_are_announced(
     Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(tmp_path / "a/1.png")
     Source(table, "m", tmp_path).checked()
     assert "1 images have 16 bits per pixel" in capsys.readouterr().out
+
+
+def test_the_fingerprint_is_of_images_labels_and_masks_wherever_they_lie(tmp_path: Path) -> None:
+    def manifest(folder: str, **changed: object) -> str:
+        place = tmp_path / folder
+        place.mkdir()
+        (place / "mask.png").write_bytes(changed.pop("mask_file", b"mask"))  # type: ignore[arg-type]
+        row = {
+            "image": str(place / "a.png"),
+            "mask": str(place / "mask.png"),
+            "site": "a",
+            "subject": "s",
+            "sha256": "1",
+        }
+        row |= {"nt_mm": 1.5} | changed  # type: ignore[dict-item]
+        without = row | {"mask": None, "sha256": "2"}
+        return Manifest(pd.DataFrame([row, without]), folder).fingerprint()
+
+    same = manifest("here")
+    assert manifest("there") == same
+    others = [{"nt_mm": 1.6}, {"sha256": "3"}, {"site": "b"}, {"subject": "t"}, {"mask_file": b"other"}]
+    assert len({same, *(manifest(f"other{i}", **other) for i, other in enumerate(others))}) == 6

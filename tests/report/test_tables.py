@@ -10,7 +10,7 @@ import pytest
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.__main__ import main, report
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.tables import comparisons, methods_in, values_table
+from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
 from ushydra_lab.report.verdict import briefly
 
 SUBJECTS = 12
@@ -176,3 +176,27 @@ def test_no_finished_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match="No run below"):
         main()
+
+
+def test_runs_on_other_images_or_labels_are_not_compared_with_those_before_them(experiment: Path) -> None:
+    """Same settings, other data; runs of before the lab wrote down their data are taken as they are."""
+    for run, data in ((1, "as first drawn"), (2, "labels mended")):
+        file = experiment / "site_c" / f"seed{run}" / "roi" / "run.json"
+        planned = f"2026-01-01T00:00:0{run}"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"data": data, "planned": planned}))
+    found = collect(experiment)
+    assert set(found.images.loc[found.images["variant"] == "roi", "seed"]) == {1}
+    ((run, why),) = found.unfinished.items()
+    assert "seed2" in run
+    assert "other images or labels" in why
+    write_run(experiment.parent, 3, "roi", 0.1, held_out="site_d")
+    assert len(collect(experiment).unfinished) == 1
+
+
+def test_a_star_needs_the_interval_and_p() -> None:
+    """Seeds that disagree leave the sign open, however many images of these seeds agree."""
+    change = {"method": "b", "against": "a", "metric": "roi_mae", "change": -19.4, "low": -100.0, "high": 240.6}
+    rows = pd.DataFrame([change | {"p_holm": 1e-9}, change | {"method": "c", "high": -1.0, "p_holm": 1e-9}])
+    rows.loc[2] = {**rows.loc[1], "method": "d", "p_holm": 0.06}
+    cells = comparison_cells(rows)["ROI-MAE ↓ %"]
+    assert ["*" in cell for cell in cells] == [False, True, False]

@@ -52,3 +52,22 @@ def test_one_method_is_compared_with_nothing_and_its_values_are_told() -> None:
 def test_seen_sites_are_not_called_unseen(held_out: str) -> None:
     headline = verdict(held_out, images_of({"a": 0.0}), pd.DataFrame()).headline
     assert "a site that no method" not in headline
+
+
+def test_a_method_is_judged_by_the_control_of_its_own_stage_not_by_the_stage_before() -> None:
+    """All of a later stage beat the one before, which had less training."""
+    images = images_of({"first": -0.3, "control": 0.0, "roi": 0.0})
+    images["stage"] = images["stage"].cat.add_categories("later")
+    images.loc[images["method"] != "first", "stage"] = "later"
+    found = verdict("c", images, comparisons(images))
+    assert "no clear difference was found between control and roi" in found.headline
+    assert found.details[0].startswith("roi against control")
+    assert "roi against first: better in" in " ".join(found.details)
+
+
+def test_two_seeds_are_not_enough_to_be_sure() -> None:
+    images = images_of({"a": 0.0, "b": 0.1}, seeds=2)
+    found = verdict("c", images, comparisons(images))
+    assert found.headline.startswith("As far as 2 seeds can tell: on c")
+    assert "b was better than a" in found.headline
+    assert found.tone == "dim"

@@ -312,3 +312,17 @@ def test_what_is_no_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path)])
     with pytest.raises(SystemExit, match="No run below"):
         runs_command.main()
+
+
+def test_a_job_keeps_its_place_in_the_sweep_however_often_it_is_interrupted(tmp_path: Path) -> None:
+    """The variant planned first is what the others are compared with."""
+    first, second = (RunDirectory(tmp_path / name, CONFIG) for name in ("first", "second"))
+    first.plan()
+    second.plan()
+    planned = [read_json(run.summary_file)["planned"] for run in (first, second)]
+    assert planned == sorted(planned)
+    for run in (second, first, first):
+        with pytest.raises(KeyboardInterrupt), run.record():
+            raise KeyboardInterrupt
+    first.plan()
+    assert [read_json(run.summary_file)["planned"] for run in (first, second)] == planned

@@ -5,6 +5,7 @@ own train/val/test), the annotations of `vocabulary`, and what the check adds: n
 (px), the file's `sha256`, the structures its mask `shows` (`csp+lv`). A cell that is empty has no annotation.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -78,6 +79,13 @@ class Manifest:
     def has(self, annotation: Annotation) -> pd.Series:
         """Whether each row has all values of the annotation; False where the columns are missing."""
         return filled(self.table, annotation)
+
+    def fingerprint(self) -> str:
+        """sha256 of every row's image, site, subject and annotations, wherever the files lie."""
+        total = hashlib.sha256(self.table.drop(columns=[IMAGE, MASK], errors="ignore").to_csv(index=False).encode())
+        for mask in self.table.get(MASK, pd.Series()).dropna():
+            total.update(hashlib.sha256(Path(mask).read_bytes()).digest())
+        return total.hexdigest()
 
     def with_structures(self, structures: Sequence[str]) -> "Manifest":
         """The same images, their masks' labels 1, 2, ... being these (`MaskCode.relabelled`). Raises UserError."""

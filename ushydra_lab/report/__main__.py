@@ -23,6 +23,7 @@ from ushydra_lab.report import (
     probes,
     routing,
     segmentation,
+    sites,
     thesis,
     uncertainty,
     ushydranet,
@@ -30,15 +31,16 @@ from ushydra_lab.report import (
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.latex import document
 from ushydra_lab.report.page import write as write_page
+from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 CHANGE_CAPTION = (
-    "Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; "
-    "95 % interval by bootstrap over seeds and subjects; "
-    "* p < 0.05, Wilcoxon signed-rank over subjects, Holm-adjusted within the table."
+    f"Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; {INTERVAL}. "
+    "* The interval leaves out zero and p < 0.05: Wilcoxon signed-rank over subjects, averaged over these seeds, "
+    "Holm-adjusted within the table."
 )
 
 SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
@@ -53,6 +55,7 @@ It writes its own CSV and figures; it adds nothing where the images lack its col
 """
 
 OF_EXPERIMENT: tuple[Callable[[Collected, Path], list[str]], ...] = (
+    sites.section,
     nt_tables.section,
     nt_ablation.section,
     ushydranet.section,

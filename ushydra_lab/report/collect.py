@@ -20,8 +20,8 @@ from ushydra_lab.runs.directory import FINISHED, read_config
 class Collected:
     """What was found below one experiment's directory.
 
-    images: held_out, fold, seed, variant, method, stage, part, record, site, subject and every metric. A method that
-        has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
+    images: held_out (sorted by it), fold, seed, variant, method, stage, part, record, site, subject and every metric.
+        A method that has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
     stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its
         settings), init (the stage it began from, or ""), pretrained (whether the network began with weights from
         elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
@@ -34,6 +34,7 @@ class Collected:
     unfinished: dict[str, str]
 
 
+OTHER_DATA = "put the runs with the new ones elsewhere (run_root=FOLDER)"
 IMAGES = ["held_out", "fold", "seed", "variant", "method", "stage", "part", "record", "site", "subject"]
 STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key", "task", "init", "pretrained", "sites"]
 
@@ -44,7 +45,8 @@ def collect(experiment: Path) -> Collected:
     unfinished: dict[str, str] = {}
     keys: list[dict[str, Any]] = []
     known: dict[Path, tuple[Path, str]] = {}
-    for summary_file in sorted(experiment.rglob("run.json"), key=_started):
+    of_data: dict[str, tuple[Path, str]] = {}
+    for summary_file in sorted(experiment.rglob("run.json"), key=_planned):
         run = summary_file.parent
         try:
             summary = json.loads(summary_file.read_text(encoding="utf-8"))
@@ -54,6 +56,10 @@ def collect(experiment: Path) -> Collected:
             first, settings = known.setdefault(run.parent.parent / run.name, (run, summary["settings"]))
             if settings != summary["settings"]:
                 unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
+                continue
+            held_out, data = _who(run, summary)["held_out"], summary.get("data")
+            if data and (before := of_data.setdefault(held_out, (run, data)))[1] != data:
+                unfinished[str(run)] = f"other images or labels than {before[0]}; to keep both: {OTHER_DATA}"
                 continue
             split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
             of_run, images = _stages(run, summary), _read_run(run, summary, split)
@@ -71,14 +77,15 @@ def collect(experiment: Path) -> Collected:
     own = images.drop_duplicates(["fold", "seed", "method", "part", "record"])
     inits = stages.groupby("stage", sort=False)["init"].agg(lambda each: sorted(set(filter(None, each)))).to_dict()
     order = list(TopologicalSorter(inits).static_order())
-    own = own.assign(stage=pd.Categorical(own["stage"], order, ordered=True))
+    own = own.assign(stage=pd.Categorical(own["stage"], order, ordered=True)).sort_values("held_out", kind="stable")
     return Collected(own, stages, unfinished)
 
 
-def _started(summary_file: Path) -> tuple[str, Path]:
-    """The order of a sweep: the variant named first is what the others are compared with."""
+def _planned(summary_file: Path) -> tuple[str, Path]:
+    """The order of a sweep, whichever job ended first: the variant named first is what the others are compared with."""
     try:
-        return str(json.loads(summary_file.read_text(encoding="utf-8")).get("started", "")), summary_file
+        summary = json.loads(summary_file.read_text(encoding="utf-8"))
+        return str(summary.get("planned", summary.get("started", ""))), summary_file
     except (OSError, ValueError, AttributeError):
         return "", summary_file
 

@@ -96,18 +96,26 @@ def comparisons(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons as readers see them, one row a pair: change, 95 % interval, a star for p_holm < 0.05."""
+    """The comparisons as readers see them, one row a pair: change, 95 % interval, a star where it is `clear`."""
     metrics = known(table["metric"])
     cells = table.assign(
         comparison=table["method"] + " vs " + table["against"],
-        cell=[_change_cell(row, metrics[row["metric"]]) for _, row in table.iterrows()],
+        cell=[_change_cell(row, metrics[row["metric"]], clear(row)) for _, row in table.iterrows()],
         metric=[metrics[name].title + (" %" if metrics[name].change == "%" else " Δ") for name in table["metric"]],
     )
     wide = cells.pivot_table(index="comparison", columns="metric", values="cell", aggfunc="first", sort=False)
     return wide.reset_index().rename_axis(columns=None)
 
 
-def _change_cell(row: pd.Series, metric: Metric) -> str:
+def clear(change: pd.Series) -> bool:
+    """Whether a row of `comparisons` is a difference: its interval leaves out zero, and p holds after the adjustment.
+
+    Both, since p is of these trainings alone and the interval of others too.
+    """
+    return bool(change["low"] > 0 or change["high"] < 0) and bool(change["p_holm"] < 0.05)
+
+
+def _change_cell(row: pd.Series, metric: Metric, starred: bool) -> str:
     if np.isnan(row["change"]):
         return "n/a"
     if row["change"] == row["low"] == row["high"] == 0:
@@ -115,8 +123,7 @@ def _change_cell(row: pd.Series, metric: Metric) -> str:
     digits = 1 if metric.change == "%" else metric.digits
     if np.isnan(row["low"]):
         return f"{row['change']:+.{digits}f}\n[no interval]"
-    star = "*" if row["p_holm"] < 0.05 else ""
-    return f"{row['change']:+.{digits}f}{star}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    return f"{row['change']:+.{digits}f}{'*' * starred}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 
 
 def beside(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "paper") -> dict[str, str]:

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.metrics import Metric, known
-from ushydra_lab.report.tables import methods_in, values_table
+from ushydra_lab.report.statistics import INTERVAL
+from ushydra_lab.report.tables import clear, methods_in, values_table
 
 RULE = (
-    "Better or worse: the 95 % interval of the difference (bootstrap over seeds and subjects) leaves out zero, and "
-    "p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted for all comparisons of the table. Possibly: the interval "
-    "leaves out zero, but p does not hold after the adjustment."
+    f"Better or worse: the {INTERVAL}, leaves out zero, and p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted "
+    "for all comparisons of the table. Possibly: the interval leaves out zero, but p does not hold after the "
+    "adjustment."
 )
 BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR = (
     "better in", "worse in", "possibly better in", "possibly worse in", "no clear difference in"
@@ -25,7 +26,10 @@ FEW_SEEDS = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """tone: good where a method was clearly better and in nothing worse, look where it was also worse, else dim."""
+    """tone: good where a method was clearly better and in nothing worse, look where it was also worse, else dim.
+
+    Also dim where seeds are too few for either.
+    """
 
     headline: str
     tone: str
@@ -62,7 +66,8 @@ class _Pair:
 
 
 def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdict:
-    """Of the last stage's methods, against the first method of all and the first of their own stage.
+    """Of the last stage's methods: the headline against the first of them, the control; details also against an
+    earlier stage's, which had less training.
 
     Args:
         images: of the unseen site, as collected.
@@ -77,8 +82,13 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
     pairs = _pairs(changes[changes["method"].isin(last) & changes["against"].isin(references)])
     if not pairs:
         return Verdict(f"{where}, no two methods have values to compare.", "dim", [], basis)
-    headline, tone = _headline(where, pairs)
-    return Verdict(headline, tone, [pair.sentence for pair in pairs], basis)
+    fair = [pair for pair in pairs if pair.against == last[0]]
+    headline, tone = _headline(where, fair or pairs)
+    if (seeds := images["seed"].nunique()) < FEW_SEEDS:
+        tone, headline = "dim", f"As far as {_count(seeds, 'seed')} can tell: {headline[0].lower()}{headline[1:]}"
+    return Verdict(
+        headline, tone, [pair.sentence for pair in sorted(pairs, key=fair.__contains__, reverse=True)], basis
+    )
 
 
 def briefly(changes: pd.DataFrame) -> list[str]:
@@ -120,7 +130,7 @@ def _grade(row: pd.Series, metric: Metric) -> str:
     if not (row["low"] > 0 or row["high"] < 0):
         return UNCLEAR
     good = metric.improves(row["change"])
-    if row["p_holm"] < 0.05:
+    if clear(row):
         return BETTER if good else WORSE
     return MAYBE_BETTER if good else MAYBE_WORSE
 

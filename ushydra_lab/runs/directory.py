@@ -18,6 +18,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class RunDirectory:
         if summary["identity"] != identity:
             raise UserError(
                 f"{self.path} was finished with other images, annotations or another version of the lab "
-                f"({summary['versions']['ushydra_lab']}). To keep both, name this one: variant=NAME"
+                f"({summary['versions']['ushydra_lab']}). To keep both, put what is new elsewhere: run_root=FOLDER"
             )
 
     @property
@@ -103,10 +104,10 @@ class RunDirectory:
         return self.path / "run.json"
 
     def plan(self) -> None:
-        """Leave a mark that this job is to be done, unless there is one or a process is at it."""
+        """Leave a mark that this job is to be done, and since when, unless there is one or a process is at it."""
         with contextlib.suppress(Busy), self.hold():
             if not self.summary_file.exists():
-                write_json(self.summary_file, {"status": PLANNED})
+                write_json(self.summary_file, {"status": PLANNED, "planned": _instant()})
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -136,6 +137,7 @@ class RunDirectory:
         summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
         settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
         summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP), "started": _now()}
+        summary["planned"] = self._planned()
         try:
             with disk_errors(self.path):
                 write_text(self.path / "config.yaml", to_yaml(self.config))
@@ -145,6 +147,11 @@ class RunDirectory:
         except BaseException as error:
             self._record_end(summary, error)
             raise
+
+    def _planned(self) -> str:
+        """When the job was planned first, however often it was interrupted since."""
+        before = read_json(self.summary_file) if self.summary_file.exists() else {}
+        return str(before.get("planned", _instant()))
 
     def write(self, summary: dict[str, Any]) -> None:
         """Put the summary, as far as it is known, on disk."""
@@ -208,3 +215,8 @@ def versions() -> dict[str, str]:
 
 def _now() -> str:
     return time.strftime(TIME)
+
+
+def _instant() -> str:
+    """To be sorted by, on whatever machine: UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
