@@ -1,5 +1,6 @@
 """What a user types is understood or refused, before anything is written."""
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from ushydra_lab.config import CONF, determining, digest, flatten, register_resolvers, run_path
 from ushydra_lab.errors import UserError
-from ushydra_lab.validation import check
+from ushydra_lab.validation import check, explain
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -180,3 +182,38 @@ def test_every_arm_composes_and_names_its_variant(experiment: str, arm: str) -> 
 
 def test_every_folder_of_arms_is_of_some_experiment() -> None:
     assert {arm.partition("/")[0] for _, arm in arms()} == {path.name for path in (CONF / "arm").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("structures", "expected"),
+    [("[csp]", ["csp"]), ("[lv,parenchyma]", ["lv"]), ("['head=parenchyma+csp+lv']", ["head"]), ("[heart]", ["heart"])],
+)
+def test_structures_alone_say_what_is_segmented_selected_by_and_drawn_more_often(
+    structures: str, expected: list[str]
+) -> None:
+    config = check(composed("+experiment=brain_attention_unet", f"structures={structures}"))
+    assert config["stages"]["train"]["task"]["select"] == expected
+    assert config["oversample"]["structures"] == expected
+
+
+def test_domains_alone_say_how_many_decoders_there_are() -> None:
+    two = check(composed("+experiment=hydra_vit", "stages.specialise.task.domains=[low,medium]"))
+    assert two["network"]["domains"] == 2
+    assert two["stages"]["route"]["task"]["domains"] == ["low", "medium"]
+    assert check(composed("+experiment=hydra_vit", "arm=hydra/single"))["network"]["domains"] == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("held_out=süd_klinik", "Quote twice .* \"held_out='süd_klinik'\"$"),
+        ("data.path=Ärzte/a.csv", "\"data.path='Ärzte/a.csv'\"$"),
+        ("+experiment=nt_phase2 loss=rio", r"^loss=rio: there is none \(did you mean 'roi'\?\); choose one of ce, .*weighted_ce$"),
+        ("+experiment=nt_fase2", r"^experiment=nt_fase2: .*did you mean 'nt_phase2'"),
+        ("seeed=1", "unknown key 'seeed' on the command line; did you mean 'seed'"),
+    ],
+)
+def test_what_hydra_does_not_take_is_explained_with_its_remedy(override: str, message: str) -> None:
+    with pytest.raises(HydraException) as refused:
+        composed(*override.split())
+    assert re.search(message, explain(refused.value))

@@ -1,6 +1,7 @@
 """USHydraNet by its own commands: what routes images was learnt from training images, and every arm is measured."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def test_a_finished_run_gives_the_same_figures_again(
     ("override", "message"),
     [
         ("stages.specialise.task.domains=[low,medum,high]", "medum.*did you mean 'medium'"),
-        ("stages.specialise.task.domains=[low,high]", r"3 decoders, but domains=\['low', 'high'\]"),
+        ("network.domains=2", r"2 decoders, but domains=\['low', 'medium', 'high'\]"),
         ("stages.specialise.task.encoder=shared", "encoder='shared' is not one of joint, frozen, per_decoder"),
         ("network.shared=false", "encoder=joint needs network.shared=True"),
         ("stages.route.task.router=nearest", "router='nearest' is not one of weighted"),
@@ -211,3 +212,21 @@ def test_a_baseline_without_torchvision_is_refused_with_the_command_that_install
     with pytest.raises(UserError, match="pip install torchvision"):
         experiment.run(check(cfg), run_path(cfg))
     assert not (run_path(cfg) / "checkpoints").exists()
+
+
+@kinds
+def test_a_quality_without_training_images_is_refused_before_the_first_stage_is_trained(
+    kind: str, manifests: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its remedy, typed as it is printed, trains."""
+    root = tmp_path / "data"
+    shutil.copytree(manifests[kind].parent, root)
+    table = pd.read_csv(root / "manifest.csv")
+    kept = table[(table["quality"] != "low") | table["site"].str.endswith("unseen")]
+    kept.to_csv(root / "manifest.csv", index=False)
+    with pytest.raises(UserError, match="A router needs two training images of each quality") as refused:
+        run(kind, tmp_path / "runs", root / "manifest.csv")
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+    (remedy,) = re.findall(r"stages\.specialise\.task\.domains=\S+\]", str(refused.value))
+    if kind == "hydra_vit":  # the other has one quality left
+        assert (run(kind, tmp_path / "runs2", root / "manifest.csv", remedy) / "per_image.csv").exists()

@@ -50,6 +50,8 @@ def main() -> None:
     """The command line."""
     register_resolvers()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the message can be ours
+    if dashed := [argument for argument in sys.argv[1:] if argument.startswith("--experiment=")]:
+        sys.exit(f"{dashed[0]}: it is added without dashes: +{dashed[0].lstrip('-')}")
     if not any(argument in OTHER_MODES for argument in sys.argv[1:]):
         sys.argv.append("--multirun")
     try:

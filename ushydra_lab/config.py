@@ -139,6 +139,12 @@ def classes(structures: Sequence[str]) -> int:
     return len(structures) + 1
 
 
+def among(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """`${among:${structures},[csp,lv]}`: those wanted that there are, all if there are none of them."""
+    there = [name.partition("=")[0] for name in names]
+    return [name for name in wanted if name in there] or there
+
+
 def when(value: Any, expected: Any, result: Any, otherwise: Any = None) -> Any:
     """`${when:${variant},pretrained,pretrain}`: the third where the first two are the same, else a fourth."""
     return result if value == expected else otherwise
@@ -160,6 +166,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
     OmegaConf.register_new_resolver("classes", classes, replace=True)
     OmegaConf.register_new_resolver("count", count, replace=True)
+    OmegaConf.register_new_resolver("among", among, replace=True)
     OmegaConf.register_new_resolver("when", when, replace=True)
     OmegaConf.register_new_resolver("joined", joined, replace=True)
     OmegaConf.register_new_resolver("run_label", run_label, replace=True)

@@ -48,6 +48,9 @@ def train_stages(
 ) -> dict[str, Any]:
     """Train, or find, every stage; link its weights and curves into the run directory."""
     path = directory.path
+    for name, stage in config["stages"].items():
+        if stage["init"]:  # too late to find out once the stages before have been trained
+            build_task(config, name).check_images(data.part_loader("train"))
     keys: dict[str, str] = {}
     records: dict[str, Any] = {}
     for name, stage in config["stages"].items():

@@ -15,12 +15,13 @@ from dataclasses import fields
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from ushydra_lab.config import CONF, LOGGER_MODES, Experiment, Stage, omegaconf_message, plain, register_resolvers
+from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
 INSTEAD = {"data", "split", "structures", "oversample"}
@@ -74,8 +75,15 @@ def chosen_data(overrides: list[str], config: dict[str, Any]) -> tuple[str, dict
 
 
 def explain(error: HydraException) -> str:
-    """Hydra's message, with the nearest known key where one is unknown."""
+    """Hydra's message; of what is misspelt or wants quotes in the lab's own words, with the nearest known name."""
     cause = error.__cause__
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        remedy = f"Quote twice what is more than letters, digits and _./-: \"{key}='{value}'\""
+        return f"{error.override}: not understood. {remedy}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name}: there is none{nearest(name, error.options)}; choose one of {', '.join(error.options)}"
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
         known = list(map(str, cause.parent_node))
         near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)

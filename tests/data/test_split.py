@@ -140,7 +140,7 @@ def test_impossible_splits_are_refused_with_the_remedy(split: Split, table: pd.D
 
 
 def test_no_held_out_site_lists_the_sites() -> None:
-    with pytest.raises(UserError, match=r"held_out=None.*h1, h2, h3"):
+    with pytest.raises(UserError, match=r"add held_out=SITE; sites: h1, h2, h3"):
         LeaveOneSiteOut(None).assign(PAPER, seed=0)
 
 

@@ -49,7 +49,12 @@ class LeaveOneSiteOut:
             raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")
         if self.name not in sites:
             hint = nearest(self.name, sites)
-            raise UserError(f"held_out={self.held_out} is no site of the data{hint}; sites: {', '.join(sites)}")
+            what = (
+                "no site is held out: add held_out=SITE"
+                if self.held_out is None
+                else (f"held_out={self.held_out} is no site of the data{hint}")
+            )
+            raise UserError(f"{what}; sites: {', '.join(sites)}")
         seen = table[table[SITE] != self.name]
         subjects = seen.groupby(SITE)[SUBJECT].nunique()
         if lonely := list(subjects[subjects < 2].index):

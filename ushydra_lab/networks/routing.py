@@ -125,12 +125,21 @@ class Router(nn.Module):
             raise ValueError(f"domains must be below {len(self.domains)}, found {strange}")
         if not styles.isfinite().all():
             raise ValueError("styles of training images are not finite: the encoder's features have diverged")
-        counts = domains.bincount(minlength=len(self.domains)).tolist()
-        if few := [f"{name}: {count}" for name, count in zip(self.domains, counts, strict=True) if count < 2]:
-            headline = (
-                "a router needs two training images of each domain; leave the domain out, or change the split. Found"
+        self.refuse(domains)
+
+    def refuse(self, domains: Tensor) -> None:
+        """
+        Raises:
+            UserError: fewer than two training images of a domain; domains: (N,), of each image.
+        """
+        counts = dict(zip(self.domains, domains.bincount(minlength=len(self.domains)).tolist(), strict=True))
+        if few := [f"{name}: {count}" for name, count in counts.items() if count < 2]:
+            left = ",".join(name for name, count in counts.items() if count > 1)
+            raise UserError.listing(
+                "A router needs two training images of each quality. Name only those there are, "
+                f"stages.specialise.task.domains=[{left}], or change the split. Found:",
+                few,
             )
-            raise UserError.listing(headline, few)
 
 
 def _precision(away: np.ndarray) -> np.ndarray:

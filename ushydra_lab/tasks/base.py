@@ -44,6 +44,13 @@ class Task(LightningModule):
         self.network = network
         self.optimizer, self.scheduler = optimizer, scheduler
 
+    def check_images(self, batches: Iterable[Batch]) -> None:
+        """Look at what is known of the training images, before the first stage of a job is trained.
+
+        Raises:
+            UserError: this task cannot be trained on them.
+        """
+
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Fit what is fitted before training, on the training images as they are; it is saved with the model."""
 

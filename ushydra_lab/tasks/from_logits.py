@@ -44,6 +44,9 @@ class FromLogits(Task):
         """What an image needs to be trained or selected on -> the images (B,), True or False, that lack it."""
         return {}
 
+    def check_images(self, batches: Iterable[Batch]) -> None:
+        self.refuse(batches)
+
     def refuse(self, batches: Iterable[Batch]) -> None:
         """Raises UserError naming all images that lack anything."""
         problems = [
@@ -53,7 +56,9 @@ class FromLogits(Task):
             for record in batch["record"][rows].tolist()
         ]
         if problems:
-            remedy = "fill in the manifest's column, name their word in the experiment, or leave the images out"
+            remedy = "fill in the manifest's column, name their word in the configuration, or leave the images out"
             raise UserError.listing(
-                f"images to be trained or selected on are unlabelled: {remedy}. In split.csv they are", problems, 20
+                f"Images to be trained or selected on are unlabelled: {remedy}. Their rows, from 0, of the data:",
+                problems,
+                20,
             )

@@ -148,6 +148,11 @@ class Routed(ByQuality):
         self.network.encoders.eval()
         return self
 
+    def check_images(self, batches: Iterable[Batch]) -> None:
+        super().check_images(batches)
+        if not self.single:
+            self.router.refuse(torch.cat([self.domains(batch) for batch in batches]))
+
     @torch.no_grad()
     def prepare(self, batches: Iterable[Batch]) -> None:
         super().prepare(batches)
