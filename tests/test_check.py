@@ -11,6 +11,7 @@ from PIL import Image
 from ushydra_lab import check
 
 Write = Callable[..., pd.DataFrame]
+ENDS = tuple(f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy")
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,7 @@ def test_a_usable_manifest_is_summarised_by_site(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     table = write_images({"a": 3, "b": 2}, size=(30, 40))
+    table.loc[:, "pixel_mm"] = 0.5
     table.loc[0, ["nt_mm", "pixel_mm"]] = [np.nan, 0.25]
     table.loc[3:, "pixel_mm"] = np.nan
     table.assign(plane=["brain", "femur", "", "brain", ""]).to_csv(tmp_path / "m.csv", index=False)
@@ -39,7 +41,7 @@ def test_a_usable_manifest_is_summarised_by_site(
         "with pixel_mm": ["3", "0"],
         "plane brain": ["1", "1"],
         "plane femur": ["1", "0"],
-        "mm per px": ["0.1 .. 0.25", "-"],
+        "mm per px": ["0.25 .. 0.5", "-"],
         "height, px": ["30", "30"],
         "width, px": ["40", "40"],
         "30 x 80 filled, %": ["50", "50"],
@@ -63,7 +65,7 @@ def test_an_unusable_one_lists_its_problems_on_the_page_too_and_fails(
 
 
 def test_flags_alone_do_not_fail(write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = write_images({"a": 2, "b": 1}, size=(60, 80))
+    table = write_images({"a": 2, "b": 1}, size=(60, 80)).assign(pixel_mm=0.2)
     grey = np.array(Image.open(tmp_path / "a/0.png"))
     Image.fromarray((0.8 * grey).astype(np.uint8)).save(tmp_path / "b/0.png")
     table.to_csv(tmp_path / "m.csv", index=False)
@@ -91,6 +93,59 @@ def test_masks_of_a_csv_are_read_with_the_structures_given(
     captured = capsys.readouterr()
     assert "1 problem" in captured.err
     assert "head in mask" in captured.out
+
+
+def test_a_data_set_without_any_image_is_not_usable(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write_images({"HC18": 3}).drop(columns=["site", "subject"]).assign(center_w=20, center_h=15, Split="train")
+    (folder := tmp_path / "sets/HC18").mkdir(parents=True)
+    ends = dict(zip(ENDS, (5, 15, 35, 15, 20, 5, 20, 25), strict=True))
+    rows["image"] = [f"{k:03d}_HC.png" for k in range(3)]
+    names = {"image": "image_name", "pixel_mm": "px_to_mm_rate"}
+    rows.assign(**ends).rename(columns=names).to_csv(folder / "Head.csv", index=False)
+    assert check.main(["data=multicentre_landmarks", f"data.root={tmp_path / 'sets'}"]) == 1
+    captured = capsys.readouterr()
+    assert "not usable: no image found" in captured.out
+    assert f"download them below {tmp_path / 'sets'}" in captured.err
+    assert "Not usable: no image found" in Path("multirun/check/multicentre_landmarks/index.html").read_text()
+
+
+def test_columns_that_nothing_reads_are_named(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_images({"a": 2}).rename(columns={"pixel_mm": "pixel_size"}).assign(operator="x")
+    table.to_csv(tmp_path / "m.csv", index=False)
+    assert check.main(["m.csv"]) == 0
+    assert "ignored columns: pixel_size, operator" in capsys.readouterr().out
+
+
+def test_dim_16_bit_images_are_named_by_site(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_images({"a": 2, "b": 2}).drop(columns="pixel_mm")
+    for name, white in (("a/0", 4080), ("a/1", 4000), ("b/0", 50_000)):
+        pixels = np.random.default_rng(white).integers(0, white, (30, 40)).astype(np.uint16)
+        pixels[0, 0] = white
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    table.to_csv(tmp_path / "m.csv", index=False)
+    assert check.main(["m.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "site a: 2 of 2 images with 16 bits have no value above 4080 of 65535" in out
+    assert "scale their values to 16 bits before" in out
+    assert "site b:" not in out
+    assert "m.csv: usable, 2 rows to look at" in out
+
+
+def test_a_folder_is_told_from_its_table(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    write_images({"a": 1}).to_csv(tmp_path / "mine/rows.csv", index=False)
+    assert check.main(["mine"]) == 1
+    error = capsys.readouterr().err
+    assert "mine: is a folder; give a CSV file in it (rows.csv)" in error
+    assert "data=NAME data.root=mine" in error
 
 
 @pytest.mark.parametrize(

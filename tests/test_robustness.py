@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab import experiment, robustness
+from ushydra_lab import assembly, experiment, robustness
 from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.data import phantom
 from ushydra_lab.data.perturbations import SWEEPS
 from ushydra_lab.errors import UserError
 from ushydra_lab.validation import check
@@ -45,6 +46,32 @@ def test_every_strength_meets_every_test_image_and_the_neutral_ones_are_the_runs
     assert "Agreement" in capsys.readouterr().out
     monkeypatch.setattr(robustness, "measure", lambda run: pytest.fail("measured again"))
     robustness.robustness(trained)
+
+
+def test_images_that_were_added_since_are_not_measured_and_old_tables_are_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = phantom.write(tmp_path / "heads", "head", 0, {"hospital_a": 14})
+    every = pd.read_csv(manifest, dtype=str)
+    every.iloc[:10].to_csv(manifest, index=False)
+    small = ["scale=laptop", "logger.mode=disabled", "panel_images=1", "network.widths=[4,8]", "canvas=[32,48]"]
+    small += [f"run_root='{tmp_path}/runs'", "data=manifest", f"data.path='{manifest}'", "stages.train.max_epochs=1"]
+    small += ["data.structures={parenchyma: 1, csp: 2, lv: 3}", "split=random"]
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=["+experiment=brain_attention_unet", *small])
+    experiment.run(check(cfg), run_path(cfg))
+    file = run_path(cfg) / "robustness.csv"
+    pd.DataFrame({"kind": ["noise"], "strength": [0.0], "record": [0], "dice_csp": [1.0]}).to_csv(file, index=False)
+    every.to_csv(manifest, index=False)
+    monkeypatch.setattr(assembly, "_manifests", {})
+    with pytest.raises(UserError, match=r"(?s)not measured.*not the images of the run.*10 images, now there are 14"):
+        robustness.robustness(tmp_path / "runs")
+    every.iloc[:10].to_csv(manifest, index=False)
+    monkeypatch.setattr(assembly, "_manifests", {})
+    robustness.robustness(tmp_path / "runs")
+    split = pd.read_csv(run_path(cfg) / "split.csv")
+    assert set(pd.read_csv(file)["record"]) == set(split.loc[split["part"] == "val", "record"])
 
 
 def test_curves_are_means_over_images_then_seeds() -> None:

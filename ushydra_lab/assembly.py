@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import pandas as pd
 import torch
 from hydra.utils import get_object, instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
@@ -19,6 +21,7 @@ from torch import nn
 from ushydra_lab.config import digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.runs.ddp import RankDDP
@@ -34,15 +37,15 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
     """Everything that can be refused before anything is written: the data and their split, every stage's task.
 
     Raises:
-        UserError: the data cannot be used, a component refuses its settings, the canvas is too small.
+        UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
+            refuses its settings, the canvas is too small.
     """
     data = build_data(config)
+    _refuse_leaks(config, data.manifest)
     key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
-    for stage, settings in config["stages"].items():
-        if settings["instead"]:
-            build_data(config | settings["instead"])
+    for stage in config["stages"]:
         with torch.device("meta"):
             task = build_task(config, stage)
         try:
@@ -58,6 +61,39 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
     build_trainer(config, [], max_epochs=1)
     _rehearsed.add(key)
     return data
+
+
+def _refuse_leaks(config: dict[str, Any], manifest: Manifest) -> None:
+    part = make(config["split"]).assign(manifest.table, config["seed"])  # of images the task leaves out, too
+    problems = [
+        f"stages.{name}.instead: {leak}"
+        for name, stage in config["stages"].items()
+        if stage["instead"]
+        for leak in _leaks(manifest.table.assign(part=part), build_data(config | stage["instead"]))
+    ]
+    if problems:
+        remedy = "Without its own `split` a stage takes the experiment's; or leave these images out of its data."
+        raise UserError.listing(f"A stage would learn from images that the experiment holds out. {remedy}", problems)
+
+
+def _leaks(ours: pd.DataFrame, other: UltrasoundData) -> Iterator[str]:
+    """What a stage learns from that the experiment holds out; both may select on the same validation images.
+
+    Images are told by content. Subjects too, by name, where the two have an image in common: they are one data set.
+    """
+    same = ours["sha256"].isin(other.manifest.table["sha256"]).any()
+    for part, learning, does in (("val", ["train"], "trains"), ("test", ["train", "val"], "trains or selects")):
+        theirs, held = other.manifest.table[other.part.isin(learning)], ours[ours["part"] == part]
+        known = held["sha256"].isin(theirs["sha256"])
+        if same:
+            known |= _subjects(held).isin(_subjects(theirs))
+        if known.any():
+            sites = ", ".join(f"{site}: {count}" for site, count in held[known].groupby(SITE).size().items())
+            yield f"{does} on {known.sum()} images of the {part} part, or on others of their subjects ({sites})"
+
+
+def _subjects(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]])
 
 
 def read_manifest(config: dict[str, Any]) -> Manifest:

@@ -49,10 +49,11 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
     found = report.audit(source, canvas)
     written = page.write(found, folder)
     _show(found)
-    if found.examined.problems:
-        print(checks.listing(source.name, found.examined), file=sys.stderr)
+    if not found.usable:
+        problems = found.examined.problems
+        print(checks.listing(source.name, found.examined) if problems else checks.no_image(source), file=sys.stderr)
     print(f"{source.name}: {found.verdict}\n{written}")
-    return 1 if found.examined.problems else 0
+    return 0 if found.usable else 1
 
 
 def _source(words: list[str]) -> tuple[str, "Source"]:
@@ -72,8 +73,12 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
 def _show(found: "Report") -> None:
     from rich.console import Console
 
+    from ushydra_lab.data.checks import ignored
+
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(_overview(found))
+    if names := ignored(found.source.table):
+        print(f"ignored columns: {', '.join(names)} (their names have no meaning here)")
     for finding in found.findings:
         if finding.flags:
             print(f"\n{finding.title}: {len(finding.flags)}")

@@ -13,13 +13,16 @@ from ushydra_lab.assembly import build_task
 from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
+from ushydra_lab.report.metrics import METRICS
 from ushydra_lab.report.panels import sample_panel, stage_panel
 from ushydra_lab.runs.files import atomic
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.training import trained_tasks
 
-EXTREMES = 6
-"""Images with the worst answers that are drawn, with the best, and with the least plausible landmarks."""
+EXTREMES = {"hardest": 10, "easiest": 4}
+"""Images with the worst and with the best answers that are drawn."""
+FLAGGED = 6
+"""Images with the least plausible landmarks that are drawn."""
 SAMPLES = 3
 """Of each site."""
 
@@ -29,7 +32,8 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
     shareable: dict[str, Figure] = {}
     for part in (part for part in data.parts if part != "train"):
         batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
-        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png"):
+        captions = [f"record {record}" for record in batch["record"].tolist()]
+        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png", captions):
             shareable[part] = figure
     return shareable
 
@@ -37,19 +41,22 @@ def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder:
 def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
     """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
 
-    figures/hardest.png and easiest.png.
+    figures/hardest.png and easiest.png; above each image its record in per_image.csv, and its difficulty.
     """
     stage, task = _last(config)
     tested = table[(table["stage"] == stage) & (table["part"] == "test")]
     difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
-    count = min(EXTREMES, len(difficulty) // 2)
-    if not count:
+    if len(difficulty) < 2:
         return
+    score = METRICS[difficulty.name].label if difficulty.name in METRICS else difficulty.name
     unseen = _images(data, "test")
     place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
-    for name, chosen in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
-        rows = [place[record] for record in tested.loc[chosen.index[:count], "record"]]
-        _draw(config, run, unseen.__getitems__(rows), run / "figures" / f"{name}.png")
+    for name, ordered in (("hardest", difficulty[::-1]), ("easiest", difficulty)):
+        chosen = ordered[: min(EXTREMES[name], len(ordered) // 2)]
+        records = tested.loc[chosen.index, "record"].tolist()
+        captions = [f"record {record}: {score} {value:.4f}" for record, value in zip(records, chosen, strict=True)]
+        batch = unseen.__getitems__([place[record] for record in records])
+        _draw(config, run, batch, run / "figures" / f"{name}.png", captions)
 
 
 def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
@@ -74,7 +81,7 @@ def draw_landmarks(config: dict[str, Any], run: Path, data: UltrasoundData) -> N
         if figure := draw_density(table, annotation):
             _save(figure, run / "figures" / "density.png")
         reasons = implausible(table.iloc[trained.fields["record"][trained.rows].numpy()], annotation)
-        worst = [("\n".join(why), trained.__getitems__([row])) for row, why in list(reasons.items())[:EXTREMES]]
+        worst = [("\n".join(why), trained.__getitems__([row])) for row, why in list(reasons.items())[:FLAGGED]]
         if worst:
             rows = [worst[start : start + SAMPLES] for start in range(0, len(worst), SAMPLES)]
             _draw_known(config, rows, run / "figures" / "flagged.png")
@@ -90,8 +97,8 @@ def _draw_known(config: dict[str, Any], rows: list[list[tuple[str, Batch]]], fil
     _save(sample_panel(known, _structures(config)), file)
 
 
-def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure | None:
-    """Images through every stage, as PNG; what of it may leave the run.
+def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path, captions: list[str]) -> Figure | None:
+    """Images through every stage, each below its caption, as PNG; what of it may leave the run.
 
     That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
     apart as well (FILE_roi.png).
@@ -102,13 +109,13 @@ def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path) -> Figure
             pictures = {**task.truth(batch), **pictures}
             pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
     shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
-    whole = stage_panel(*shown)
+    whole = stage_panel(*shown, captions=captions)
     _save(whole, file)
     if config["deidentified"] is True:
         return whole
     if not config["roi"]:
         return None
-    region = stage_panel(*shown, roi_only=True)
+    region = stage_panel(*shown, roi_only=True, captions=captions)
     _save(region, file.with_stem(f"{file.stem}_roi"))
     return region
 
@@ -120,9 +127,10 @@ def _images(data: UltrasoundData, part: str) -> Canvases:
 
 
 def _last(config: dict[str, Any]) -> tuple[str, Task]:
-    """The last stage's name and its task, for what needs no trained weights."""
+    """The last stage's name and its task, for what needs no weights: it has none."""
     name = list(config["stages"])[-1]
-    return name, build_task(config, name)
+    with torch.device("meta"):
+        return name, build_task(config, name)
 
 
 def _boxes(config: dict[str, Any], batch: Batch) -> Any:

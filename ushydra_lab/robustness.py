@@ -2,7 +2,8 @@
 
 Every finished run's last stage meets its test images under each perturbation of `data.perturbations`. Writes
 RUN/robustness.csv, one row an image and strength, and beside the runs robustness/: curves over strengths (mean ± SD
-over seeds) as CSV and picture, and the intraclass correlation of areas between seeds and with the truth.
+over seeds) as CSV and picture, and the intraclass correlation of areas between seeds and with the truth. What is there
+and belongs to the run's weights and images is not measured again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ushydra_lab.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAME = "robustness"
+NAME, MADE_FROM = "robustness", "made_from"
 
 
 def main() -> None:
@@ -39,13 +40,20 @@ def robustness(experiment: Path) -> None:
     """Measure every finished run below a directory, or take its table; write and print what they say together.
 
     Raises:
-        UserError: there is no finished run of a segmentation.
+        UserError: there is no finished run of a segmentation; or, after the others were measured, naming those with
+            damage or other images than they had.
     """
     from ushydra_lab.runs.files import atomic, disk_errors, write_csv
 
-    runs = sorted(path.parent for path in experiment.rglob("run.json"))
-    tables = [table for run in runs if (table := _table(run)) is not None]
-    if not tables:
+    tables, problems = [], []
+    for run in sorted(path.parent for path in experiment.rglob("run.json")):
+        try:
+            tables.append(_table(run))
+        except UserError as error:
+            problems.append(f"{run}: {error}")
+    if problems:
+        raise UserError.listing("not measured", problems)
+    if not (tables := [table for table in tables if table is not None]):
         raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
     images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
     found, areas = curves(images), agreement(images)
@@ -61,6 +69,7 @@ def robustness(experiment: Path) -> None:
 
 def _table(run: Path) -> pd.DataFrame | None:
     """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
+    from ushydra_lab.config import digest
     from ushydra_lab.runs.directory import FINISHED
     from ushydra_lab.runs.files import disk_errors, read_json, write_csv
 
@@ -68,38 +77,43 @@ def _table(run: Path) -> pd.DataFrame | None:
     if summary["status"] != FINISHED:
         return None
     file = run / f"{NAME}.csv"
-    if not file.exists():
+    made_from = digest([summary["identity"], [stage["key"] for stage in summary["stages"].values()]])
+    if not file.exists() or set(pd.read_csv(file).get(MADE_FROM, [])) != {made_from}:
         table = measure(run)
         if table.empty:
             return None
         with disk_errors(run):
-            write_csv(file, table)
+            write_csv(file, table.assign(**{MADE_FROM: made_from}))
     who = {"held_out": run.parent.parent.name, "seed": summary["seed"], "variant": summary["variant"]}
-    return pd.read_csv(file).assign(**who)
+    return pd.read_csv(file).drop(columns=MADE_FROM).assign(**who)
 
 
 def measure(run: Path) -> pd.DataFrame:
-    """kind, strength, record and the areas and Dice of every structure; without rows for another system's run."""
+    """kind, strength, record and the areas and Dice of every structure; without rows for another system's run.
+
+    Raises:
+        UserError: the images are not those of the run.
+    """
     import torch
 
-    from ushydra_lab.assembly import build_data
     from ushydra_lab.data.perturbations import SWEEPS
-    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.evaluate import finished_config, own_images
     from ushydra_lab.tasks.segmentation import Segmentation
     from ushydra_lab.training import trained_tasks
 
     config = finished_config(run)
-    data = build_data(config)
     task = [task for _, task in trained_tasks(config, run)][-1]
     if not isinstance(task, Segmentation):
         return pd.DataFrame()
+    data = own_images(run, config)
     steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
     rows = []
     for kind, perturb, strength in track(steps, "/".join(run.parts[-3:]), transient=True):
         generator = torch.Generator().manual_seed(config["seed"])
         for batch in data.part_loader("test" if "test" in data.parts else "val"):
             with torch.inference_mode():
-                scores = task.evaluate({**batch, "image": perturb(batch["image"], strength, generator)})
+                image = perturb(batch["image"], strength, generator, batch["content"])
+                scores = task.evaluate({**batch, "image": image})
             kept = {name: v.numpy() for name, v in scores.items() if name.startswith(("dice_", "true_", "found_"))}
             rows.append(pd.DataFrame({"kind": kind, "strength": strength, "record": batch["record"].numpy(), **kept}))
     return pd.concat(rows, ignore_index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import signal
 from collections.abc import Iterator
@@ -74,14 +75,28 @@ def train_stages(
 
 
 def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
-    """Hash of all that determines a stage's weights; the held-out site is not part of it."""
-    kept = determining(config)
+    """Hash of all that determines a stage's weights; the held-out site is not part of it.
+
+    A folder of weights to begin from counts by what it holds: the same path may come to hold others.
+    """
+    kept = _weights_by_content(determining(config))
     stage = kept["stages"][name]
     for setting in get_object(stage["task"]["_target_"]).only_evaluated:
         stage["task"].pop(setting, None)
     shared = {key: kept.get(key) for key in DETERMINING}
     init = earlier[stage["init"]] if stage["init"] else None
     return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
+
+
+def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
+    found = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found[key] = _weights_by_content(value)
+        elif key == "weights" and isinstance(value, str) and (folder := Path(value)).is_dir():
+            files = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
+            found[key] = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return found
 
 
 def fit(

@@ -10,10 +10,10 @@ from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 
 
-def texts(table: pd.DataFrame, root: Path) -> list[str]:
+def texts(table: pd.DataFrame, root: Path, kind: str = "evidence") -> list[str]:
     code = MaskCode.of({"head": 255}) if "mask" in table else None
     findings = report.audit(Source(table, "m", root, code)).findings
-    return [flag.text for finding in findings if finding.kind == "evidence" for flag in finding.flags]
+    return [flag.text for finding in findings if finding.kind == kind for flag in finding.flags]
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_one_mask_for_several_images_and_one_content_for_several_rows_are_named(
     Image.fromarray(np.full((40, 50), 255, np.uint8)).save(tmp_path / "mask.png")
     (tmp_path / "b2.png").write_bytes((tmp_path / "b1.png").read_bytes())
     shared = table.assign(mask=["mask.png"] * 4 + [""] * 2, subject=["0", "1", "2", "0", "1", "1"])
-    assert texts(shared, tmp_path) == [
+    assert texts(shared, tmp_path) == []
+    assert texts(shared, tmp_path, "shared_files") == [
         "one file is the mask of 4 rows, from row 0 (a0.png)",
         "one file is the content of 2 rows, from row 4 (b1.png)",
     ]

@@ -8,7 +8,7 @@ from ushydra_lab.ellipse import Ellipse
 
 def table_of(**columns: object) -> pd.DataFrame:
     rows = max(len(c) for c in columns.values() if isinstance(c, list | np.ndarray))
-    base = {"image": [f"{k}.png" for k in range(rows)], "site": "a", "height": 30.0, "width": 40.0}
+    base = {"image": [f"{k}.png" for k in range(rows)], "site": "a", "height": np.nan, "width": np.nan}
     return pd.DataFrame(base | columns, index=pd.RangeIndex(2, rows + 2, name="line"))
 
 
@@ -32,10 +32,35 @@ def test_a_machine_that_always_has_one_spacing_is_told_from_one_that_varies() ->
     assert texts(table_of(pixel_mm=list(np.linspace(0.05, 0.2, 11)))) == []
 
 
-def test_sites_are_compared_with_themselves_only() -> None:
-    table = table_of(pixel_mm=[0.05] * 7 + [0.5] * 6)
+def test_rows_are_compared_with_their_own_site() -> None:
+    table = table_of(pixel_mm=[0.08] * 7 + [0.3] * 6)
     assert len(texts(table)) == 6
     assert texts(table.assign(site=["a"] * 7 + ["b"] * 6)) == []
+
+
+@pytest.mark.parametrize(("wrong", "reading"), [(0.009, "cm per px it would be 0.09"), (0.9, "1/10 mm per px")])
+def test_a_whole_site_in_another_unit_stands_out_among_the_sites(wrong: float, reading: str) -> None:
+    table = table_of(pixel_mm=[0.08, 0.1, wrong] * 5, width=1200.0).assign(site=["st_anna", "mitte", "st_josef"] * 5)
+    text, *more = texts(table)
+    assert "medians of pixel_mm differ by a factor of 11" in text
+    assert f"st_josef {wrong:g}" in text
+    assert f"; st_josef as {reading}" in text
+    assert text.count(" it would be ") == 1
+    assert all("site st_josef: 5 of 5 images would be 1.08e+03 mm wide" in other for other in more)
+    lengths = table.assign(pixel_mm=0.1, hc_mm=[300.0, 280.0, 29.0] * 5)
+    (of_lengths,) = texts(lengths)
+    assert "medians of hc_mm differ by a factor of 10" in of_lengths
+
+
+def test_images_wider_or_narrower_than_any_scan_are_named_once_per_site() -> None:
+    table = table_of(pixel_mm=[1.9] * 6 + [0.02] * 6, width=[700.0] * 6 + [400.0] * 6, site=["a"] * 6 + ["b"] * 6)
+    found = [text for text in texts(table) if "wide by" in text]
+    assert [text.split(" mm wide")[0] for text in found] == [
+        "site a: 6 of 6 images would be 1.33e+03",
+        "site b: 6 of 6 images would be 8",
+    ]
+    assert texts(table_of(pixel_mm=[0.3] * 6, width=1600.0)) == []
+    assert texts(table_of(pixel_mm=[0.03] * 6, width=350.0)) == []
 
 
 def test_circumference_and_bpd_are_compared_with_landmarks_and_spacing() -> None:

@@ -19,7 +19,7 @@ Write = Callable[..., pd.DataFrame]
 @pytest.fixture
 def found(write_images: Write, tmp_path: Path) -> Report:
     """Three images, the first again as a near-duplicate under a name that is a script."""
-    table = write_images({"a": 3}, size=(60, 80))
+    table = write_images({"a": 3}, size=(60, 80)).assign(pixel_mm=0.2)
     name = "a/<script>alert(1)<!-- & \"'.png"
     Image.fromarray(np.clip(np.array(Image.open(tmp_path / "a/0.png")) * 0.9 + 9, 0, 255).astype("u1")).save(
         tmp_path / name
@@ -46,8 +46,20 @@ def test_the_page_needs_nothing_else_and_begins_with_the_verdict(found: Report) 
         link.startswith(("#", "data:image/jpeg;base64,")) for link in re.findall(r'(?:src|href)="([^"]*)"', html)
     )
     assert "url(" not in html
-    assert html.count("data:image/jpeg;base64,") == 2
+    assert html.count("data:image/jpeg;base64,") == 3 + 2
     assert html.index("Usable, 2 rows to look at") < html.index("local use") < html.index("<h2")
+
+
+def test_some_images_of_every_site_are_always_shown(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 7, "b": 1, "c": 2}).assign(operator="x")
+    (tmp_path / "c/0.png").unlink()
+    html = page.render(report.audit(Source(table, "m", tmp_path, partial=True)))
+    samples = html[html.index("Samples</h2>") : html.index("<section>")]
+    shown = re.findall(r"<figcaption>(.*?)</figcaption>", samples)
+    names = ["a/0", "a/3", "a/6", "b/0", "c/1"]
+    assert [re.search(r"\((.*)\.png\)", text)[1] for text in shown] == names  # type: ignore[index]
+    assert samples.count("data:image/jpeg;base64,") == len(names)
+    assert "have no meaning here: operator." in html
 
 
 def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +68,7 @@ def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch:
     finding = near_duplicates(found)
     finding.flags.extend(finding.flags * 2)
     html = page.render(found)
-    assert html.count("data:image/jpeg;base64,") == 2
+    assert html.count("data:image/jpeg;base64,") == 3 + 2
     assert "3 flagged, the first 1 here" in html
     assert "pictures of 2 rows" in html
 
@@ -88,7 +100,9 @@ def test_thumbnails_show_annotations_where_they_are(found: Report, monkeypatch: 
 
     drawn = overlay.thumbnail(found.examined, None, 0)
     plain = overlay.thumbnail(
-        report.checks.Examined(found.examined.table.drop(columns=["nt_x1"]), [], [], found.examined.paths, []), None, 0
+        report.checks.Examined(found.examined.table.drop(columns=["nt_x1"]), [], [], found.examined.paths, [], []),
+        None,
+        0,
     )
     import base64
     import io

@@ -77,6 +77,16 @@ def test_a_touched_second_file_of_a_source_counts(source: Path) -> None:
     assert make.calls == 2
 
 
+def test_files_of_a_relative_cache_are_found_from_anywhere(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere := source.parents[1] / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    relative = Converter(Path("multirun/.cache"), source.parent)
+    (files,) = relative.pngs([Job((source,), "v1", Maker())])
+    monkeypatch.chdir(source.parent)
+    assert all(path.is_absolute() and path.is_file() for path in files.values())
+    assert files["a"].is_relative_to(elsewhere / "multirun/.cache")
+
+
 def test_an_interrupted_conversion_leaves_nothing_that_counts(source: Path) -> None:
     def interrupted() -> Images:
         yield "a", PIXELS

@@ -59,6 +59,7 @@ def test_a_batch_is_what_the_contract_says(make: Callable[..., UltrasoundData]) 
     assert shapes == {
         "image": ((4, 1, *CANVAS), torch.float32),
         "record": ((4,), torch.int64),
+        "digest": ((4,), torch.int64),
         "site": ((4,), torch.int64),
         "content": ((4, 4), torch.float32),
         "native_px": ((4,), torch.float32),
@@ -197,6 +198,61 @@ def test_a_resumed_training_sees_what_the_uninterrupted_one_saw(
     assert first.seen | second.seen == whole.seen
     assert list(second.seen) == [2, 3]
     assert whole.seen[0] != whole.seen[1]
+
+
+class Draws:
+    """An augmentation that changes nothing and remembers what it would have drawn."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def __call__(self, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+        self.seen.append(rng.random())
+        return batch
+
+
+def draws(data: UltrasoundData, epochs: int, accumulated: int = 1, folder: Path | None = None) -> list[float]:
+    """Those of a training; with `folder`, of one that is interrupted after the first epoch and resumed."""
+    silent = {"logger": False, "limit_val_batches": 0, "enable_progress_bar": False, "enable_model_summary": False}
+    data.augment = seen = Draws()
+    resumed = None
+    for until in [1, epochs] if folder else [epochs]:
+        trainer = Trainer(
+            max_epochs=until,
+            accelerator="cpu",
+            enable_checkpointing=False,
+            accumulate_grad_batches=accumulated,
+            **silent,
+        )
+        trainer.fit(Recorder(), datamodule=data, ckpt_path=resumed)
+        if folder:
+            trainer.save_checkpoint(resumed := folder / "until.ckpt")
+    return seen.seen
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_every_batch_is_augmented_anew_and_as_without_accumulation_and_interruption(
+    make: Callable[..., UltrasoundData], tmp_path: Path, accumulated: int
+) -> None:
+    found = draws(make(seed=3, batch_size=3), 3, accumulated)
+    assert found == [np.random.default_rng([3, batch]).random() for batch in range(9)]
+    assert draws(make(seed=3, batch_size=3), 3, accumulated, tmp_path) == found
+
+
+def test_the_digest_is_of_the_image_whatever_else_the_manifest_holds(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    def digests(data: UltrasoundData) -> dict[str, int]:
+        data.setup()
+        paths = data.manifest.table["image"].iloc[data.records]
+        return dict(zip(paths, data.fields["digest"].tolist(), strict=True))
+
+    whole, fewer = digests(make()), digests(make(lambda table: table.iloc[1:], write=False))
+    assert len(fewer) == len(whole) - 1
+    assert whole | fewer == whole
+    assert len(set(whole.values())) == len(whole)
+    assert min(whole.values()) >= 0
+    assert {digest % 2 for digest in whole.values()} == {0, 1}
 
 
 def test_loading_leaves_the_global_generator_alone(make: Callable[..., UltrasoundData]) -> None:

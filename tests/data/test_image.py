@@ -33,7 +33,8 @@ def test_sixteen_bits_are_scaled_by_their_full_range() -> None:
     for options in ({}, {"format": "TIFF"}):
         decoded = decode(encoded(Image.fromarray(values), **options))
         np.testing.assert_array_equal(decoded.grey, [[0, 7, 255], [0, 1, 156]])
-        assert decoded.scaled
+        assert decoded.peak == 65535
+    assert decode(encoded(Image.new("L", (4, 4), 255))).peak is None
 
 
 def test_transparent_pixels_are_black() -> None:

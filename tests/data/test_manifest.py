@@ -71,6 +71,8 @@ def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, t
         ({"pixel_mm": 0}, "not within 0.005 to 2 mm per px; leave it empty"),
         ({"pixel_mm": -0.1}, "not within"),
         ({"pixel_mm": 0.0001}, "looks like m: 0.1 would"),
+        ({"pixel_mm": 80}, "looks like µm: 0.08 would"),
+        ({"pixel_mm": 12}, "looks like px per mm: 0.08333 would"),
         ({"pixel_mm": np.inf}, "not a finite number"),
         ({"nt_mm": 150}, "not within 0.05 to 20 mm"),
         ({"site": "a/../.."}, "it names a folder"),
@@ -261,6 +263,29 @@ def test_sixteen_bit_images_are_announced(
     Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(tmp_path / "a/1.png")
     Source(table, "m", tmp_path).checked()
     assert "1 images have 16 bits per pixel" in capsys.readouterr().out
+
+
+def test_sixteen_bits_that_hold_less_are_announced_with_the_remedy(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_images({"a": 2}, size=(30, 40))
+    for name, white in (("0", 4080), ("1", 40_000)):
+        Image.fromarray(np.linspace(0, white, 1200).astype(np.uint16).reshape(30, 40)).save(tmp_path / f"a/{name}.png")
+    Source(table, "m", tmp_path).checked()
+    assert "1 of them have no value above 4080, so they are read nearly black: scale" in capsys.readouterr().out
+
+
+def test_one_mistake_in_many_rows_is_listed_once_with_its_count(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 12}).assign(pixel_mm=[80 + k / 10 for k in range(12)]).astype(object)
+    table.loc[3, ["pixel_mm", "nt_mm"]] = ["0,08", 99]
+    table.loc[:2, "part"] = ["x", "y", "z"]
+    message = problems(table, tmp_path)
+    assert message.startswith("manifest.csv: 16 problems\n")
+    assert message.count("row 0 (a/0.png): pixel_mm = 80.0 is not within") == 1
+    assert "and 10 alike: row 1 (a/1.png), row 2 (a/2.png), row 4 (a/4.png), row 5 (a/5.png), ..." in message
+    assert "row 3 (a/3.png): pixel_mm = '0,08' is not a finite number" in message
+    assert "row 3 (a/3.png): nt_mm = 99" in message
+    assert all(f"part = {word!r}" in message for word in "xyz")
 
 
 def test_the_fingerprint_is_of_images_labels_and_masks_wherever_they_lie(tmp_path: Path) -> None:

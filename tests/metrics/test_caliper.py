@@ -17,24 +17,44 @@ BOX = torch.tensor([[20.0, 30.0, 220.0, 80.0]])
 KEYS = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")
 
 
-def strip(thickness: float, slope: float = 0.0, bend: float = 0.0, line: float = 3.0) -> torch.Tensor:
-    """Two bright lines on grey tissue around a dark lumen, (1, 1, 110, 240), 16 samples per pixel row.
+def strip(
+    thickness: float, slope: float = 0.0, bend: float = 0.0, line: float = 3.5, pulse: float = 1.0, decibel: float = 45
+) -> torch.Tensor:
+    """Two bright lines in grey tissue around a dark lumen, (1, 1, 110, 240), as a machine would show them.
 
-    The lumen's inner borders are exactly `thickness` apart at right angles to the centre line.
+    The lumen's inner borders are exactly `thickness` apart at right angles to the centre line. A Gaussian pulse (SD
+    in px) blurs the echoes; grey is the logarithm of their amplitude. 16 samples per pixel row.
     """
     y = (torch.arange(110 * 16) + 0.5) / 16
     x = torch.arange(240) + 0.5 - 120
     tangent = slope + 2 * bend * x
     offset = (y[:, None] - 55 - slope * x - bend * x**2) / torch.sqrt(1 + tangent**2)
-    distance = offset.abs() - thickness / 2
-    grey = torch.where(distance < 0, 0.05, torch.where(distance < line, 0.9, 0.3))
+    inside, behind = (torch.special.ndtr((offset.abs() - thickness / 2 - d) / pulse) for d in (0, line))
+    amplitude = 0.002 + inside - 0.9 * behind
+    grey = (1 + 20 * amplitude.log10() / decibel).clamp(0, 1)
     return grey.reshape(110, 16, 240).mean(dim=1)[None, None]
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.floats(4, 30), st.floats(-0.08, 0.08))
-def test_a_known_thickness_is_measured_within_a_quarter_pixel(thickness: float, slope: float) -> None:
-    assert nt_thickness(strip(thickness, slope), BOX).item() == pytest.approx(thickness, abs=0.25)
+@given(st.floats(5, 30), st.floats(-0.08, 0.08))
+def test_a_known_thickness_is_measured_within_four_tenths_of_a_pixel(thickness: float, slope: float) -> None:
+    assert nt_thickness(strip(thickness, slope), BOX).item() == pytest.approx(thickness, abs=0.4)
+
+
+@pytest.mark.parametrize("decibel", [40, 50, 60])
+@pytest.mark.parametrize("pulse", [0.8, 1.2, 2.0])
+def test_the_blur_of_the_lines_into_the_fluid_is_not_taken_off_the_thickness(pulse: float, decibel: float) -> None:
+    """Half-way in grey between lumen and line would be 2 to 4 SD of the pulse too little over both borders."""
+    image = strip(16, line=4 * pulse, pulse=pulse, decibel=decibel)
+    assert nt_thickness(image, BOX).item() == pytest.approx(16, abs=0.6 * pulse)
+
+
+def test_what_is_brighter_than_a_line_and_lies_behind_it_does_not_count() -> None:
+    image = strip(12, decibel=60) * 0.7
+    bright = image.clone()
+    bright[..., :40, :] = 1
+    plain, beside = (nt_thickness(one, BOX).item() for one in (image, bright))
+    assert beside == pytest.approx(plain, abs=0.1)
 
 
 def test_a_steep_strip_is_measured_at_right_angles() -> None:
@@ -42,7 +62,7 @@ def test_a_steep_strip_is_measured_at_right_angles() -> None:
     box = torch.tensor([[90.0, 30.0, 150.0, 80.0]])
     vertical = 10 * math.sqrt(1 + 0.3**2)
     measured = nt_thickness(steep, box).item()
-    assert measured == pytest.approx(10, abs=0.25)
+    assert measured == pytest.approx(10, abs=0.3)
     assert vertical - measured > 0.2
 
 
@@ -97,7 +117,7 @@ def measure(record: Record, scale: float) -> float:
     return pixels.item() * record.pixel_mm / scale
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.37], ids=["native", "176x256"])
+@pytest.mark.parametrize("scale", [1.0, 2.0, 0.37], ids=["native", "872x1280", "176x256"])
 def test_the_phantoms_true_thickness_is_found(records: list[Record], scale: float) -> None:
     measured = np.array([measure(record, scale) for record in records])
     truth = np.array([record.annotations["nt_mm"] for record in records])
@@ -105,5 +125,5 @@ def test_the_phantoms_true_thickness_is_found(records: list[Record], scale: floa
     for name in SITES:
         error = (measured - truth)[site == name]
         assert np.corrcoef(measured[site == name], truth[site == name])[0, 1] > 0.9
-        assert -0.6 < error.mean() < 0.1, "blur moves the visible borders inwards"
-        assert error.std(ddof=1) < 0.2
+        assert abs(error.mean()) < 0.08
+        assert error.std(ddof=1) < 0.08

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 from scipy.spatial.distance import cdist
@@ -47,11 +46,11 @@ def discs(*circles: tuple[float, float, float]) -> torch.Tensor:
 PRED, TRUE = discs((20, 15, 10), (12, 40, 4)), discs((22, 17, 8), (14, 42, 12))
 
 
-def test_distances_are_monais_in_mm():
-    found = surface_distances(PRED, TRUE, 3, torch.tensor([0.4]))
+def test_distances_are_monais():
+    found = surface_distances(PRED, TRUE, 3)
     hot = [torch.nn.functional.one_hot(labels.long(), 3).movedim(-1, 1) for labels in (PRED, TRUE)]
-    assd = compute_average_surface_distance(*hot, symmetric=True, spacing=0.4)
-    hd95 = compute_hausdorff_distance(*hot, percentile=95, spacing=0.4)
+    assd = compute_average_surface_distance(*hot, symmetric=True)
+    hd95 = compute_hausdorff_distance(*hot, percentile=95)
     np.testing.assert_allclose(found["assd"][:, 1:], assd, rtol=1e-6)
     np.testing.assert_allclose(found["hd95"][:, 1:], hd95, rtol=1e-6)
 
@@ -83,14 +82,6 @@ def test_a_structure_absent_from_either_map_and_the_background_have_no_distance(
     assert surface_distances(PRED, TRUE, 3)["assd"].isnan().tolist() == [[True, False, False]]
 
 
-def test_without_spacing_distances_are_px_and_where_it_is_unknown_there_are_none_in_mm():
-    pair = torch.cat([PRED, PRED]), torch.cat([TRUE, TRUE])
-    pixels, mm = surface_distances(*pair, 3), surface_distances(*pair, 3, torch.tensor([0.5, torch.nan]))
-    for name in ("assd", "hd95"):
-        torch.testing.assert_close(mm[name][0], pixels[name][0] / 2, equal_nan=True)
-        assert mm[name][1].isnan().all()
-
-
 def test_ignored_pixels_belong_to_no_structure():
     pred, true = PRED.clone(), TRUE.clone()
     true[:, :, 40:] = IGNORE
@@ -102,14 +93,12 @@ def test_ignored_pixels_belong_to_no_structure():
 
 
 @settings(deadline=None, max_examples=30)
-@given(MASKS, st.floats(0.05, 2))
-def test_distances_are_symmetric_and_hd95_scales_with_spacing(masks, pixel_mm):
+@given(MASKS)
+def test_distances_are_symmetric(masks):
     pred, true = (torch.from_numpy(mask[None].astype(np.uint8)) for mask in masks)
     there, back = surface_distances(pred, true, 2), surface_distances(true, pred, 2)
-    scaled = surface_distances(pred, true, 2, torch.tensor([pixel_mm]))
     for name in ("assd", "hd95"):
         torch.testing.assert_close(there[name], back[name], equal_nan=True)
-        torch.testing.assert_close(scaled[name], there[name] * pixel_mm, equal_nan=True)
 
 
 def test_unequal_maps_are_named():

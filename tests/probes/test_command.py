@@ -72,7 +72,7 @@ def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
 
     split = pd.read_csv(run / "split.csv", dtype=str)
     split.assign(part=split["part"].replace({"val": "train"})).to_csv(run / "split.csv", index=False)
-    with pytest.raises(UserError, match=r"no longer those in its split\.csv"):
+    with pytest.raises(UserError, match=r"another site, subject or part than in its split\.csv"):
         command.probes([run], "empirical")
 
 

@@ -98,12 +98,25 @@ def test_exchanging_the_methods_mirrors_their_agreement() -> None:
     assert found.low_interval == pytest.approx(tuple(-x for x in mirrored.high_interval[::-1]))
 
 
+def test_one_gross_failure_widens_the_limits_but_not_the_middle_of_the_errors() -> None:
+    errors = np.random.default_rng(5).normal(0, 1, 200)
+    failed = errors.copy()
+    failed[17] = -50
+    before, found = bland_altman(errors, np.zeros(200)), bland_altman(failed, np.zeros(200))
+    assert found.high - found.low > 3 * (before.high - before.low)
+    assert found.middle == pytest.approx(before.middle, abs=0.2)
+    assert found.middle == pytest.approx(tuple(stats.scoreatpercentile(failed, [2.5, 97.5])))
+    assert (found.outside, found.furthest) == (1, -50)
+    assert before.outside == (abs(errors - errors.mean()) > stats.norm.ppf(0.975) * errors.std(ddof=1)).sum() > 1
+
+
 def test_limits_lack_nothing_but_pairs_with_a_gap_and_need_two() -> None:
     a, b = ratings(9, 2, 1, 0.5, 8).T
     assert bland_altman([*a, np.nan, 1], [*b, 1, np.nan]) == bland_altman(a, b)
     alone = bland_altman([1.0, np.nan], [2.0, 3.0])
     assert alone.n == 1
     assert np.isnan([alone.bias, alone.sd, alone.low, *alone.low_interval, alone.high, *alone.high_interval]).all()
+    assert np.isnan([*alone.middle, alone.furthest]).all()
     same = bland_altman([1.0, 2], [0.0, 1])
     assert (same.bias, same.sd, same.low_interval, same.high_interval) == (1, 0, (1, 1), (1, 1))
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):

@@ -58,9 +58,14 @@ def test_other_systems_have_losses_alone_and_runs_without_curves_add_nothing(tmp
     assert len(draw(read(found)).axes) == 1
     texts = section(Collected(pd.DataFrame(), found, {}), tmp_path / "report")
     assert "![Loss curves](<curves.png>)" in "".join(texts)
+    assert "Dice" not in "".join(texts)
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"curves.png", "curves.pdf"}
     nothing = pd.DataFrame([stage(tmp_path / "nowhere", "train", "k")])
     assert section(Collected(pd.DataFrame(), nothing, {}), tmp_path / "none") == []
+
+
+def test_the_caption_says_what_the_dice_is_where_it_is_drawn(stages: pd.DataFrame, tmp_path: Path) -> None:
+    assert "validation Dice" in "".join(section(Collected(pd.DataFrame(), stages, {}), tmp_path / "report"))
 
 
 def test_the_same_curves_are_the_same_bytes(stages: pd.DataFrame, tmp_path: Path) -> None:

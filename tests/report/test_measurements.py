@@ -1,4 +1,4 @@
-"""Measured lengths stand against the expert's as Bland and Altman have it."""
+"""Measured lengths stand against the reference as Bland and Altman have it."""
 
 from pathlib import Path
 
@@ -38,7 +38,12 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
     )
     table = cells(found, images.dropna(), "hc", "mm")
     assert table["images"].tolist() == ["20", "20", "20", "19"]
-    assert table.loc[2, "median (mm)"] == f"{apart.abs().median():.2f}"
+    percent = 100 * apart.abs() / images.query("method == 'wide' and seed == 1")["hc_true_mm"]
+    assert table.loc[2, "median |error| (mm)"] == f"{apart.abs().median():.2f} ({percent.median():.2f} %)"
+    assert table.loc[2, "middle 95 % (mm)"] == "{:+.2f} to {:+.2f}".format(*np.percentile(apart, [2.5, 97.5]))
+    assert table.loc[2, "largest error (mm)"] == f"{apart[apart.abs().idxmax()]:+.2f}"
+    beyond = ((apart < wide.low) | (apart > wide.high)).sum()
+    assert table.loc[2, "outside the limits"] == f"{beyond} ({5 * beyond:.1f} %)"
     both = images.query("method == 'wide' and seed == 1").melt(["record"], ["hc_mm", "hc_true_mm"])
     reference = intraclass_corr(both, "record", "variable", "value").set_index("Type")
     assert float(table.loc[2, "ICC"]) == pytest.approx(reference.loc["ICC(A,1)", "ICC"], abs=6e-4)
@@ -53,19 +58,42 @@ def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images:
     first = found["good", 1]
     heights = [line.get_ydata()[0] for line in good.lines[:3]]
     assert sorted(heights) == [first.low, first.bias, first.high]
-    assert good.get_ylabel() == "measured − expert's HC (mm)"
+    assert good.get_ylabel() == "measured − reference HC (mm)"
     assert {points.get_facecolor()[0, :3].tobytes() for points in good.collections} == {
         points.get_facecolor()[0, :3].tobytes() for points in wide.collections
     }
 
 
-def test_the_section_writes_its_files_and_adds_nothing_without_an_expert(images: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_gross_failure_squashes_no_other_point_and_is_counted_at_the_edge(images: pd.DataFrame) -> None:
+    rng = np.random.default_rng(4)
+    true = rng.uniform(150, 300, 400)
+    many = pd.DataFrame({"hc_mm": true + rng.normal(0, 2, 400), "hc_true_mm": true, "method": "net", "seed": 1})
+    many = many.assign(stage="train")
+    many.loc[7, "hc_mm"] = true[7] - 120
+    found = agreements(many, "hc", "mm")
+    axis = draw(many, "hc", "mm", found).axes[0]
+    inside, failed = (points.get_offsets() for points in axis.collections)
+    assert len(inside) == 399
+    assert np.abs(inside[:, 1]).max() < 8
+    assert -50 < axis.get_ylim()[0] < failed[0, 1] < found["net", 1].low
+    assert axis.get_title() == "net\n1 below (to −120.0 mm)"
+    assert [axis.get_title() for axis in draw(images.dropna(), "hc", "mm", agreements(images, "hc", "mm")).axes] == [
+        "good",
+        "wide",
+    ]
+
+
+def test_the_section_writes_its_files_and_adds_nothing_without_a_reference(
+    images: pd.DataFrame, tmp_path: Path
+) -> None:
     assert section(images.drop(columns="hc_true_mm"), tmp_path / "a") == []
     assert section(images.assign(hc_true_mm=np.nan), tmp_path / "a") == []
     texts = "".join(section(images, tmp_path / "a b_test"))
     assert {f.suffix for f in tmp_path.glob("a b_test_hc_agreement.*")} == {".csv", ".png", ".pdf"}
     assert "(<a b_test_hc_agreement.png>)" in texts
-    assert "| wide | 2 | 19 |" in texts
+    assert "| wide | 2 | 19 of 20 |" in texts
+    assert "normally distributed" in texts
+    assert "expert" not in texts
     written = pd.read_csv(tmp_path / "a b_test_hc_agreement.csv")
     assert (written["bias_interval_low"] < written["bias"]).all()
 

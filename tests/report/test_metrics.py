@@ -85,6 +85,14 @@ def test_every_arrow_points_to_the_better_answer() -> None:
     assert moved == set(METRICS) | {f"{family}_head" for family in OF_STRUCTURES}
 
 
+def test_each_name_of_a_score_is_told_and_the_rule_of_missed_structures_is_too() -> None:
+    shown = known(["dice_csp", "dice_empty_csp", "assd_mm_csp"])
+    assert [metric.label for metric in shown.values()] == ["Dice csp", "Dice (all images) csp", "ASSD csp (mm)"]
+    for metric, name in zip(shown.values(), ("Dice:", "Dice (all images):", "ASSD:"), strict=True):
+        assert metric.note.startswith(name)
+    assert "misses are not counted" in shown["assd_mm_csp"].note
+
+
 def test_the_arrow_is_the_rule() -> None:
     for metric in [*METRICS.values(), *OF_STRUCTURES.values()]:
         assert metric.title.endswith("↑") == metric.improves(1.0) != metric.improves(-1.0)

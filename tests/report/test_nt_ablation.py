@@ -43,7 +43,9 @@ def write_run(root: Path, seed: int, variant: str, gain: float, error: str = "",
     split = pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "site": "site_c", "part": "test"})
     split.to_csv(run / "split.csv", index=False)
     configured = {name: {"task": {}, "max_epochs": 3} for name in stages}
-    (run / "config.yaml").write_text(json.dumps({"stages": configured, "network": {}, "scale": "laptop"}))
+    (run / "config.yaml").write_text(
+        json.dumps({"stages": configured, "network": {}, "scale": "laptop", "data": {"_target_": "read"}})
+    )
     return run
 
 
@@ -70,10 +72,10 @@ def test_the_rows_are_the_paper_s_and_those_it_lacks_each_with_its_own_mean_and_
     table = rows(experiment, "val")
     assert table.index.tolist() == list(ROWS.values())
     sd = np.std([1, 2], ddof=1)
-    assert table.loc["Baseline (P1 init)", "PSNR (dB) ↑"] == f"33.50 ± {sd:.2f}"
-    assert table.loc["+ ROI-L1 + ROI-Sobel", "PSNR (dB) ↑"] == f"36.50 ± {sd:.2f}"
+    assert table.loc["Baseline (P1 init)", "PSNR, full canvas (dB) ↑"] == f"33.50 ± {sd:.2f}"
+    assert table.loc["+ ROI-L1 + ROI-Sobel", "PSNR, full canvas (dB) ↑"] == f"36.50 ± {sd:.2f}"
     assert table.loc["+ ROI-Sobel (edge)", "ROI Edge-MAE ↓"] == "0.08000 ± 0.00000"
-    assert rows(experiment, "test").loc["+ global only", "PSNR (dB) ↑"] == f"31.50 ± {sd:.2f}"
+    assert rows(experiment, "test").loc["+ global only", "PSNR, full canvas (dB) ↑"] == f"31.50 ± {sd:.2f}"
 
 
 def test_the_printed_numbers_stand_beside_them_and_a_dash_where_there_are_none(experiment: Path) -> None:
@@ -133,6 +135,18 @@ def test_the_caption_tells_the_horizon_the_source_and_whether_phase_1_is_shared(
     text = "\n".join(section(collect(experiment), experiment / "report"))
     assert "do NOT begin from the same Phase-1 checkpoint; the baseline is that of the row run first" in text
     assert rows(experiment, "val").loc["Baseline (P1 init)", "n"] == f"2 x {SUBJECTS}"
+
+
+def test_a_gain_that_the_padding_turns_round_is_named(experiment: Path) -> None:
+    assert "A gain's sign" not in "\n".join(section(collect(experiment), experiment / "report"))
+    for seed in (1, 2):
+        file = experiment / "site_c" / f"seed{seed}" / "sobel" / "per_image.csv"
+        images = pd.read_csv(file)
+        images.loc[images["stage"] == "phase2", "psnr_content"] = 19.5
+        images.to_csv(file, index=False)
+    text = "\n".join(section(collect(experiment), experiment / "report"))
+    assert "Table 2, '+ ROI-Sobel (edge)' against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
+    assert "full canvas: Table 2, '+ ROI-Sobel" in text
 
 
 def test_the_whole_report_has_the_tables_and_other_experiments_do_not(experiment: Path, tmp_path: Path) -> None:

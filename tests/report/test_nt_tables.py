@@ -10,7 +10,8 @@ import pytest
 
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.latex import document
-from ushydra_lab.report.nt_tables import COLUMNS, TABLE_1, TABLE_3, TABLE_10, paper_protocol, section
+from ushydra_lab.report.nt_printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
+from ushydra_lab.report.nt_tables import COLUMNS, paper_protocol, section
 
 SITES = ("anna", "berta", "clara")
 COUNTS = {"anna": 7, "berta": 6, "clara": 5}
@@ -100,7 +101,7 @@ def test_table_3_is_mean_and_sd_over_seeds_of_the_unseen_images(experiment: Path
             assert table.loc[("clara", phase), metric.title] == expected
         assert table.loc[("clara", phase), "n"] == "2 x 5"
     alone = images(experiment, "berta", "roi", 1, "phase2", "test")["psnr"].mean()
-    assert table.loc[("berta", "Phase 2"), "PSNR (dB) ↑"] == f"{alone:.2f}"
+    assert table.loc[("berta", "Phase 2"), "PSNR, full canvas (dB) ↑"] == f"{alone:.2f}"
     assert table.loc[("berta", "Phase 2"), "n"] == "1 x 6 (1 of 2 runs missing)"
 
 
@@ -112,22 +113,26 @@ def test_table_10_is_the_change_on_the_same_images_in_the_paper_s_units(experime
             for stage in ("phase1", "phase2")
         )
         cells = table.loc[("clara", "Phase 2")][title]
-        assert cells["PSNR (dB)"].startswith(f"{after['psnr'] - before['psnr']:+.2f} dB [")
-        assert cells["MS-SSIM"].startswith(f"{after['ms_ssim'] - before['ms_ssim']:+.4f} [")
+        assert cells["PSNR, full canvas (dB)"].startswith(f"{after['psnr'] - before['psnr']:+.2f} dB [")
+        assert cells["MS-SSIM, full canvas"].startswith(f"{after['ms_ssim'] - before['ms_ssim']:+.4f} [")
         for label, column in (("ROI-MAE", "roi_mae"), ("ROI Edge-MAE", "roi_edge_mae")):
             change = 100 * (after[column] - before[column]) / before[column]
             assert cells[label].startswith(f"{change:+.2f} % [")
-    low, high = table.loc[("clara", "Phase 2", "PSNR (dB)"), "Test"].split("[")[1].rstrip("]").split(", ")
-    assert float(low) < float(table.loc[("clara", "Phase 2", "PSNR (dB)"), "Test"].split(" ")[0]) < float(high)
+    low, high = table.loc[("clara", "Phase 2", "PSNR, full canvas (dB)"), "Test"].split("[")[1].rstrip("]").split(", ")
+    assert (
+        float(low)
+        < float(table.loc[("clara", "Phase 2", "PSNR, full canvas (dB)"), "Test"].split(" ")[0])
+        < float(high)
+    )
 
 
 def test_each_hospital_has_its_own_printed_numbers_and_the_control_none(experiment: Path) -> None:
     one, three, ten = tables(experiment)
     assert paper_protocol(collect(experiment)) == dict(zip(SITES, ("H1", "H2", "H3"), strict=True))
     assert one["# Train paper"].tolist() == ["1073", "1079", "1296"]
-    assert three.loc[("anna", "Phase 2"), "PSNR (dB) paper"] == "34.70 ± 0.55"
+    assert three.loc[("anna", "Phase 2"), "PSNR, full canvas (dB) paper"] == "34.70 ± 0.55"
     assert three.loc[("berta", "Phase 1"), "ROI Edge-MAE paper"] == "0.02766 ± 0.00069"
-    assert three.loc[("clara", "Phase 1"), "MS-SSIM paper"] == "0.9969 ± 0.0006"
+    assert three.loc[("clara", "Phase 1"), "MS-SSIM, full canvas paper"] == "0.9969 ± 0.0006"
     papers = [column for column in three if column.endswith("paper")]
     assert set(three.loc[("clara", "Phase 2, global only (control)"), papers]) == {"–"}
     assert ten.loc[("clara", "Phase 2", "ROI-MAE"), ["Validation paper", "Test paper"]].tolist() == ["-8.87%", "-6.43%"]
@@ -182,9 +187,42 @@ def test_phase_1_is_the_one_that_the_final_objective_began_from(experiment: Path
     test_table_3_is_mean_and_sd_over_seeds_of_the_unseen_images(experiment)
 
 
+def test_the_note_on_the_paper_s_two_tables_follows_from_their_numbers(experiment: Path) -> None:
+    first, final = ([float(cell.split(" ")[0]) for cell in TABLE_3["H3", phase]] for phase in ("phase1", "roi"))
+    psnr, ms_ssim, mae, roi_ms_ssim, edge = (b - a for a, b in zip(first, final, strict=True))
+    gains = (f"{psnr:+.2f} dB PSNR", f"{ms_ssim:+.4f} MS-SSIM", f"{100 * mae / first[2]:+.2f} % ROI-MAE")
+    gains += (f"{roi_ms_ssim:+.4f} ROI MS-SSIM", f"{100 * edge / first[4]:+.2f} % ROI Edge-MAE")
+    for words in gains:
+        assert words in DIFFER
+    assert DIFFER in "\n".join(section(collect(experiment), experiment / "report"))
+
+
+def test_a_gain_that_the_padding_turns_round_is_named_with_both_numbers(tmp_path: Path) -> None:
+    root = tmp_path / "nt_phase2"
+    for seed in (1, 2):
+        write_run(root, "clara", seed, "roi")
+        file = root / "clara" / f"seed{seed}" / "roi" / "per_image.csv"
+        own = pd.read_csv(file)
+        after = own["stage"] == "phase2"
+        own["psnr"], own["psnr_content"] = 28 + 0.25 * after, 28 - 0.17 * after * (own["part"] == "test")
+        own.to_csv(file, index=False)
+    text = section(collect(root), root / "report")
+    found = [line for line in text if line.startswith("A gain's sign")]
+    assert found == [
+        "A gain's sign depends on the region, without padding and on the full canvas: held out clara, Phase 2 against "
+        "Phase 1, test, PSNR -0.17 and +0.25 dB.\n"
+    ]
+
+
 def test_captions_tell_selection_region_source_and_which_site_stands_for_which_hospital(experiment: Path) -> None:
     text = "\n".join(section(collect(experiment), experiment / "report"))
-    for words in ("full canvas with its padding", "lowest validation loss", "alphabetical order", "ddof 1", "95 %"):
+    for words in (
+        "Full canvas: with the letterbox padding",
+        "lowest validation loss",
+        "alphabetical order",
+        "ddof 1",
+        "95 %",
+    ):
         assert words in text
     assert document(text).count(r"\begin{table}") == 3
 
@@ -204,8 +242,8 @@ def test_a_random_split_has_no_paper_s_numbers_beside_it_and_says_that_no_image_
     one, three, ten = tables(tmp_path / "nt")
     assert one.index.tolist() == ["random"]
     assert one.loc["random", "# Train paper"] == "–"
-    assert set(three["PSNR (dB) ↑"]) == {"no such images"}
-    assert ten.loc[("random", "Phase 2", "PSNR (dB)"), "Validation"].count("dB") == 1
+    assert set(three["PSNR, full canvas (dB) ↑"]) == {"no such images"}
+    assert ten.loc[("random", "Phase 2", "PSNR, full canvas (dB)"), "Validation"].count("dB") == 1
 
 
 def test_other_experiments_have_none_of_it(tmp_path: Path) -> None:
@@ -234,7 +272,7 @@ def test_a_variant_with_a_phase_1_of_its_own_is_compared_with_that(tmp_path: Pat
         own = pd.read_csv(run / "per_image.csv")
         own["psnr"] = np.where(own["stage"] == "phase1", 30.0, 30.5)
         own.to_csv(run / "per_image.csv", index=False)
-    assert tables(root)[2].loc[("clara", "Phase 2, wide", "PSNR (dB)"), "Test"].startswith("+0.50 dB")
+    assert tables(root)[2].loc[("clara", "Phase 2, wide", "PSNR, full canvas (dB)"), "Test"].startswith("+0.50 dB")
 
 
 def test_folds_that_were_not_run_are_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report import missing, page
 from ushydra_lab.report.__main__ import report
 from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report.protocol import SYNTHETIC
+from ushydra_lab.report.verdict import RULE
 
 SUBJECTS, SITE = 20, "<b>&"
 PICTURED = ("test", "hardest", "easiest", "sites", "test_roi", "hardest_roi")
@@ -71,13 +74,15 @@ class Page(HTMLParser):
         return [[cell.strip() for cell in row] for row in rows]
 
 
-def write_run(root: Path, seed: int, variant: str, gain: float, deidentified: bool = True) -> Path:
+def write_run(
+    root: Path, seed: int, variant: str, gain: float, deidentified: bool = True, held_out: str = SITE
+) -> Path:
     """A run with validation and test images whose ROI-MAE is less by `gain`; a site's name is HTML."""
-    run = root / "exp" / SITE / f"seed{seed}" / variant
+    run = root / "exp" / held_out / f"seed{seed}" / variant
     (run / "figures").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     mae = rng.uniform(0.01, 0.02, SUBJECTS)
-    parts, sites = ["val"] * 5 + ["test"] * 15, ["seen"] * 5 + [SITE] * 15
+    parts, sites = ["val"] * 5 + ["test"] * 15, ["seen"] * 5 + [held_out] * 15
     images = pd.DataFrame({"stage": "train", "part": parts, "record": range(SUBJECTS), "site": sites})
     own = np.random.default_rng([seed, *variant.encode()])
     noisy = mae * (1 - gain) * own.uniform(0.99, 1.01, SUBJECTS)
@@ -90,7 +95,7 @@ def write_run(root: Path, seed: int, variant: str, gain: float, deidentified: bo
     config: dict[str, Any] = {"name": "exp", "variant": variant, "seed": seed, "deidentified": deidentified}
     config |= {"run_root": "/home/me/runs", "cache_dir": "/home/me/cache", "logger": {"project": "mine"}}
     config |= {"data": {"_target_": "reader", "root": "/home/me/data"}, "network": {"weights": "/home/me/vit.pt"}}
-    config |= {"split": {"_target_": "a.LeaveOneSiteOut", "held_out": SITE, "val_fraction": 0.15}}
+    config |= {"split": {"_target_": "a.LeaveOneSiteOut", "held_out": held_out, "val_fraction": 0.15}}
     config |= {"stages": {"train": {"task": {"lr": 0.1}}}, "loss": {"name": variant}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     summary = {"status": "finished", "seed": seed, "variant": variant, "settings": variant}
@@ -120,7 +125,7 @@ def test_the_page_needs_nothing_but_itself(experiment: Path) -> None:
     html, read = made(experiment)
     assert read.links
     assert all(link.startswith(("#", "data:")) for _, link in read.links)
-    assert all(re.match("data:image/(png|jpeg);base64,", link) for tag, link in read.links if tag == "img")
+    assert all(re.match("data:image/(png|webp);base64,", link) for tag, link in read.links if tag == "img")
     assert not read.tags & {"script", "iframe", "object", "embed", "form", "video"}
     assert not re.search(r"url\(|@import|\son\w+=", html)
     assert all(read.alts)
@@ -180,7 +185,7 @@ def test_nothing_private_is_on_the_page(experiment: Path) -> None:
     html, _ = made(experiment)
     for secret in (SECRET, "/home/me", str(experiment.parent), "vit.pt", "mine", ".png"):
         assert secret not in html
-    assert missing.command(experiment) == "python -m ushydra_lab +experiment=exp seed=1,2"
+    assert missing.command(experiment) == "python -m ushydra_lab run_root=PATH +experiment=exp seed=1,2 x=PATH"
 
 
 def test_the_settings_are_those_that_may_be_shared(experiment: Path) -> None:
@@ -196,7 +201,7 @@ def test_the_settings_are_those_that_may_be_shared(experiment: Path) -> None:
 def test_whole_frames_are_shown_only_of_images_declared_free_of_names(tmp_path: Path, deidentified: bool) -> None:
     write_run(tmp_path, 1, "plain", 0.0, deidentified)
     read = made(tmp_path / "exp")[1]
-    shown = {link for tag, link in read.links if link.startswith("data:image/jpeg")}
+    shown = {link for tag, link in read.links if link.startswith("data:image/webp")}
     figures = tmp_path / "exp" / SITE / "seed1" / "plain" / "figures"
     whole = {name: page._within(figures / f"{name}.png", page.MOST_BYTES) for name in PICTURED}
     assert shown == {whole[name] for name in PICTURED if name.endswith("_roi") != deidentified}
@@ -214,7 +219,7 @@ def test_a_word_for_deidentified_shows_no_whole_frame(tmp_path: Path) -> None:
 def test_no_typed_path_is_in_a_command(experiment: Path, word: str) -> None:
     typed = {"hydra": {"overrides": {"task": ["+experiment=exp", word]}}}
     (experiment / "multirun.yaml").write_text(yaml.safe_dump(typed))
-    assert missing.command(experiment) == "python -m ushydra_lab +experiment=exp"
+    assert missing.command(experiment) == f"python -m ushydra_lab +experiment=exp {word.partition('=')[0]}=PATH"
 
 
 @pytest.mark.parametrize("site", ["Zürich", "1.10", "1_000", "1e3", "null", "st. anna", "north"])
@@ -229,6 +234,65 @@ def test_pictures_get_smaller_until_they_fit(experiment: Path, monkeypatch: pyte
         monkeypatch.setattr(page, "MOST_BYTES", most)
         sizes.append(len(made(experiment)[0]))
     assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_what_small_pictures_leave_lets_large_ones_keep_their_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speckle = np.random.default_rng(0).integers(0, 256, (300, 1200), dtype=np.uint8)
+    Image.fromarray(speckle).save(tmp_path / "large.png")
+    Image.new("L", (1200, 300)).save(tmp_path / "small.png")
+    large, small = (tmp_path / f"{name}.png" for name in ("large", "small"))
+    monkeypatch.setattr(page, "MOST_BYTES", int(1.2 * page._bytes(page._within(large, 10**9))))
+    found = page._sources([large, small])
+    widths = [Image.open(io.BytesIO(base64.b64decode(found[f].partition(",")[2]))).width for f in (large, small)]
+    assert widths == [1200, 1200]
+    assert sum(map(page._bytes, found.values())) <= page.MOST_BYTES
+    assert page._bytes(found[large]) > page.MOST_BYTES / 2
+
+
+def settings_of(run: Path, **changed: Any) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | changed))
+
+
+PHANTOM = {"_target_": "ushydra_lab.data.readers.phantom.read", "root": "/home/me"}
+
+
+def test_a_page_of_the_phantom_s_images_alone_says_so_below_its_title(experiment: Path) -> None:
+    runs = list(experiment.glob("*/*/*"))
+    assert SYNTHETIC not in made(experiment)[1].text
+    for run in runs:
+        settings_of(run, data=PHANTOM)
+    _, read = made(experiment)
+    assert read.text.index(SYNTHETIC) < read.text.index("a site that no method")
+    assert "phantom (synthetic phantom images, no patient): 20 images of 20 subjects at 2 sites" in read.text
+    settings_of(runs[0], data={"_target_": "ushydra_lab.data.readers.hc18.read"})
+    assert SYNTHETIC not in made(experiment)[1].text
+
+
+def test_a_stage_that_was_trained_on_other_images_is_named_with_them(experiment: Path) -> None:
+    for run in experiment.glob("*/*/*"):
+        settings_of(run, data={"_target_": "ushydra_lab.data.readers.hc18.read"})
+        settings_of(run, stages={"train": {"task": {}, "instead": {"data": PHANTOM}}})
+    _, read = made(experiment)
+    assert SYNTHETIC not in read.text
+    assert "hc18: 20 images of 20 subjects at 2 sites; stage train alone: phantom (synthetic" in read.text
+
+
+def test_what_better_means_is_said_where_something_is_compared(experiment: Path) -> None:
+    assert RULE in made(experiment)[1].text
+    for run in experiment.glob("*/*/better"):
+        shutil.rmtree(run)
+    assert RULE not in made(experiment)[1].text
+
+
+def test_held_out_sites_are_in_alphabetical_order_whatever_ran_first(tmp_path: Path) -> None:
+    for site in ("north", "east", "south"):
+        write_run(tmp_path, 1, "plain", 0.0, held_out=site)
+    _, read = made(tmp_path / "exp")
+    for where in ("{}, a site", "Single test images, held out: {}", "train, held out {}, seed 1"):
+        assert (found := [read.text.index(where.format(site)) for site in ("east", "north", "south")]) == sorted(found)
 
 
 def test_worst_and_best_know_which_way_is_better(experiment: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ushydra_lab.report.panels import stage_panel
+from ushydra_lab.report.panels import sample_panel, stage_panel
 
 
 def test_label_maps_are_outlines_on_the_image_in_the_colour_of_their_label() -> None:
@@ -67,3 +67,30 @@ def test_points_are_two_diameters_on_the_image_and_white_on_heatmaps() -> None:
         np.testing.assert_array_equal([line.get_xydata() for line in axis.lines], points.reshape(2, 2, 2))
     assert truth.lines[0].get_color() != truth.lines[1].get_color()
     assert {line.get_color() for line in heatmap.lines} == {"white"}
+
+
+def test_diameters_are_named_in_their_colours() -> None:
+    images, points = np.zeros((1, 20, 30), np.float32), np.ones((1, 4, 2), np.float32)
+    for figure in (
+        stage_panel(images, None, {"truth": points}, ["parenchyma"]),
+        sample_panel([[("", images[0], None, {"truth": points})]], ["parenchyma"]),
+    ):
+        (legend,) = figure.legends
+        drawn = [line.get_color() for line in figure.axes[-1].lines]
+        assert [text.get_text()[:3] for text in legend.get_texts()] == ["OFD", "BPD"]
+        assert [line.get_color() for line in legend.get_lines()] == drawn
+
+
+def test_every_image_has_its_caption_above_its_first_picture() -> None:
+    images = np.zeros((2, 20, 30), np.float32)
+    boxes = np.tile(np.array([5.0, 6.0, 15.0, 12.0], np.float32), (2, 1))
+    for roi_only, rows in ((False, [0, 2]), (True, [0, 1])):
+        figure = stage_panel(images, boxes, {"a": images}, roi_only=roi_only, captions=["record 7", "record $3$"])
+        first = [axis.get_title(loc="left") for axis in figure.axes[::2]]
+        assert {row: title for row, title in enumerate(first) if title} == dict(
+            zip(rows, ["record 7", "record $3$"], strict=True)
+        )
+        figure.draw_without_rendering()
+        top = figure.axes[0]
+        name, caption = top.title.get_window_extent(), top._left_title.get_window_extent()
+        assert caption.y1 < name.y1 - 6, "the column's name stands above the caption"

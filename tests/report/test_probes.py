@@ -5,15 +5,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.nt_tables import COLUMNS
-from ushydra_lab.report.probe_figures import draw_plane, draw_roc
-from ushydra_lab.report.probe_tables import PRINTED, TABLES, table
+from ushydra_lab.report.probe_figures import draw_histograms, draw_plane, draw_roc
+from ushydra_lab.report.probe_tables import PRINTED, TABLES, auroc_interval, caption, table
 from ushydra_lab.report.probes import read, section
 
 SCORES = {"site_accuracy": 0.8, "site_auroc": 0.9, "max_softmax": 0.6, "entropy": 0.5, "mahalanobis_auroc": 0.7}
@@ -68,7 +70,8 @@ def rows(stages: pd.DataFrame, name: str, **changed: str) -> pd.DataFrame:
 
 def test_scores_are_mean_and_sd_over_seeds(stages: pd.DataFrame) -> None:
     row = rows(stages, "table5").loc[("c", "phase2", "code z")]
-    assert row["kNN ↑"] == f"{np.mean([0.7, 0.8]):.3f} ± {np.std([0.7, 0.8], ddof=1):.3f}"
+    assert row["kNN ↑"].startswith(f"{np.mean([0.7, 0.8]):.3f} ± {np.std([0.7, 0.8], ddof=1):.3f} [")
+    assert row["images"] == "10 / 15"
     assert row["seeds"] == "2 of 4 probed"
 
 
@@ -111,18 +114,65 @@ def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:
 
 def test_the_curve_encloses_the_auroc_of_higher_scores_for_unseen_images(stages: pd.DataFrame) -> None:
     codes = read(stages)[1]
-    lines = [line for line in draw_roc(codes).axes[0].lines if line.get_linestyle() == "-"]
+    lines = [line for line in draw_roc(codes, "abc").axes[0].lines if line.get_linestyle() == "-"]
     for line, (_, run) in zip(lines, codes.groupby("seed"), strict=True):
         shown = run[run["part"] != "train"]
         assert auc(*line.get_data()) == pytest.approx(roc_auc_score(shown["part"] == "test", shown["knn"]))
 
 
-def test_every_site_has_its_colour_and_marker_the_unseen_on_top(stages: pd.DataFrame) -> None:
-    codes = read(stages)[1]
-    shown = draw_plane(codes[codes["seed"] == 1], "pca").axes[0].collections
-    assert [dots.get_label() for dots in shown] == ["a", "b", "c"]
-    assert [len(dots.get_offsets()) for dots in shown] == [15, 15, 15]
-    assert len({tuple(dots.get_facecolor()[0][:3]) for dots in shown}) == 3
+def test_every_site_has_its_own_colour_whichever_is_unseen_and_that_is_named_and_on_top(tmp_path: Path) -> None:
+    found: dict[str, set[object]] = {site: set() for site in "abc"}
+    for held_out in "abc":
+        codes = read(pd.DataFrame([write_run(tmp_path / f"nt/{held_out}/seed1/roi", 1)]))[1]
+        shown = draw_plane(codes, "pca", "abc").axes[0].collections
+        labels = [dots.get_label() for dots in shown]
+        assert labels == [site + " (unseen)" * (site == held_out) for site in "abc"]
+        assert [len(dots.get_offsets()) for dots in shown] == [15, 15, 15]
+        assert max(shown, key=lambda dots: dots.get_zorder()).get_label() == f"{held_out} (unseen)"
+        for site, dots in zip("abc", shown, strict=True):
+            found[site].add(matplotlib.colors.to_hex(dots.get_facecolor()[0]))
+        for figure in (draw_histograms(codes, "knn", "distance", "abc"), draw_roc(codes, "abc")):
+            drawn = [one.get_edgecolor() for one in figure.axes[0].patches] + [
+                one.get_color() for one in figure.axes[0].lines
+            ]
+            assert found[held_out] <= {matplotlib.colors.to_hex(colour) for colour in drawn}
+    assert [len(colours) for colours in found.values()] == [1, 1, 1]
+    assert len(set.union(*found.values())) == 3
+
+
+@pytest.mark.parametrize(("auroc", "usual", "unusual"), [(0.5, 18, 60), (0.93, 18, 60), (1.0, 18, 60), (0.0, 5, 9)])
+def test_the_interval_holds_the_values_that_are_near_enough_for_their_own_error(
+    auroc: float, usual: int, unusual: int
+) -> None:
+    true = np.linspace(0, 1, 100_001)
+    extra = (usual + unusual) / 2 - 1
+    first, second = true / (2 - true), 2 * true**2 / (1 + true)  # Q1 and Q2 of Hanley and McNeil
+    variance = true * (1 - true) + extra * (first - true**2) + extra * (second - true**2)
+    near = true[np.abs(true - auroc) <= 1.96 * np.sqrt(np.maximum(variance, 0) / (usual * unusual))]
+    assert auroc_interval(auroc, usual, unusual) == pytest.approx((near.min(), near.max()), abs=2e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.5, 2.5])
+def test_nineteen_of_twenty_intervals_hold_the_true_auroc(shift: float) -> None:
+    rng, true = np.random.default_rng(0), norm.cdf(shift / np.sqrt(2))
+    usual, unusual = rng.normal(size=(1000, 18, 1)), rng.normal(shift, size=(1000, 1, 60))
+    intervals = [auroc_interval(found, 18, 60) for found in (usual < unusual).mean((1, 2))]
+    held = np.mean([low <= true <= high for low, high in intervals])
+    assert 0.93 <= held <= 0.985
+
+
+def test_captions_speak_of_the_paper_of_triage_and_of_an_error_only_where_they_are(stages: pd.DataFrame) -> None:
+    scores = read(stages)[0]
+    of_paper = found(stages, pd.DataFrame(columns=["roi_edge_mae"]))
+    others = found(stages.assign(stage="train"), pd.DataFrame(columns=["dice_empty_csp", "dice_empty_lv"]))
+    for name in TABLES:
+        assert "aper" in caption(TABLES[name], of_paper, scores)
+        assert "aper" not in caption(TABLES[name], others, scores)
+    triage = scores.assign(triage_lost_auroc=0.7)
+    texts = [caption(TABLES["table6"], *of) for of in ((of_paper, triage), (of_paper, scores), (others, scores))]
+    assert ["Triage" in text for text in texts] == [True, False, False]
+    assert ["ROI Edge-MAE" in text for text in texts] == [True, True, False]
+    assert [text.count("1 - Dice*") for text in texts] == [0, 0, 1]
 
 
 def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd.DataFrame, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 from ushydra_lab.report.reliability import (
     aurc,
     calibration_table,
+    chance_of_coverage,
     conformal_quantile,
     conformal_scores,
     coverage,
@@ -158,6 +159,25 @@ def test_coverage_counts_known_errors_and_has_clopper_and_pearsons_interval() ->
     assert (found.low, found.high) == pytest.approx((low, high))
     assert coverage([5.0, -7], inf).share == 1
     assert isnan(coverage([np.nan], 1.0).share)
+
+
+def test_the_chance_of_a_coverage_is_that_of_exchangeable_subjects() -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.exponential(size=(20000, 60 + 200))
+    quantiles = np.sort(scores[:, :60], axis=1)[:, 54]
+    assert quantiles[0] == conformal_quantile(scores[0, :60], 0.1)
+    shares = (scores[:, 60:] <= quantiles[:, None]).mean(axis=1)
+    for share in (0.8, 0.85, 0.9, 0.97):
+        assert chance_of_coverage(share, 200, 60, 0.1) == pytest.approx((shares <= share).mean(), abs=0.015)
+    assert np.mean([chance_of_coverage(share, 200, 60, 0.1) < 0.05 for share in shares[:2000]]) < 0.055
+
+
+def test_a_low_coverage_is_less_likely_the_more_subjects_calibrated_and_were_tested() -> None:
+    few, tested, both = (chance_of_coverage(0.8225, *n, 0.1) for n in ((20, 20), (200, 20), (200, 110)))
+    assert few > tested > 0.05 > both
+    assert chance_of_coverage(1.0, 200, 60, 0.1) == 1
+    assert chance_of_coverage(1.0, 200, 8, 0.1) == 1
+    assert chance_of_coverage(np.nan, 0, 60, 0.1) == 1
 
 
 def test_correlation_is_pearsons_of_the_ranks_and_none_without_variation() -> None:

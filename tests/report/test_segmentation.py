@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from ushydra_lab.report.segmentation import OF_ALL, OF_STRUCTURES, draw_areas, scores, scores_table, section
+from ushydra_lab.report.segmentation import (
+    OF_ALL,
+    OF_STRUCTURES,
+    draw_areas,
+    images_table,
+    scores,
+    scores_table,
+    section,
+)
 
 STRUCTURES = ["csp", "lv"]
 Maps = tuple[np.ndarray, np.ndarray]
@@ -82,9 +90,24 @@ def test_a_table_has_a_row_for_each_structure_a_method_has_and_mean_and_sd_over_
         ("lv", "all"),
     ]
     values = found[(found["method"] == "all") & (found["structure"] == "lv") & (found["score"] == "iou")]["value"]
-    assert table.loc[2, "IoU"] == f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
+    assert table.loc[2, "IoU (micro)"] == f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
     assert table.loc[1, "presence specificity"] == "n/a"
     assert list(scores_table(found, OF_ALL)["method"]) == ["all", "csp"]
+
+
+def test_misses_are_counted_beside_the_images_that_each_mean_is_over(images: pd.DataFrame) -> None:
+    """The LV is in three of six images; the first seed misses it in two of them, the second in none."""
+    lv = images["method"] == "all"
+    missed = images.copy()
+    missed.loc[lv & (images["seed"] == 1) & images.index.isin([0, 1]), ["found_px_lv", "hits_lv"]] = 0
+    both = (missed["true_px_lv"] > 0) & (missed["found_px_lv"] > 0)
+    missed["assd_mm_lv"] = np.where(both, 1.0, np.nan)
+    table = images_table(missed).set_index(["structure", "method"])
+    assert table.loc[("lv", "all")].to_dict() == {
+        "images": "6", "Dice over": "3", "not found": "0 to 2 (33.3 %)", "ASSD over": "1 to 3"
+    }  # fmt: skip
+    assert table.loc[("csp", "csp"), ["Dice over", "not found", "ASSD over"]].tolist() == ["6", "0 (0.0 %)", "n/a"]
+    assert ("lv", "csp") not in table.index
 
 
 def test_areas_are_counted_once_a_seed_and_absent_structures_beside_them(images: pd.DataFrame) -> None:
@@ -93,7 +116,7 @@ def test_areas_are_counted_once_a_seed_and_absent_structures_beside_them(images:
     drawn = sum(bar.get_height() for bar in csp.patches if hasattr(bar, "get_height"))
     found = images[images["method"] == "all"]["found_px_csp"]
     assert drawn == pytest.approx((found > 0).sum() / 2)
-    assert "absent: 3 true, " in lv.get_title()
+    assert "absent: 3 reference, " in lv.get_title()
     assert "not segmented" in nothing.get_title()
     assert alone.get_xlabel() == "area (px)"
     in_mm = images.assign(true_mm2_lv=images["true_px_lv"] / 4, found_mm2_lv=images["found_px_lv"] / 4)
@@ -103,7 +126,7 @@ def test_areas_are_counted_once_a_seed_and_absent_structures_beside_them(images:
 def test_the_section_writes_its_files_and_adds_nothing_to_other_systems(images: pd.DataFrame, tmp_path: Path) -> None:
     texts = section(images, tmp_path / "site_c_test")
     assert {f.name for f in tmp_path.iterdir()} == {
-        f"site_c_test_{name}" for name in ("segmentation.csv", "areas.png", "areas.pdf")
+        f"site_c_test_{name}" for name in ("segmentation.csv", "segmentation_images.csv", "areas.png", "areas.pdf")
     }
     assert "(<site_c_test_areas.png>)" in "".join(texts)
     assert section(images[["method", "seed", "stage"]].assign(psnr=1.0), tmp_path / "x") == []

@@ -23,7 +23,7 @@ def write_run(root: Path, held_out: str, images: int, seed: int = 1) -> Path:
     table.to_csv(run / "per_image.csv", index=False)
     others = pd.DataFrame({"record": range(900, 903), "site": list(VALUES), "part": "train"})
     pd.concat([table[["record", "site", "part"]], others]).assign(subject="s").to_csv(run / "split.csv", index=False)
-    (run / "config.yaml").write_text(json.dumps({"stages": {"train": {"task": {}}}, "network": {}}))
+    (run / "config.yaml").write_text(json.dumps({"stages": {"train": {"task": {}}}, "network": {}, "data": {}}))
     summary = {"status": "finished", "seed": seed, "variant": "v", "settings": "same"}
     (run / "run.json").write_text(json.dumps(summary | {"stages": {"train": {"key": f"{held_out}{seed}"}}}))
     return run

@@ -42,6 +42,7 @@ def write_run(
     )
     stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
     configured = {"stages": {stage: {"task": task or {}} for stage in stages}, "network": network or {}}
+    configured |= {"data": {"_target_": "here.read"}}
     (run / "config.yaml").write_text(json.dumps(configured))  # JSON is YAML
     (run / "run.json").write_text(
         json.dumps(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.uncertainty import _cells, intervals_table, risk_table, section
+from ushydra_lab.report.uncertainty import PERFECT, _cells, draw, intervals_table, risk_table, section
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def images() -> pd.DataFrame:
                 nme=table["ofd_abs_error_mm"] / 100,
                 part=["val"] * 99 + ["test"] * 200,
                 site=["a"] * 99 + ["c"] * 200,
+                subject=[str(i) for i in range(299)],
                 method="net",
                 seed=seed,
                 stage="train",
@@ -77,7 +78,7 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     images: pd.DataFrame, tmp_path: Path
 ) -> None:
     texts = "\n".join(section(Collected(images, pd.DataFrame(), {}), tmp_path))
-    assert "| net | OFD | plain | c | 99 | 200 |" in texts
+    assert "| net | OFD | plain | c | 99 | 200 | 200 |" in texts
     assert {f.name for f in tmp_path.iterdir()} == {
         "c_intervals.csv", "c_risk.csv", "c_risk_coverage.png", "c_risk_coverage.pdf",
         "c_calibration.png",
@@ -86,6 +87,36 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
     assert "Error of the most certain" not in "\n".join(section(points, tmp_path / "points"))
     assert section(Collected(images[["nme"]], pd.DataFrame(), {}), tmp_path / "none") == []
+
+
+def test_coverage_below_the_promise_is_marked_by_subjects_not_by_images(images: pd.DataFrame) -> None:
+    """Of 200 images, 20 % lie outside: too many for 200 subjects of a like site, but not for 20 of ten images each."""
+    number = images.groupby(["seed", "part"]).cumcount()
+    test, plain = images["part"] == "test", "length == 'OFD' and interval == 'plain'"
+    unlike = images.assign(ofd_abs_error_mm=np.where(test & (number % 20 < 4), 9.0, 1.0))
+    few = unlike.assign(subject=np.where(test, number % 20, images["subject"]).astype(str))
+    marked, unmarked = (_cells(intervals_table(table)).query(plain).iloc[0] for table in (unlike, few))
+    assert (marked["subjects"], marked["coverage"]) == ("200", "0.800 ± 0.000 ↓")
+    assert (unmarked["subjects"], unmarked["coverage"]) == ("20", "0.800 ± 0.000")
+    assert not _cells(intervals_table(images))["coverage"].str.contains("↓").any()
+
+
+def test_few_calibrating_subjects_of_many_images_promise_less(images: pd.DataFrame) -> None:
+    number = images.groupby(["seed", "part"]).cumcount()
+    test, plain = images["part"] == "test", "length == 'OFD' and interval == 'plain'"
+    unlike = images.assign(ofd_abs_error_mm=np.where(test & (number % 20 < 4), 9.0, 1.0))
+    few = unlike.assign(subject=np.where(test, images["subject"], number % 12).astype(str))
+    assert set(intervals_table(few)["calibration subjects"]) == {12}
+    assert _cells(intervals_table(few)).query(plain)["coverage"].tolist() == ["0.800 ± 0.000"]
+
+
+def test_the_legend_names_the_dotted_line_of_a_perfect_ranking(images: pd.DataFrame) -> None:
+    axis = draw(images[images["part"] == "test"]).axes[0]
+    legend = axis.get_legend()
+    entries = {text.get_text(): line for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)}
+    assert list(entries) == ["net", PERFECT]
+    assert entries[PERFECT].get_linestyle() == ":"
+    assert entries["net"].get_linestyle() == "-"
 
 
 def test_every_fold_has_the_interval_of_its_own_validation_images(images: pd.DataFrame) -> None:

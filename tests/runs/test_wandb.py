@@ -206,6 +206,18 @@ def test_a_continued_job_leaves_one_file_of_the_same_run_without_repetition(tmp_
     assert second.exit_codes == [0]
 
 
+def test_jobs_of_the_same_numbers_in_other_directories_are_other_runs(tmp_path: Path) -> None:
+    path = job_directory(tmp_path / "erikamuster")
+    folders = [path, path.with_name("second"), job_directory(tmp_path / "elsewhere")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        with open_run(CONFIG, folder, "0123456789abcdef0123", "project", "offline"):
+            pass
+    ids = [Offline(files(folder)[0]).run.run_id for folder in folders]
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in ids)
+
+
 def test_an_online_run_that_is_continued_is_sent_only_what_it_lacks() -> None:
     class Online:
         starting_step = 3

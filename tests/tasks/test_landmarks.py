@@ -40,7 +40,7 @@ def batch_of(points: Tensor, count: int = 2, **more: Any) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 0.0, CANVAS[1], CANVAS[0]]]).repeat(count, 1)
     image = torch.rand(count, 1, *CANVAS, generator=torch.Generator().manual_seed(0))
     given = {"image": image, "landmarks": points.repeat(count, 1, 1), "content": content}
-    return {**given, "record": torch.arange(count), "native_px": torch.full((count,), 3.0), **more}
+    return {**given, "digest": torch.arange(count), "native_px": torch.full((count,), 3.0), **more}
 
 
 def task_for(network: nn.Module, **settings: Any) -> Landmarks:
@@ -122,6 +122,14 @@ def test_ends_in_arbitrary_order_collapse_to_the_midline_under_soft_argmax_and_c
     task, batch = learnt("canonical")
     task.decoder = SoftArgmax(SIGMA)
     assert task.evaluate(batch)["ofd_abs_percent_error"].max() < 1
+
+
+def test_which_ends_are_exchanged_is_up_to_the_image_alone() -> None:
+    task, batch = task_for(Shown(peaks(HEAD)), order="coin_flip"), batch_of(HEAD, 8)
+    rows = torch.tensor([6, 1, 3])
+    other = {**{key: values[rows] for key, values in batch.items()}, "record": torch.tensor([0, 70, 8])}
+    assert torch.equal(task._ordered(other), task._ordered({**batch, "record": torch.arange(8)})[rows])
+    assert torch.equal(task._ordered(batch)[:2], torch.stack([HEAD, HEAD[[1, 0, 3, 2]]]))
 
 
 def test_label_weights_scale_an_image_s_pull_and_missing_landmarks_have_none() -> None:

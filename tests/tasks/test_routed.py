@@ -42,6 +42,7 @@ def batch_of(quality, seed=0, first=0):
         "quality": codes,
         "content": torch.tensor([[0.0, 0, SIZE[1], SIZE[0]]]).repeat(len(quality), 1),
         "record": torch.arange(first, first + len(quality)),
+        "digest": torch.arange(first, first + len(quality)),
     }
 
 

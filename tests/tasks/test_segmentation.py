@@ -37,6 +37,11 @@ def truth() -> Tensor:
     return mask
 
 
+def heads_like(truth: Tensor) -> Tensor:
+    """The first of `truth` at eight places."""
+    return torch.cat([truth[:1].roll((n % 3 - 1, n % 2), dims=(1, 2)) for n in range(8)])
+
+
 def batch_of(mask: Tensor, **more: Any) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 0.0, mask.shape[2], mask.shape[1]]]).repeat(len(mask), 1)
     image = torch.rand(len(mask), 1, *mask.shape[1:])
@@ -66,7 +71,7 @@ def test_a_perfect_answer_scores_one_where_a_structure_is_and_nothing_where_it_i
     assert scores["hits_csp"].tolist() == [6, 0]
 
 
-def test_distances_and_places_are_mm_where_the_spacing_is_known_else_px(truth: Tensor) -> None:
+def test_distances_and_places_are_px_and_mm_too_where_the_spacing_is_known(truth: Tensor) -> None:
     moved = truth.roll(2, dims=2)
     with_spacing = task_for(moved).evaluate(batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])))
     without = task_for(moved).evaluate(batch_of(truth))
@@ -81,12 +86,45 @@ def test_distances_and_places_are_mm_where_the_spacing_is_known_else_px(truth: T
     found = [float(without[f"{name}_csp"][0]) for name in ("eccentricity", "x_px", "y_px")]
     np.testing.assert_allclose(found, expected, atol=1e-2)
     assert without["eccentricity_csp"][1].isnan(), "where none is found"
+    assert not any("_mm" in name for name in without)
+    in_px = {name: values for name, values in with_spacing.items() if "_mm" not in name}
+    assert in_px.keys() == without.keys()
+    torch.testing.assert_close(in_px, without, equal_nan=True)
+
+
+def test_an_image_without_spacing_among_others_has_distances_in_px_and_no_anomaly(truth: Tensor) -> None:
+    both = truth[:1].repeat(2, 1, 1)
+    task = task_for(both, head="parenchyma")
+    task.prepare([batch_of(heads_like(truth), pixel_mm=torch.full((8,), 0.5))])
+    scores = task.evaluate(batch_of(both, pixel_mm=torch.tensor([0.5, torch.nan])))
+    for name in ("assd", "hd95", "x", "y"):
+        assert scores[f"{name}_px_csp"].isfinite().all()
+        assert scores[f"{name}_mm_csp"].isnan().tolist() == [False, True]
+    assert scores["hc_px"].isfinite().all()
+    assert scores["hc_mm"].isnan().tolist() == [False, True]
+    assert scores["found_mm2_csp"].isnan().tolist() == [False, True]
+    for name in ("shape_csp", "anomaly_csp", "shape_parenchyma", "anomaly_parenchyma"):
+        assert scores[name].isnan().tolist() == [False, True]
+    task.network = Painted(torch.zeros_like(both).long())
+    assert task.evaluate(batch_of(both))["anomaly_csp"].min() > task.shapes.largest[2], "empty, whatever the spacing"
+
+
+def test_the_spacing_of_held_out_images_changes_nothing_that_is_fitted(truth: Tensor) -> None:
+    heads = heads_like(truth)
+    nowhere, elsewhere = task_for(truth), task_for(truth)
+    nowhere.prepare([batch_of(heads)])
+    elsewhere.prepare([batch_of(heads, pixel_mm=torch.full((8,), torch.nan))])  # the key is there for others' sake
+    assert elsewhere.shapes.mean[1].isfinite().all()
+    for name, values in nowhere.state_dict().items():
+        torch.testing.assert_close(elsewhere.state_dict()[name], values, rtol=0, atol=0, equal_nan=True)
+    known, unknown = batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])), batch_of(truth)
+    for name in ("shape_parenchyma", "anomaly_csp"):
+        assert torch.equal(elsewhere.evaluate(known)[name], nowhere.evaluate(unknown)[name])
 
 
 def test_anomaly_needs_no_expert_and_disagreement_does(truth: Tensor) -> None:
     task = task_for(truth)
-    heads = [truth[:1].roll((n % 3 - 1, n % 2), dims=(1, 2)) for n in range(8)]
-    task.prepare([batch_of(torch.cat(heads))])
+    task.prepare([batch_of(heads_like(truth))])
     lost = truth * (truth < 2)
     task.network = Painted(lost.long())
     scores = task.evaluate(batch_of(truth))
@@ -107,6 +145,24 @@ def test_what_is_predicted_on_the_padding_counts_nowhere(truth: Tensor) -> None:
     scores = task_for(answer).evaluate(batch)
     assert scores["dice_parenchyma"].tolist() == [1, 1]
     assert scores["true_px_background"][0] == 12 * 13 - 48
+
+
+def test_shape_and_circumference_do_not_depend_on_what_is_predicted_on_the_padding() -> None:
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(80) + 0.5, indexing="ij")
+    mask = (((x - 40) ** 2 + (y - 40) ** 2) < 20**2).to(torch.uint8)[None]
+    mask[:, 38:44, 30:36] = 2
+    batch = batch_of(mask, pixel_mm=torch.tensor([0.5]))
+    batch["content"] = torch.tensor([[0.0, 16.0, 80.0, 64.0]])
+    answer = mask.clone()
+    answer[:, :12], answer[:, :5, 50:60] = 1, 2
+    for postprocess in (None, partial(clean, closing_px=2, components=[1, 1])):
+        clear, stained = (task_for(a, head="parenchyma", postprocess=postprocess) for a in (mask, answer))
+        for task in (clear, stained):
+            task.prepare([batch_of(mask.repeat(8, 1, 1))])
+        expected = clear.evaluate(batch)
+        assert expected["dice_csp"] == 1
+        torch.testing.assert_close(stained.evaluate(batch), expected, equal_nan=True)
+        assert torch.equal(stained.pictures(batch)["prediction"], mask.long())
 
 
 def test_the_head_circumference_is_measured_in_mm_and_against_the_expert_where_there_is_one() -> None:
@@ -132,6 +188,15 @@ def test_class_weights_come_from_the_training_images_and_are_saved(truth: Tensor
     torch.testing.assert_close(losses["dice"], soft_dice(logits, truth.flip(2), expected))
     torch.testing.assert_close(losses["ce"], cross_entropy(logits, truth.flip(2)))
     torch.testing.assert_close(task.total(losses), 0.4 * losses["ce"] + 0.6 * losses["dice"])
+
+
+def test_class_weights_do_not_depend_on_the_padding(truth: Tensor) -> None:
+    wide, task, padded = nn.functional.pad(truth, (0, 0, 20, 20)), task_for(truth), task_for(truth)
+    batch = batch_of(wide)
+    batch["content"] = torch.tensor([[0.0, 20.0, 16.0, 32.0]]).repeat(2, 1)
+    task.prepare([batch_of(truth)])
+    padded.prepare([batch])
+    assert torch.equal(padded.class_weights, task.class_weights)
 
 
 def test_the_checkpoint_is_selected_by_the_dice_of_images_that_show_the_structure(

@@ -16,14 +16,17 @@ FEWEST = 5  # rows of a site for a median
 FACTOR, DEVIATIONS, EVEN = 5.0, 6.0, 0.1  # EVEN: robust standard deviation of log values that is always allowed
 BPD_MM = 10.0, 120.0  # 10 weeks to term, with a margin
 HC_ERROR = 0.05
+FIELD_MM = 10.0, 500.0  # an enlarged NT region; a sector 30 cm deep with a scanner's frame around it
 COMMONEST, ALONE = 0.5, 0.005  # shares of a site's images
 
 METHOD = (
     f"Spacing and lengths in mm against the median of their site ({FEWEST} rows at least): a factor of {FACTOR:g}; "
-    f"spacing also {DEVIATIONS:g} robust standard deviations of the logarithm (1.4826 MAD, at least {EVEN:g}). Against "
-    f"the geometry: BPD from landmarks and spacing within {BPD_MM[0]:g} to {BPD_MM[1]:g} mm; hc_mm within "
-    f"{100 * HC_ERROR:g} % of the perimeter of the ellipse with axes OFD and BPD; nt_mm no longer than the diagonal of "
-    "its box."
+    f"spacing also {DEVIATIONS:g} robust standard deviations of the logarithm (1.4826 MAD, at least {EVEN:g}). The "
+    "medians of two sites: the same factor, as a whole site may be in another unit. Against the geometry: images "
+    f"{FIELD_MM[0]:g} to {FIELD_MM[1]:g} mm wide by pixel_mm x width, from an enlarged nuchal region to the widest "
+    "sector, 30 cm deep, with a scanner's frame around it; BPD from landmarks and spacing within "
+    f"{BPD_MM[0]:g} to {BPD_MM[1]:g} mm; hc_mm within {100 * HC_ERROR:g} % of the perimeter of the "
+    "ellipse with axes OFD and BPD; nt_mm no longer than the diagonal of its box."
 )
 SIZE_METHOD = (
     f"Where one image size makes up at least {100 * COMMONEST:g} % of a site: sizes of one image, or of less than "
@@ -33,12 +36,15 @@ SIZE_METHOD = (
 
 def audit(table: pd.DataFrame) -> list[Finding]:
     """Units of spacing and lengths; images of a size that stands alone."""
+    whole: list[Flag] = []
     flags: list[Flag] = []
     for name, annotation in ANNOTATIONS.items():
         if annotation.kind in ("number", "spacing") and name in table:
             for rows in by_site(table).values():
                 flags += _against_site(table, name, annotation.unit, rows)
-    units = Finding("units", "Numbers that may be in another unit", METHOD, [*_against_geometry(table), *flags])
+            whole += _between_sites(table, name, annotation.unit) if annotation.unit else []
+    whole += _fields(table) if "pixel_mm" in table else []
+    units = Finding("units", "Numbers that may be in another unit", METHOD, [*whole, *_against_geometry(table), *flags])
     return [units, Finding("sizes", "Image sizes that stand alone", SIZE_METHOD, list(_lonely_sizes(table)))]
 
 
@@ -58,8 +64,42 @@ def _against_site(table: pd.DataFrame, name: str, unit: str, rows: np.ndarray) -
         yield Flag(text, (row,))
 
 
+def _between_sites(table: pd.DataFrame, name: str, unit: str) -> Iterator[Flag]:
+    values = table[name].where(table[name] > 0)
+    medians = values.groupby(table[SITE]).median().dropna().sort_values()
+    if len(medians) < 2 or medians.iloc[-1] <= FACTOR * medians.iloc[0]:
+        return
+    hints = ""
+    for site, middle in medians.items() if name == "pixel_mm" else ():
+        others = float(np.exp(np.median(np.log(medians.drop(site)))))
+        if max(middle / others, others / middle) > FACTOR and (hint := _unit_hint(float(middle), others)):
+            hints += f"; {site}{hint.removeprefix(';')}"
+    listed = ", ".join(f"{site} {middle:.3g}" for site, middle in medians.items())
+    times = medians.iloc[-1] / medians.iloc[0]
+    yield Flag(f"the sites' medians of {name} differ by a factor of {times:.3g}: {listed} {unit}; one unit?{hints}")
+
+
+def _fields(table: pd.DataFrame) -> Iterator[Flag]:
+    """Site by site, since a unit is wrong for a whole site more often than for a row."""
+    wide = (table["pixel_mm"] * table["width"]).to_numpy(float)
+    low, high = FIELD_MM
+    for site, rows in by_site(table).items():
+        odd = rows[(wide[rows] < low) | (wide[rows] > high)]
+        if len(odd):
+            span = " to ".join(dict.fromkeys(f"{end:.3g}" for end in (wide[odd].min(), wide[odd].max())))
+            known = int(np.isfinite(wide[rows]).sum())
+            text = f"site {site}: {len(odd)} of {known} images would be {span} mm wide by pixel_mm x width"
+            yield Flag(f"{text}; plausible are {low:g} to {high:g} mm: is pixel_mm in mm per px?", tuple(map(int, odd)))
+
+
 def _unit_hint(value: float, middle: float) -> str:
-    readings = {"cm per px": 10 * value, "px per mm": 1 / value, "1/10 mm per px": value / 10, "px per cm": 10 / value}
+    readings = {
+        "cm per px": 10 * value,
+        "px per mm": 1 / value,
+        "1/10 mm per px": value / 10,
+        "\N{MICRO SIGN}m per px": value / 1000,
+        "px per cm": 10 / value,
+    }
     word, read = min(readings.items(), key=lambda item: abs(np.log(item[1] / middle)))
     return f"; as {word} it would be {read:.3g} mm per px" if abs(np.log(read / middle)) < np.log(2) else ""
 

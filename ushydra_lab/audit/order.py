@@ -32,8 +32,9 @@ def audit(table: pd.DataFrame, diameters: Mapping[str, Floats]) -> Finding:
         if given.sum() < LEAST:
             few.append(f"{name}: {given.sum()} rows, {LEAST} are needed")
             continue
-        bits, share, left = order_entropy(vectors[given])
-        text = f"{name}: x1 < x2 in {100 * left:.0f} % of {given.sum()} rows; {bits:.2f} bits"
+        bits, share = order_entropy(vectors[given])
+        most = f"{100 * max(share, 1 - share):.0f} % of {given.sum()} rows"
+        text = f"{name}: the second end on one side of the first in {most}; {bits:.2f} bits"
         said.append(text)
         cosines = _along(vectors)
         sites = {site: rows for site, own in by_site(table).items() if len(rows := own[given[own]]) >= LEAST}
@@ -46,12 +47,12 @@ def audit(table: pd.DataFrame, diameters: Mapping[str, Floats]) -> Finding:
     return replace(finding, skipped="; ".join(few), summary="; ".join(said))
 
 
-def order_entropy(vectors: Floats) -> tuple[float, float, float]:
+def order_entropy(vectors: Floats) -> tuple[float, float]:
     """From the first to the second end, (N, 2): entropy (bits) of the side that the second lies on, along the most
-    frequent direction; the share of that side; the share with x1 < x2.
+    frequent direction; the share of one of the two sides.
     """
     share = float((_along(vectors) > 0).mean())
-    return _bits(share), share, float((vectors[:, 0] > 0).mean())
+    return _bits(share), share
 
 
 def _along(vectors: Floats) -> Floats:

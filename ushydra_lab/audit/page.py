@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from ushydra_lab.audit import density, frequencies
-from ushydra_lab.audit.flags import Finding
+from ushydra_lab.audit.flags import Finding, by_site
 from ushydra_lab.audit.overlay import palette, thumbnail
 from ushydra_lab.audit.report import Report
 from ushydra_lab.data import checks
@@ -22,7 +23,7 @@ MARK = ".made-by-ushydra_lab.check"
 """A file in every folder that the check made, which it may therefore replace."""
 REMEDY = "choose another folder with --out"
 OWN = {MARK, "index.html", "flags.csv"}
-MOST_IMAGES, MOST_LINES = 60, 300
+MOST_IMAGES, MOST_LINES, SAMPLES = 60, 300, 3
 
 
 def write(report: Report, folder: Path) -> Path:
@@ -79,7 +80,9 @@ def render(report: Report) -> str:
     return environment.get_template("page.html").render(
         name=report.source.name,
         verdict=report.verdict,
-        usable=not problems,
+        usable=report.usable,
+        ignored=checks.ignored(report.source.table),
+        samples=list(_samples(report)),
         problems=problems[:MOST_LINES],
         problem_count=len(problems),
         rows=len(report.examined.table),
@@ -97,6 +100,17 @@ def render(report: Report) -> str:
     )
 
 
+def _samples(report: Report) -> Iterator[dict[str, str]]:
+    """The first, middle and last image of every site, so that whoever checks sees what will be trained on."""
+    table = report.examined.table
+    there = (table["sha256"] != "").to_numpy()
+    for site, rows in by_site(table).items():
+        own = rows[there[rows]]
+        for row in dict.fromkeys(own[np.linspace(0, len(own) - 1, SAMPLES).round().astype(int)] if len(own) else []):
+            picture = thumbnail(report.examined, report.source.masks, int(row))
+            yield {"picture": picture, "place": f"{site}: {checks.place(table, int(row))}"}
+
+
 def _section(report: Report, finding: Finding) -> dict[str, Any]:
     sheet = list(_sheet(report, finding))
     whole = [flag.text for flag in finding.flags if not flag.rows]
@@ -109,7 +123,7 @@ def _sheet(report: Report, finding: Finding) -> Iterator[dict[str, str]]:
     drawn = 0
     for flag in finding.flags:
         if drawn + len(flag.rows) > MOST_IMAGES:
-            return
+            continue
         for row in flag.rows:
             if picture := thumbnail(report.examined, report.source.masks, row):
                 drawn += 1

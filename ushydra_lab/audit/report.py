@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ushydra_lab.audit import evidence, frequencies, landmarks, masks, near_duplicates, numbers, placement
+from ushydra_lab.audit import (
+    evidence,
+    frequencies,
+    grey_range,
+    landmarks,
+    masks,
+    near_duplicates,
+    numbers,
+    placement,
+    sites,
+)
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import Finding, flagged_rows
 from ushydra_lab.data import checks
@@ -24,14 +34,19 @@ class Report:
     parts: pd.DataFrame
 
     @property
+    def usable(self) -> bool:
+        """No problem, and some image."""
+        return not self.examined.problems and bool((self.examined.table["sha256"] != "").any())
+
+    @property
     def verdict(self) -> str:
-        """usable / usable, N rows to look at / not usable: N problems."""
+        """usable / usable, N rows to look at / not usable: N problems, or no image found."""
         rows, problems = len(flagged_rows(self.findings)), len(self.examined.problems)
         whole = sum(not flag.rows for finding in self.findings for flag in finding.flags)
         look = [f"{rows} row{'s' * (rows > 1)} to look at"] * (rows > 0)
         look += [f"{whole} remark{'s' * (whole > 1)} on the whole data set"] * (whole > 0)
-        usable = f"not usable: {problems} problem{'s' * (problems > 1)}" if problems else "usable"
-        return ", ".join([usable, *look])
+        why = f"{problems} problem{'s' * (problems > 1)}" if problems else "no image found"
+        return ", ".join(["usable" if self.usable else f"not usable: {why}", *look])
 
 
 def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
@@ -40,7 +55,9 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     examined = checks.examine(source, observe=seen)
     table = examined.table
     findings = [
-        evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
+        grey_range.audit(table, examined.peaks),
+        *evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
+        sites.audit(table),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),
         placement.audit(table),

@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 class EpochSeed(Callback):
     """Before every epoch, seeds all generators by (seed, epoch): a resumed stage draws the dropout it would have drawn.
 
-    Sampler and augmentation are functions of (seed, epoch) and (seed, step) by themselves.
+    Sampler and augmentation are functions of (seed, epoch) and (seed, batches trained on) by themselves.
     """
 
     def __init__(self, seed: int) -> None:

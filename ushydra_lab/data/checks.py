@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ushydra_lab.data import geometry
-from ushydra_lab.data.inspection import Observer, Problem, inspect, resolved, there
+from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved, there
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     CROP,
@@ -31,13 +31,15 @@ from ushydra_lab.errors import UserError
 if TYPE_CHECKING:
     from ushydra_lab.data.manifest import Source
 
+COMMON_MM = 0.1  # mm per px of many machines: of several readings of a spacing the nearest is named
 MISSING = ("", "na", "nan", "n/a", "none", "null")
 
 
 @dataclass(frozen=True, eq=False)
 class Examined:
     """table: typed, the source's index, DERIVED columns filled in where readable; problems: what blocks its
-    use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none.
+    use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none;
+    peaks: the largest value of 16-bit images, None of others.
     """
 
     table: pd.DataFrame
@@ -45,6 +47,7 @@ class Examined:
     absent: list[int]
     paths: list[Path | None]
     masks: list[Path | None]
+    peaks: list[int | None]
 
 
 def examine(source: "Source", observe: Observer | None = None) -> Examined:
@@ -66,20 +69,23 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     found = inspect(usable, masks, source.masks, observe)
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
-    if scaled := sum(each.scaled for each in found):
-        print(f"{scaled} images have 16 bits per pixel: read by their full range, 65535 as 255")
     problems += [*escapes, *mask_escapes, *((i, each.problem) for i, each in enumerate(found) if each.problem)]
     problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
     left_out = set(absent)
     kept = [problem for problem in problems if problem[0] not in left_out]
-    return Examined(table, sorted(kept), absent, paths, masks)
+    return Examined(table, sorted(kept), absent, paths, masks, [each.peak for each in found])
 
 
 def listing(name: str, found: Examined) -> UserError:
-    """All problems with their places."""
-    texts = located(found)
-    return UserError.listing(f"{name}: {_count(texts)}", texts)
+    """All problems with their places, those alike together."""
+    lines = grouped([(place(found.table, row) if row >= 0 else "", text) for row, text in found.problems])
+    return UserError.listing(f"{name}: {_count(found.problems)}", lines)
+
+
+def no_image(source: "Source") -> UserError:
+    """Of a partial data set without any of its files."""
+    return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
 
 
 def located(found: Examined) -> list[str]:
@@ -91,11 +97,17 @@ def _count(problems: list[Problem] | list[str]) -> str:
     return f"{len(problems)} problem{'s' * (len(problems) > 1)}"
 
 
+def ignored(table: pd.DataFrame) -> list[str]:
+    """Columns that are no words of the vocabulary: nothing reads them."""
+    known = annotations(map(str, table.columns)).values()
+    words = {*KNOWN, *(column for annotation in known for column in annotation.columns)}
+    return [str(column) for column in table if column not in words]
+
+
 def header(source: "Source") -> Iterator[Problem]:
     """Required columns that are absent, unknown ones that look misspelt, incomplete annotations."""
     table, known = source.table, annotations(map(str, source.table.columns))
-    words = {*KNOWN, *(column for annotation in known.values() for column in annotation.columns)}
-    unknown = [str(column) for column in table if column not in words]
+    unknown = ignored(table)
     for column in REQUIRED:
         if column not in table:
             yield -1, f"column {column!r} is missing{nearest(column, unknown)}; add or rename it"
@@ -180,14 +192,13 @@ def cells(table: pd.DataFrame) -> Iterator[Problem]:
 
 def _unit_hint(spacing: float) -> str:
     low, high = ANNOTATIONS["pixel_mm"].low, ANNOTATIONS["pixel_mm"].high
-    for value, unit in (
-        (1 / spacing if spacing else 0, "px per mm"),
-        (10 * spacing, "cm"),
-        (1000 * spacing, "m"),
-    ):
-        if low <= value <= high:
-            return f"; it looks like {unit}: {value:.4g} would be mm per px"
-    return "; leave it empty if unknown"
+    readings = {"px per mm": 1 / spacing if spacing else 0, "cm": 10 * spacing, "m": 1000 * spacing}
+    readings["\N{MICRO SIGN}m"] = spacing / 1000
+    possible = {unit: value for unit, value in readings.items() if low <= value <= high}
+    if not possible:
+        return "; leave it empty if unknown"
+    unit = min(possible, key=lambda unit: abs(np.log(possible[unit] / COMMON_MM)))
+    return f"; it looks like {unit}: {possible[unit]:.4g} would be mm per px"
 
 
 def repeats(table: pd.DataFrame, paths: list[Path | None]) -> Iterator[Problem]:

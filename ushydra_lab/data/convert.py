@@ -42,13 +42,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Converter:
-    """folder: made when first needed; root: of the data set, which no source may lead out of."""
+    """folder: made when first needed, may be relative to the current directory; root: of the data set, which no source
+    may lead out of.
+    """
 
     folder: Path
     root: Path
 
     def pngs(self, jobs: Sequence[Job]) -> list[dict[str, Path]]:
-        """Name -> PNG file of every job, in order; `make` runs only where one is missing.
+        """Name -> PNG file (absolute) of every job, in order; `make` runs only where one is missing.
 
         Raises UserError: every source that cannot be converted, cache not writable.
         """
@@ -82,7 +84,8 @@ class Converter:
                 raise ImageProblem(f"{file.name} cannot be read ({error.strerror})") from error
             digest.update(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         key = digest.hexdigest()
-        return self.folder / key[:2] / key
+        # Absolute, since a manifest's relative paths lie below the data set's folder.
+        return self.folder.absolute() / key[:2] / key
 
 
 def _name(file: Path, root: Path) -> str:

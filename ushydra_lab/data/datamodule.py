@@ -1,7 +1,8 @@
 """The one LightningDataModule: manifest, split and canvas size -> batches (dicts of tensors).
 
-A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `site`
-int64 (B,), the index into `manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
+A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `digest` int64 (B,)
+from 0, a hash of the image on the canvas, whatever else the manifest holds; `site` int64 (B,), the index into
+`manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
 outside is padding; `native_px` (B,), native px per canvas px; and the manifest's annotations on the canvas
 (`vocabulary`): boxes float32 (B, 4) px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,),
 such as `nt_mm`; `pixel_mm` (B,) mm per canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W),
@@ -102,6 +103,7 @@ class UltrasoundData(LightningDataModule):
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
             self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
+        self._refuse_empty_parts()
         self.label_weight = self._audited(label_audit) if label_audit else None
         self._refuse_empty_parts()
         self._loaded = False
@@ -147,7 +149,9 @@ class UltrasoundData(LightningDataModule):
         site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
         content = torch.tensor([fit.content for fit in fits], dtype=torch.float32)
         native = torch.tensor([fit.pixel_mm(1.0) for fit in fits], dtype=torch.float32)
-        fields = {"record": torch.from_numpy(self.records), "site": site, "content": content, "native_px": native}
+        digest = torch.tensor([int.from_bytes(digest[:8]) >> 1 for digest in self.digests])
+        fields = {"record": torch.from_numpy(self.records), "digest": digest, "site": site}
+        fields |= {"content": content, "native_px": native}
         for name, annotation in self.manifest.annotations.items():
             if annotation.kind == "mask":
                 fields[name] = labels(self.cache, table[MASK], shown, self.manifest.masks)
@@ -202,11 +206,12 @@ class UltrasoundData(LightningDataModule):
         return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augments training batches on their device, as a function of (seed, step), so a resumed run sees the same."""
+        """Augments training batches on their device by (seed, batches trained on), so a resumed run sees the same."""
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         rank = [self.trainer.global_rank] if self.trainer.global_rank else []
-        return self.augment(batch, np.random.default_rng([self.seed, self.trainer.global_step, *rank]))
+        trained = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
+        return self.augment(batch, np.random.default_rng([self.seed, trained, *rank]))
 
     def split_table(self) -> pd.DataFrame:
         """Columns record, image, site, subject, part (PARTS or unused). Stays local: it names subjects."""

@@ -32,11 +32,11 @@ class ImageProblem(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """grey: (H, W) uint8; sha256: of the file's bytes; scaled: from 16 bits per pixel."""
+    """grey: (H, W) uint8; sha256: of the file's bytes; peak: the largest value of 16 bits per pixel, None with 8."""
 
     grey: NDArray[np.uint8]
     sha256: str
-    scaled: bool
+    peak: int | None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -61,7 +61,8 @@ def decode(content: bytes) -> Decoded:
     Raises ImageProblem: no image, truncated, several frames, turned by EXIF, floating point, too large.
     """
     with _opened(content) as image:
-        return Decoded(_to_grey(image), hashlib.sha256(content).hexdigest(), image.mode.startswith("I;16"))
+        peak = int(np.asarray(image).max(initial=0)) if image.mode.startswith("I;16") else None
+        return Decoded(_to_grey(image), hashlib.sha256(content).hexdigest(), peak)
 
 
 def decode_colours(content: bytes) -> NDArray[np.uint8]:

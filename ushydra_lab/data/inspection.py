@@ -1,7 +1,8 @@
 """Where the files of a manifest lie, and what each of them holds: every image and mask is decoded once, in full."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +17,23 @@ Observer = Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]
 """(position of the row, image (H, W), label map (H, W) or None); called from several threads."""
 Problem = tuple[int, str]
 """(position of the row, or -1 for the table; what and the remedy)."""
+DIM = 65536 // 4  # a 16-bit image without a value of this size shows at most 64 of 256 grey levels
+SCALE = "scale their values to 16 bits before (of 12-bit data: times 16)"
+ALIKE = 5
+_NUMBER = re.compile(r"(?<![\w/.])[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?(?![\w/]|\.\w)")
 
 
 @dataclass(frozen=True)
 class Found:
     """An image file: native rows and columns (NaN where unreadable), digest, structures that the mask shows, joined by
-    +, 16 bits; what is wrong with the row.
+    +; the largest value where it has 16 bits; what is wrong with the row.
     """
 
     height: float = np.nan
     width: float = np.nan
     sha256: str = ""
     shows: str = ""
-    scaled: bool = False
+    peak: int | None = None
     problem: str = ""
 
 
@@ -75,9 +80,37 @@ def inspect(
             shows = "+".join(name for label, name in enumerate(code.structures, 1) if label in present)
         if observe:
             observe(position, decoded.grey, labels)
-        return Found(height, width, decoded.sha256, shows, decoded.scaled, problem)
+        return Found(height, width, decoded.sha256, shows, decoded.peak, problem)
 
-    return in_threads(one, range(len(images)), "Checking images")
+    found = in_threads(one, range(len(images)), "Checking images")
+    _announce([each.peak for each in found if each.peak is not None])
+    return found
+
+
+def _announce(peaks: list[int]) -> None:
+    """peaks: of the 16-bit images."""
+    if peaks:
+        print(f"{len(peaks)} images have 16 bits per pixel: read by their full range, 65535 as 255")
+    if dim := [peak for peak in peaks if peak < DIM]:
+        print(f"{len(dim)} of them have no value above {max(dim)}, so they are read nearly black: {SCALE}")
+
+
+def grouped(problems: Sequence[tuple[str, str]]) -> list[str]:
+    """(place, or '' for the table; text) -> lines. Where more than ALIKE rows have one text but for its numbers, as
+    after one mistake in a column, the first stands for all, with the next places and the count.
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for place, text in problems:
+        kinds.setdefault(_NUMBER.sub("#", text) if place else text, []).append((place, text))
+    return [line for alike in kinds.values() for line in _lines(alike)]
+
+
+def _lines(alike: list[tuple[str, str]]) -> list[str]:
+    lines = [f"{place}: {text}" if place else text for place, text in alike]
+    if len(alike) <= ALIKE:
+        return lines
+    places = ", ".join(place for place, _ in alike[1:ALIKE])
+    return [f"{lines[0]}\n      and {len(alike) - 1} alike: {places}, ..."]
 
 
 def _labels(path: Path, code: MaskCode, size: tuple[int, int]) -> tuple[NDArray[np.uint8] | None, str]:

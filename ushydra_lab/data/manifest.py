@@ -54,7 +54,7 @@ class Source:
             print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
             table = table.drop(index=table.index[found.absent])
         if table.empty:
-            raise UserError(f"{self.name}: holds no image that its table names; download them below {self.root}")
+            raise checks.no_image(self)
         table = table.astype({"height": int, "width": int}).reset_index(drop=True)
         return Manifest(table, self.name, self.masks)
 

@@ -1,6 +1,7 @@
 """What another machine or setting does to an image, in graded strengths, to see how a trained network bears it.
 
-Each takes images (B, 1, H, W) in [0, 1], a strength and a generator on their device, and returns images in [0, 1].
+Each takes images (B, 1, H, W) in [0, 1], a strength, a generator on their device and the `content` of the batch, boxes
+(B, 4) px; it returns images in [0, 1]. Padding, outside `content`, is left as it is and decides nothing.
 """
 
 from collections.abc import Callable
@@ -8,28 +9,35 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Perturbation = Callable[[Tensor, float, torch.Generator], Tensor]
+from ushydra_lab.data.augment import within
+
+Perturbation = Callable[[Tensor, float, torch.Generator, Tensor], Tensor]
 
 
-def noise(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def noise(image: Tensor, strength: float, generator: torch.Generator, content: Tensor) -> Tensor:
     """Additive Gaussian noise; strength: its standard deviation, in the range of the image."""
-    return (image + strength * _normal(image, generator)).clamp(0, 1)
+    return _changed(image, image + strength * _normal(image, generator), content)
 
 
-def speckle(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def speckle(image: Tensor, strength: float, generator: torch.Generator, content: Tensor) -> Tensor:
     """Multiplicative Gaussian noise; strength: its standard deviation, relative."""
-    return (image * (1 + strength * _normal(image, generator))).clamp(0, 1)
+    return _changed(image, image * (1 + strength * _normal(image, generator)), content)
 
 
-def contrast(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def contrast(image: Tensor, strength: float, generator: torch.Generator, content: Tensor) -> Tensor:
     """Grey values drawn away from, or with a strength below 1 towards, the image's mean; strength: the factor."""
-    mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    return (mean + strength * (image - mean)).clamp(0, 1)
+    inside = within(content, image)
+    mean = (image * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True)
+    return _changed(image, mean + strength * (image - mean), content)
 
 
-def gain(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def gain(image: Tensor, strength: float, generator: torch.Generator, content: Tensor) -> Tensor:
     """Receiver gain: what is added to a log-compressed image; strength: in its range, 0.1 being 6 dB of 60."""
-    return torch.where(image > 0, image + strength, 0).clamp(0, 1)
+    return _changed(image, torch.where(image > 0, image + strength, 0), content)
+
+
+def _changed(image: Tensor, changed: Tensor, content: Tensor) -> Tensor:
+    return torch.where(within(content, image), changed.clamp(0, 1), image)
 
 
 def _normal(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -29,14 +29,13 @@ def outline_distances(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple
     return float(np.concatenate([there, back]).mean()), float(hd95)
 
 
-def surface_distances(pred: Tensor, true: Tensor, classes: int, pixel_mm: Tensor | None = None) -> dict[str, Tensor]:
-    """`assd` and `hd95` (see `outline_distances`) of each structure of label maps (B, H, W), each (B, K) on the CPU.
+def surface_distances(pred: Tensor, true: Tensor, classes: int) -> dict[str, Tensor]:
+    """`assd` and `hd95`, px (see `outline_distances`), of each structure of label maps (B, H, W), (B, K) on the CPU.
 
     Column 0 is NaN, as the background is no structure. Pixels whose true label is IGNORE belong to none.
 
     Args:
         classes: K, the background included.
-        pixel_mm: mm per px of each map (B,), NaN where unknown; without it distances are in px.
 
     Raises:
         ValueError: unequal shapes.
@@ -47,6 +46,4 @@ def surface_distances(pred: Tensor, true: Tensor, classes: int, pixel_mm: Tensor
     found = [[outline_distances(p == k, t == k) for k in range(1, classes)] for p, t in pairs]
     distances = torch.full((len(true), classes, 2), torch.nan)
     distances[:, 1:] = torch.tensor(found).view(len(true), classes - 1, 2)
-    if pixel_mm is not None:
-        distances = distances * pixel_mm.cpu()[:, None, None]
     return {"assd": distances[..., 0], "hd95": distances[..., 1]}

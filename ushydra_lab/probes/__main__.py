@@ -120,27 +120,23 @@ def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
 def _other(run: Path, overrides: list[str]) -> tuple[str, UltrasoundData]:
     """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
     from ushydra_lab.assembly import build_data
-    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.evaluate import EXTERNAL, finished_config
     from ushydra_lab.validation import chosen_data
 
     config = finished_config(run)
     name, data = chosen_data(overrides, config)
-    split = {"_target_": "ushydra_lab.data.split.External"}
-    images = build_data(config | {"data": data, "split": split, "stages": {}, "oversample": None, "label_audit": None})
+    images = build_data(config | {"data": data, "stages": {}, **EXTERNAL})
     return f"{name}-{images.fingerprint(images.parts)[:8]}", images
 
 
 def _open(run: Path, other: UltrasoundData | None) -> tuple[list[tuple[str, Any]], UltrasoundData, int] | str:
     """A run's stages with their tasks, its images and its seed; a word on why not for a run that has no probes."""
-    from ushydra_lab.assembly import build_data
-    from ushydra_lab.evaluate import finished_config
+    from ushydra_lab.evaluate import finished_config, own_images
     from ushydra_lab.training import trained_tasks
 
     config = finished_config(run)
     tasks = list(trained_tasks(config, run))
-    data = build_data(config)
-    data.setup("fit")
-    _refuse_other_images(run, data)
+    data = own_images(run, config)
     if other is None and "test" not in data.parts:
         return "it has no unseen images; name some with --against data=NAME"
     return tasks, data, config["seed"]
@@ -194,16 +190,6 @@ def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
     figure = draw(images[:, 0].numpy(), steps.numpy(), title(task.network))
     with atomic(file) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
-
-
-def _refuse_other_images(run: Path, data: UltrasoundData) -> None:
-    columns = ["record", "site", "subject", "part"]
-    then = pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)[columns]
-    if not then.equals(data.split_table()[columns].astype(str)):
-        raise UserError(
-            f"{run}: the images are no longer those in its split.csv: sites, subjects or parts differ. Give the data "
-            "back as they were, or train again under another variant=NAME"
-        )
 
 
 def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | None) -> Codes:

@@ -19,6 +19,7 @@ from ushydra_lab.report import (
     curves,
     measurements,
     nt_ablation,
+    nt_caliper,
     nt_tables,
     probes,
     routing,
@@ -31,6 +32,7 @@ from ushydra_lab.report import (
 from ushydra_lab.report.collect import Collected, collect
 from ushydra_lab.report.latex import document
 from ushydra_lab.report.page import write as write_page
+from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
@@ -56,6 +58,7 @@ It writes its own CSV and figures; it adds nothing where the images lack its col
 
 OF_EXPERIMENT: tuple[Callable[[Collected, Path], list[str]], ...] = (
     sites.section,
+    nt_caliper.section,
     nt_tables.section,
     nt_ablation.section,
     ushydranet.section,
@@ -85,7 +88,9 @@ def report(experiment: Path) -> None:
             html = write_page(found, [], experiment)
             reasons = [f"{run}: {status}" for run, status in found.unfinished.items()]
             raise UserError.listing(f"No finished run below {experiment}; {html} says so too.", reasons)
-        for held_out, images in found.images.groupby("held_out", sort=False):
+        if synthetic(found):
+            sections[0] += f"\n{SYNTHETIC}\n"
+        for held_out, images in found.images.groupby("held_out"):
             sections += _held_out(console, str(held_out), images, folder)
             sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
         for section in OF_EXPERIMENT:

@@ -24,7 +24,9 @@ class Agreement:
 class BlandAltman:
     """Of n differences: their mean (bias) and SD (ddof 1), and the 95 % limits of agreement, low and high.
 
-    Each `_interval` is a 95 % confidence interval (low, high) of what it is named after. All in the unit of the data.
+    Each `_interval` is a 95 % confidence interval (low, high) of what it is named after. Without any distribution:
+    middle, the 2.5 and 97.5 percentiles of the differences; outside, how many of them lie beyond the limits; furthest,
+    the one furthest from 0. All but counts in the unit of the data.
     """
 
     bias: float
@@ -34,6 +36,9 @@ class BlandAltman:
     low_interval: tuple[float, float]
     high: float
     high_interval: tuple[float, float]
+    middle: tuple[float, float]
+    outside: int
+    furthest: float
     n: int
 
 
@@ -73,7 +78,7 @@ def bland_altman(a: ArrayLike, b: ArrayLike) -> BlandAltman:
     those of the limits are exact, for one limit at a time, by the noncentral t distribution (A. Carkeet, Optom. Vis.
     Sci. 92, 2015), since the usual approximation, SE^2 = SD^2 (1/n + 1.96^2 / (2 (n - 1))) (Bland and Altman, Stat.
     Methods Med. Res. 8, 1999), reaches less far outwards for few images. All take the differences for independent and
-    normal: several images of one subject make the intervals too narrow.
+    normal: several images of one subject make the intervals too narrow, and a few gross failures the limits too wide.
 
     Pairs with a NaN are dropped; fewer than two leave everything NaN. Raises ValueError: shapes that do not fit.
     """
@@ -83,7 +88,7 @@ def bland_altman(a: ArrayLike, b: ArrayLike) -> BlandAltman:
     differences = (first - second)[~np.isnan(first - second)]
     n, nan = len(differences), float("nan")
     if n < 2:
-        return BlandAltman(nan, (nan, nan), nan, nan, (nan, nan), nan, (nan, nan), n)
+        return BlandAltman(nan, (nan, nan), nan, nan, (nan, nan), nan, (nan, nan), (nan, nan), 0, nan, n)
     bias, sd, z = float(differences.mean()), float(differences.std(ddof=1)), float(norm.ppf(0.975))
     error = sd / float(np.sqrt(n))
     margin = error * float(t.ppf(0.975, n - 1))
@@ -96,5 +101,8 @@ def bland_altman(a: ArrayLike, b: ArrayLike) -> BlandAltman:
         (bias - outer, bias - inner),
         bias + z * sd,
         (bias + inner, bias + outer),
+        (float(np.percentile(differences, 2.5)), float(np.percentile(differences, 97.5))),
+        int((np.abs(differences - bias) > z * sd).sum()),
+        float(differences[np.abs(differences).argmax()]),
         n,
     )

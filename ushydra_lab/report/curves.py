@@ -13,10 +13,9 @@ from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.figures import colours_of, save
 
 TITLE = "Loss curves"
-CAPTION = (
-    "One line a run. Losses of different objectives have different scales. "
-    "Validation Dice: what selects the checkpoint, the mean over the structures to be selected by."
-)
+CAPTION = "One line a run. Losses of different objectives have different scales."
+DICE = "val/dice_lost"
+DICE_CAPTION = " The validation Dice, the mean over the structures chosen for it, selects the checkpoint."
 
 
 def section(found: Collected, folder: Path) -> list[str]:
@@ -24,7 +23,8 @@ def section(found: Collected, folder: Path) -> list[str]:
     histories = read(found.stages)
     if histories.empty:
         return []
-    return [f"## {TITLE}\n", save(draw(histories), folder / "curves", TITLE, CAPTION)]
+    caption = CAPTION + DICE_CAPTION * (DICE in histories)
+    return [f"## {TITLE}\n", save(draw(histories), folder / "curves", TITLE, caption)]
 
 
 def read(stages: pd.DataFrame) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def read(stages: pd.DataFrame) -> pd.DataFrame:
 def draw(histories: pd.DataFrame) -> Figure:
     """A row a stage: losses, and the validation Dice where there is one."""
     stages = list(dict.fromkeys(histories["stage"]))
-    with_dice = "val/dice_lost" in histories
+    with_dice = DICE in histories
     figure = Figure(figsize=(5.2 * (1 + with_dice), 3.2 * len(stages)), layout="constrained")
     rows = figure.subplots(len(stages), 1 + with_dice, squeeze=False)
     for stage, axes in zip(stages, rows, strict=True):
@@ -50,7 +50,7 @@ def draw(histories: pd.DataFrame) -> Figure:
         for (method, _), run in chosen.groupby(["method", "line"], sort=False):
             _losses(axes[0], run, colours[method])
             if with_dice:
-                axes[1].plot(run["epoch"], 1 - run["val/dice_lost"], color=colours[method], linewidth=1)
+                axes[1].plot(run["epoch"], 1 - run[DICE], color=colours[method], linewidth=1)
         _label(axes, stage, colours)
     return figure
 

@@ -33,14 +33,18 @@ class Metric:
 
 
 NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
+NT_DRIFT = (
+    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, no error "
+    "against a reference"
+)
 METRICS = {
     "psnr_content": Metric("PSNR (dB)", "higher", 2, "difference", NO_PADDING),
     "ms_ssim_content": Metric("MS-SSIM", "higher", 4, "difference", NO_PADDING, most=1),
     "roi_mae": Metric("ROI-MAE", "lower", 5),
     "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 4, "difference", most=1),
     "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
-    "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3),
-    "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3),
+    "nt_abs_drift_mm": Metric("NT drift (mm)", "lower", 3, note=NT_DRIFT),
+    "nt_abs_drift_px": Metric("NT drift (px)", "lower", 3, note=NT_DRIFT),
     "nt_lost": Metric(
         "NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT", most=1
     ),
@@ -69,20 +73,24 @@ METRICS = {
         most=2,
     ),
 }
-"""In the order of the tables. PSNR and MS-SSIM with the letterbox padding, as in the papers, are in `per_image.csv`."""
+"""In the order of the tables. PSNR and MS-SSIM of the full canvas are in `report/nt_regions.py`."""
 
+ASSD = (
+    "ASSD: average symmetric surface distance where reference label and prediction both show the structure; misses are "
+    "not counted, and two methods are compared where neither misses it"
+)
 OF_STRUCTURES = {
     "dice": Metric("Dice {}", "higher", 3, "difference", "Dice: mean over the images that show the structure", most=1),
     "dice_empty": Metric(
-        "Dice* {}",
+        "Dice (all images) {}",
         "higher",
         3,
         "difference",
-        "Dice*: over all, 1 where prediction and truth are empty, 0 where one is",
+        "Dice (all images): over all, 1 where neither reference label nor prediction shows it, 0 where one does",
         most=1,
     ),
-    "assd_mm": Metric("ASSD {} (mm)", "lower", 2, note="ASSD: average symmetric surface distance"),
-    "assd_px": Metric("ASSD {} (px)", "lower", 2, note="ASSD: average symmetric surface distance"),
+    "assd_mm": Metric("ASSD {} (mm)", "lower", 2, note=ASSD),
+    "assd_px": Metric("ASSD {} (px)", "lower", 2, note=ASSD),
 }
 """Of columns NAME_STRUCTURE, one for each structure."""
 

@@ -98,16 +98,20 @@ def _picture(file: Path) -> None:
 
 
 def command(experiment: Path, **changed: object) -> str:
-    """What starts the runs that are missing: the last sweep's command without its paths, some keys changed."""
+    """What starts the runs that are missing: the last sweep's command, some keys changed, its paths told as PATH."""
     try:
         hydra = yaml.safe_load((experiment / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         typed = [f"+experiment={experiment.name}"]
-    shareable = [word for word in typed if not word.lstrip("+~").startswith(PRIVATE) and not PATH.search(word)]
+    shareable = [_shareable(word) for word in typed if not word.lstrip("+~").startswith("logger")]
     kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]
     words = [*kept, *(f"{key}={_quoted(key, str(value))}" for key, value in changed.items())]
     return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))
+
+
+def _shareable(word: str) -> str:
+    return f"{word.partition('=')[0]}=PATH" if word.lstrip("+~").startswith(PRIVATE) or PATH.search(word) else word
 
 
 def _quoted(key: str, value: str) -> str:
@@ -134,7 +138,7 @@ class Gap:
 def gap_list(gaps: Iterable[Gap]) -> list[str]:
     """Gaps as Markdown; nothing where there are none."""
     lines = [f"- {gap.what}: {gap.why}.\n  `{gap.command}`" for gap in gaps]
-    head = "Missing, and the command for each, to which belongs whatever else the other runs were given:\n"
+    head = "Missing, and the command for each. Add to it any other option that the finished runs were started with.\n"
     return [head, *lines, ""] if lines else []
 
 

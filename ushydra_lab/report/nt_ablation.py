@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons, run_name
+from ushydra_lab.report.nt_regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, spread_cell
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
@@ -27,8 +29,7 @@ ROWS = {
 }
 """Variant, or Phase 1 as all begin from it -> the row's name, in the paper's order and words where it has the row."""
 COLUMNS = {
-    "psnr": Metric("PSNR (dB)", "higher", 2),
-    "ms_ssim": Metric("MS-SSIM", "higher", 4),
+    **FULL_CANVAS,
     "roi_mae": Metric("ROI MAE", "lower", 5),
     "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
 }
@@ -54,9 +55,8 @@ PAPER: dict[str, dict[str, tuple[str, str, str, str]]] = {
 PAPER_EPOCHS = 15
 CAPTION = (
     "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}, then the "
-    "epoch with the lowest validation loss of the row's own objective. PSNR and MS-SSIM of the full canvas with its "
-    "padding, as in the paper; without padding: the tables above. ROI Edge-MAE: edges over the original's 99th "
-    "percentile in the box; the paper does not print its norm. Paper: {table} (Hospital-1/2 to Hospital-3, private "
+    "epoch with the lowest validation loss of the row's own objective. {region} "
+    "Paper: {table} (Hospital-1/2 to Hospital-3, private "
     "images); {nothing} where it prints none."
 )
 SHARED = {
@@ -84,6 +84,7 @@ def section(found: Collected, folder: Path) -> list[str]:
                 markdown(rows),
                 f"\n{_caption(stages, number)}\n",
             ]
+        texts += disagreements(_pairs(images))
         texts += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
     return texts
 
@@ -104,6 +105,15 @@ def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
         count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
         rows.append({"Phase-2 added terms": name} | beside(cells, PAPER[part].get(variant)) | count)
     return pd.DataFrame(rows)
+
+
+def _pairs(images: pd.DataFrame) -> Iterator[Pair]:
+    """Each row against the baseline, on each part."""
+    for part, (number, _) in TABLES.items():
+        chosen = images[images["part"] == part]
+        first = _images(chosen, INIT)
+        for variant, name in list(ROWS.items())[1:]:
+            yield f"{number}, '{name}' against the baseline", first, _images(chosen, variant)
 
 
 def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
@@ -141,7 +151,7 @@ def _caption(stages: pd.DataFrame, number: str) -> str:
     horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
         f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
     )
-    return CAPTION.format(phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
+    return CAPTION.format(region=REGION, phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
 
 
 def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:

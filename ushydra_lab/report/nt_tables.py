@@ -13,18 +13,19 @@ from ushydra_lab.report import nt_ablation
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
+from ushydra_lab.report.nt_printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
+from ushydra_lab.report.nt_regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.statistics import compare
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, note, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 COLUMNS = {
-    "psnr": Metric("PSNR (dB)", "higher", 2, "difference"),
-    "ms_ssim": Metric("MS-SSIM", "higher", 4, "difference"),
+    **FULL_CANVAS,
     "roi_mae": Metric("ROI-MAE", "lower", 5),
     "roi_ms_ssim": Metric("ROI MS-SSIM", "higher", 5, "difference"),
     "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
 }
-"""In the order of Tables 3 and 10; PSNR and MS-SSIM of the full canvas, as printed."""
+"""In the order of Tables 3 and 10."""
 ALL = {"": Metric("all", "higher", 0)}
 """One row for all metrics where there is nothing to show."""
 PROTOCOLS = ("H1", "H2", "H3")
@@ -32,25 +33,6 @@ PROTOCOLS = ("H1", "H2", "H3")
 FIRST, FINAL, CONTROL = "phase1", "roi", "global"
 PHASES = {FIRST: "Phase 1", FINAL: "Phase 2", CONTROL: "Phase 2, global only (control)"}
 """Phase 1, or Phase 2's variant -> the row's name; the paper has no control."""
-TABLE_1 = {"H1": ("1073", "189", "766"), "H2": ("1079", "190", "759"), "H3": ("1296", "229", "503")}
-"""As printed: training, validation and test images."""
-TABLE_3: dict[tuple[str, str], tuple[str, str, str, str, str]] = {
-    ("H1", FIRST): ("33.92 ± 0.58", "0.9969 ± 0.0007", "0.00634 ± 0.00048", "0.9941 ± 0.0010", "0.03549 ± 0.00402"),
-    ("H1", FINAL): ("34.70 ± 0.55", "0.9978 ± 0.0006", "0.00528 ± 0.00045", "0.99560 ± 0.0009", "0.02920 ± 0.0038"),
-    ("H2", FIRST): ("35.73 ± 0.05", "0.9984 ± 0.0000", "0.00695 ± 0.00017", "0.9961 ± 0.0000", "0.02766 ± 0.00069"),
-    ("H2", FINAL): ("36.05 ± 0.21", "0.9985 ± 0.0001", "0.00609 ± 0.00035", "0.9965 ± 0.00028", "0.02423 ± 0.00140"),
-    ("H3", FIRST): ("35.47 ± 0.56", "0.9969 ± 0.0006", "0.00929 ± 0.00053", "0.98645 ± 0.00165", "0.04062 ± 0.00634"),
-    ("H3", FINAL): ("35.59 ± 0.50", "0.9970 ± 0.0005", "0.00871 ± 0.00046", "0.98716 ± 0.00142", "0.03888 ± 0.00656"),
-}
-"""As printed, in the order of COLUMNS."""
-TABLE_10 = {
-    "psnr": ("+0.27 dB", "+0.29 dB"),
-    "ms_ssim": ("+0.0002", "+0.0003"),
-    "roi_mae": ("-8.87%", "-6.43%"),
-    "roi_ms_ssim": ("+0.0006", "+0.0013"),
-    "roi_edge_mae": ("-11.10%", "-4.90%"),
-}
-"""As printed, validation and test; of the development split, on which H3 is held out."""
 PARTS = {"val": "Validation", "test": "Test"}
 NO_IMAGES = "no such images"
 SITES = (
@@ -58,17 +40,13 @@ SITES = (
     "prints none."
 )
 SELECTION = "Weights of each phase: the epoch with the lowest validation loss of its own objective."
-REGION = (
-    "PSNR and MS-SSIM of the full canvas with its padding, as in the paper; without padding: the tables above. ROI: "
-    "the NT box. ROI Edge-MAE: edges over the original's 99th percentile in the box; the paper does not print its norm."
-)
 CAPTIONS = {
     "nt_table1": f"Images; 'or' where they differ between seeds. {SITES}",
     "nt_table3": "Mean ± SD over seeds (ddof 1) of the mean over images of the unseen site; n: seeds x images. "
     f"{SELECTION} {REGION} {SITES}",
     "nt_table10": "Change from Phase 1 on the same images and seeds, with its 95 % interval by bootstrap over seeds "
     f"and subjects: ROI-MAE and ROI Edge-MAE in % of Phase 1's mean, the others the difference. n: seeds x images. "
-    f"{SELECTION} {REGION} {SITES} It prints the averages of its development split, H1 + H2 to H3.",
+    f"{SELECTION} {REGION} {SITES} It prints the averages of its development split, H1 + H2 to H3. {DIFFER}",
 }
 
 
@@ -88,6 +66,7 @@ def section(found: Collected, folder: Path) -> list[str]:
     for name, (title, table) in tables.items():
         write_csv(folder / f"{name}.csv", table)
         texts += [f"### {title}\n", markdown(table), f"\n{CAPTIONS[name]}\n"]
+    texts += disagreements(_pairs(found))
     return texts + gap_list([*splits_to_run(found, folder.parent), *_lacking(found, folder.parent)])
 
 
@@ -163,6 +142,16 @@ def gains(found: Collected) -> pd.DataFrame:
                 row |= {f"{title} paper": paper, f"n {title.lower()}": _count(chosen, found)}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _pairs(found: Collected) -> Iterator[Pair]:
+    """Every kind of Phase 2 against its Phase 1, on each part."""
+    for held_out, phase, images in _phases(found):
+        if phase != FIRST:
+            first = _of(found, held_out, FIRST, phase)
+            for part, title in PARTS.items():
+                name = f"held out {held_out}, {_name(phase)} against Phase 1, {title.lower()}"
+                yield name, first, images[images["part"] == part]
 
 
 def _phases(found: Collected) -> Iterator[tuple[str, str, pd.DataFrame]]:

@@ -19,22 +19,24 @@ from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.figures import BLOCKS, MARKDOWN
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
-from ushydra_lab.report.protocol import protocol
+from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
 from ushydra_lab.report.tables import methods_in, metrics_in
-from ushydra_lab.report.verdict import RULE, Verdict, verdict
+from ushydra_lab.report.verdict import RULE, verdict
 from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_text
 
 PICTURES = {
-    "hardest": "The test images with the worst results, the worst first",
-    "easiest": "The test images with the best results, the best first",
-    "test": "Some test images, chosen before any result was known",
+    "hardest": "The test images with the worst results, the worst first. Above each: its record in per_image.csv and "
+    "the score of the last stage that they are ordered by",
+    "easiest": "The test images with the best results, the best first. Above each: its record in per_image.csv and the "
+    "score of the last stage that they are ordered by",
+    "test": "Some test images, chosen before any result was known; above each its record in per_image.csv",
     "interpolation": "Between two test images: what the decoder makes of evenly spaced points on the line between them",
 }
 """Of a run's figures, in the order of the page."""
-MOST_BYTES = 6_000_000
+MOST_BYTES = 6_500_000
 """Of all pictures of images together; as text they take a third more."""
-WIDTHS = (1600, 1200, 900, 640, 400)
+WIDTHS = (1600, 1400, 1200, 1000, 800, 640, 400)
 QUANTILES = {"worst": 0.0, "worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95, "best": 1.0}
 
 
@@ -62,10 +64,13 @@ def render(found: Collected, texts: list[str], experiment: Path) -> str:
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     shown, withheld = _cases(found) if len(found.stages) else ([], [])
     how = protocol(found) if len(found.stages) else None
+    changes = _changes(found, experiment / "report")
+    compared = any(len(one) and one["change"].notna().any() for one in changes.values())
     return environment.get_template("page.html").render(
         name=experiment.name,
-        verdicts=list(_verdicts(found, experiment / "report")),
-        rule=RULE,
+        synthetic=SYNTHETIC if how and synthetic(found) else "",
+        verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(found)],
+        rule=RULE if compared else "",
         results=to_html("\n".join(texts), experiment / "report"),
         extremes=[(held_out, table_html(table)) for held_out, table in _extremes(found)],
         cases=shown,
@@ -78,12 +83,19 @@ def render(found: Collected, texts: list[str], experiment: Path) -> str:
     )
 
 
-def _verdicts(found: Collected, folder: Path) -> Iterator[Verdict]:
-    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out", sort=False):
-        changes = pd.DataFrame()
-        if (file := folder / f"{held_out}_test_changes.csv").exists():
-            changes = pd.read_csv(file, converters={"method": str, "against": str})
-        yield verdict(str(held_out), images, changes)
+def _tested(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
+    """What was held out, in alphabetical order, and its images."""
+    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out"):
+        yield str(held_out), images
+
+
+def _changes(found: Collected, folder: Path) -> dict[str, pd.DataFrame]:
+    """Held out -> the comparisons on its images, none where there is nothing to compare."""
+    files = {held_out: folder / f"{held_out}_test_changes.csv" for held_out, _ in _tested(found)}
+    return {
+        held_out: pd.read_csv(file, converters={"method": str, "against": str}) if file.exists() else pd.DataFrame()
+        for held_out, file in files.items()
+    }
 
 
 def to_html(text: str, folder: Path) -> Markup:
@@ -117,13 +129,16 @@ def figure_html(file: Path, title: str) -> str:
 
 
 def _embedded(file: Path, kind: str, width: int | None = None) -> str:
-    """A picture as data URI: JPEG, at most so many px wide, or PNG of at most 256 colours."""
+    """A picture as data URI: WebP, at most so many px wide, or PNG of at most 256 colours."""
     out = io.BytesIO()
     with Image.open(file) as picture:
         colours = picture.convert("RGB")
     if width and colours.width > width:
         colours = colours.resize((width, round(colours.height * width / colours.width)), Image.Resampling.LANCZOS)
-    (colours if kind == "JPEG" else colours.quantize(256)).save(out, kind, quality=82, optimize=True)
+    if kind == "PNG":
+        colours.quantize(256).save(out, kind, optimize=True)
+    else:
+        colours.save(out, kind, quality=80)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
@@ -137,7 +152,8 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
 
     Whole frames are shown only of images declared free of burnt-in names (`deidentified`).
     """
-    last = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
+    runs = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
+    last = runs.sort_values("held_out", kind="stable")
     free = [read_config(run / "config.yaml").get("deidentified") is True for run in last["run"]]
     files = [
         (f"{row['method']}, held out {row['fold']}, seed {row['seed']}", _picture(row["run"], kind, whole), caption)
@@ -150,9 +166,8 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
         ("Landmarks", _picture(first, "density", True), "Where in the frame each landmark lies, site by site"),
         ("Labels", _picture(first, "flagged", free[0]), "Training images with the least plausible landmarks, and why"),
     ]
-    there = [one for one in files if one[1].exists()]
-    share = MOST_BYTES // max(1, len(there))
-    shown = [Case(title, caption, source) for title, file, caption in there if (source := _within(file, share))]
+    sources = _sources([file for _, file, _ in files if file.exists()])
+    shown = [Case(title, caption, sources[file]) for title, file, caption in files if sources.get(file)]
     return shown, last.loc[[not one for one in free], "method"].drop_duplicates().tolist()
 
 
@@ -160,29 +175,47 @@ def _picture(run: Path, kind: str, whole: bool) -> Path:
     return run / "figures" / (f"{kind}.png" if whole else f"{kind}_roi.png")
 
 
+def _sources(files: list[Path]) -> dict[Path, str]:
+    """The pictures, together within MOST_BYTES: what a small one leaves of its share is there for larger ones."""
+    found: dict[Path, str] = {}
+    rest = MOST_BYTES
+    for left, file in zip(range(len(files), 0, -1), sorted(files, key=_weight), strict=True):
+        found[file] = _within(file, rest // left)
+        rest -= _bytes(found[file])
+    return found
+
+
+def _weight(file: Path) -> tuple[int, Path]:
+    return file.stat().st_size, file
+
+
+def _bytes(source: str) -> int:
+    return len(source) * 3 // 4
+
+
 def _within(file: Path, size: int) -> str:
     """A picture as wide as fits into so many bytes, or as narrow as there is; nothing of a damaged one."""
     source = ""
     for width in WIDTHS:
         try:
-            source = _embedded(file, "JPEG", width)
+            source = _embedded(file, "WebP", width)
         except (OSError, SyntaxError):
             return ""
-        if len(source) * 3 // 4 <= size:
+        if _bytes(source) <= size:
             break
     return source
 
 
 def _extremes(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
     """How far single test images lie apart: a row a method and metric, from the worst image to the best."""
-    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out", sort=False):
+    for held_out, images in _tested(found):
         metrics = metrics_in(images)
         rows = [
             {"method": method, "metric": metric.title, **_range(images.loc[images["method"] == method, name], metric)}
             for method in methods_in(images)
             for name, metric in metrics.items()
         ]
-        yield str(held_out), pd.DataFrame(rows)
+        yield held_out, pd.DataFrame(rows)
 
 
 def _range(values: pd.Series, metric: Metric) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.float32]
 
 NO_LABEL = 255
+DIAMETERS = ("OFD, occipitofrontal diameter", "BPD, biparietal diameter")
 LABEL_COLOURS = ("#56b4e9", "#ffb000", "#cc79a7", "#009e73")  # of Okabe and Ito, told apart by the colour-blind
 
 
@@ -56,6 +57,7 @@ def stage_panel(
     pictures: dict[str, Picture],
     structures: Sequence[str] = (),
     roi_only: bool = False,
+    captions: Sequence[str] = (),
 ) -> Figure:
     """Two rows an image: the whole frame with the box, then the box enlarged; one column a picture.
 
@@ -67,6 +69,7 @@ def stage_panel(
             has its colours and a colour bar, and 'truth' on it in white.
         structures: the names of labels 1, 2, ..., for a legend.
         roi_only: leave the whole frames out, for images that may show burnt-in names.
+        captions: one line an image, to stand above it.
     """
     columns = {"original": images, **pictures}
     kinds = ([] if roi_only else ["frame"]) + ([] if boxes is None else ["roi"])
@@ -74,7 +77,8 @@ def stage_panel(
     heights = [images.shape[1] / images.shape[2] if kind == "frame" else 0.3 for _, kind in rows]
     scales = [_scale(title) for title in columns]
     bars = [BAR_HEIGHT] * any(scale.label for scale in scales)
-    figure = Figure(figsize=(2.6 * len(columns), 2.6 * sum(heights + bars) + 0.8), layout="constrained")
+    height = 2.6 * sum(heights + bars) + 0.8 + 0.18 * len(captions)
+    figure = Figure(figsize=(2.6 * len(columns), height), layout="constrained")
     grid = {"height_ratios": heights + bars}
     axes = figure.subplots(len(rows) + len(bars), len(columns), squeeze=False, gridspec_kw=grid)
     for (index, kind), line in zip(rows, axes, strict=False):
@@ -82,10 +86,13 @@ def stage_panel(
             _draw(axis, title, {name: values[index] for name, values in columns.items()})
             _frame(axis, images.shape[1:], None if boxes is None else boxes[index], kind == "roi")
     for axis, title in zip(axes[0], columns, strict=True):
-        axis.set_title(title, fontsize=8)
+        below = "\n" * bool(captions)  # where the first image's caption stands
+        axis.set_title(title + below, fontsize=8, linespacing=1.6)
+    for line, caption in zip(axes[:: len(kinds)], captions, strict=False):
+        line[0].set_title(caption, fontsize=8, loc="left", fontweight="bold", parse_math=False)
     for axis, scale in zip(axes[-1], scales, strict=True) if bars else ():
         _colour_bar(figure, axis, scale)
-    _legend(figure, structures)
+    _legend(figure, _named(pictures, structures))
     return figure
 
 
@@ -110,13 +117,19 @@ def sample_panel(rows: Sequence[Sequence[Sample]], structures: Sequence[str] = (
                 _annotate(axis, values[0])
             _frame(axis, image.shape, None if box is None else box[0], False)
             axis.set_title(caption, fontsize=8, loc="left", parse_math=False)
-    _legend(figure, structures)
+    truth = {name: values for row in rows for *_, known in row for name, values in known.items()}
+    _legend(figure, _named(truth, structures))
     return figure
 
 
-def _legend(figure: Figure, structures: Sequence[str]) -> None:
-    if structures:
-        lines = [Line2D([], [], color=_colour(label), label=name) for label, name in enumerate(structures, 1)]
+def _named(pictures: dict[str, Picture], structures: Sequence[str]) -> Sequence[str]:
+    """What the colours of the drawn lines stand for."""
+    return DIAMETERS if any(_pointed(values[0]) for values in pictures.values()) else structures
+
+
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    if names:
+        lines = [Line2D([], [], color=_colour(label), label=name) for label, name in enumerate(names, 1)]
         figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), fontsize=8, frameon=False)
 
 

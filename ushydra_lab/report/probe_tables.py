@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from scipy.optimize import brentq
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.nt_tables import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
@@ -14,6 +16,7 @@ from ushydra_lab.report.tables import NOT_RUN, NOTHING, spread_cell
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
+TINY = 1e-9
 PRINTED: dict[str, dict[str, tuple[str, str, str]]] = {
     "max_softmax": {
         FIRST: ("0.751 ± 0.118", "0.710 ± 0.107", "0.556 ± 0.035"),
@@ -39,12 +42,13 @@ PRINTED: dict[str, dict[str, tuple[str, str, str]]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """title, the paper's number, caption; columns: score -> what readers see."""
+    """title, the paper's number, columns: score -> what readers see; caption, and what it adds about the paper."""
 
     title: str
     number: str
     columns: dict[str, str]
     caption: str
+    of_paper: str = ""
 
 
 TABLES = {
@@ -58,7 +62,7 @@ TABLES = {
             "entropy": "Entropy, unseen (nats) ↑",
         },
         "A linear classifier of the seen sites, fitted on training images: accuracy and AUROC on their validation "
-        "images; mean maximum softmax and entropy on the unseen site. It is sure where codes are like one hospital's. "
+        "images; mean maximum softmax and entropy on the unseen site. It is sure where codes are like one hospital's.",
         "The paper does not say what its SD is of.",
     ),
     "table5": Table(
@@ -70,7 +74,8 @@ TABLES = {
             "knn_auroc": "kNN ↑",
         },
         "AUROC of out-of-distribution scores fitted on training images, validation images of the seen sites against "
-        "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours.",
+        "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours. In brackets: 95 % interval of the "
+        "mean for so many images (Newcombe 2006, method 5), as wide as if there were one seed.",
     ),
     "table6": Table(
         "Is the quality of the answer told from the code",
@@ -81,14 +86,56 @@ TABLES = {
             "triage_drift_rho": "Triage: ρ with NT drift ↑",
             "triage_lost_auroc": "Triage: AUROC of lost NT ↑",
         },
-        "Ridge regression of the answer's error from the code, fitted on training images, on the unseen site. The "
-        "error of a reconstruction is that of the ROI's edges; paper: less is a code freer of artefacts. Of other "
-        "answers it is 1 - Dice, the NME, or 1 - probability of the true plane; more is a code that warns. Triage: one "
-        "score of ROI residual, ROI edge residual and the norm of the code.",
+        "Ridge regression of the error of an image's answer from its code, fitted on training images and tested on the "
+        "unseen site.",
+        "The paper reads low values as good: the code then holds little about artefacts of the reconstruction.",
     ),
 }
-CAPTION = "Mean ± SD over seeds (ddof 1)."
+ERRORS = {
+    "roi_edge_mae": "The error is the ROI Edge-MAE.",
+    "dice_empty_": "The error is 1 - Dice*, the mean over structures; the higher the values, the better the code warns "
+    "of a bad answer.",
+    "nme": "The error is the NME; the higher the values, the better the code warns of a bad answer.",
+    "correct": "The error is 1 - the probability of the true plane; the higher the values, the better the code warns "
+    "of a bad answer.",
+}
+"""What table 6 is of, by how the metric's column begins."""
+TRIAGE = "Triage: one score made of ROI residual, ROI edge residual and the norm of the code."
+CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen sites / images of the unseen site."
 OF_PAPER = f"{SITES} Its codes: z."
+
+
+def caption(shown: Table, found: Collected, scores: pd.DataFrame) -> str:
+    """What is below a table; of the paper, of triage and of an error only what the table has."""
+    texts = [shown.caption]
+    if "quality_r2" in shown.columns:
+        columns = "\n".join(found.images.columns)
+        texts += [text for start, text in ERRORS.items() if re.search(f"^{start}", columns, re.MULTILINE)]
+        texts += [TRIAGE] * any(has(scores, column) for column in shown.columns if column.startswith("triage"))
+    paper = [shown.of_paper, OF_PAPER] if of_paper(found) else []
+    return " ".join(filter(None, [*texts, CAPTION, *paper]))
+
+
+def has(scores: pd.DataFrame, column: str) -> bool:
+    """Whether any stage has a score."""
+    return column in scores and bool(scores[column].notna().any())
+
+
+def auroc_interval(auroc: float, usual: int, unusual: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of an AUROC over so many usual and unusual images: all values it is within z SE of.
+
+    R. G. Newcombe, Statistics in Medicine 25:559, 2006, method 5: the SE of Hanley and McNeil (1982), that of the
+    value in question rather than of the estimate, so that an AUROC of 1 has an interval too.
+    """
+    size = (usual + unusual) / 2 - 1
+
+    def beyond(true: float) -> float:
+        variance = true * (1 - true) * (1 + size * ((1 - true) / (2 - true) + true / (1 + true))) / (usual * unusual)
+        return float((true - auroc) ** 2 - z**2 * variance)
+
+    low = brentq(beyond, 0, min(auroc, 1 - TINY)) if auroc > TINY else 0.0
+    high = brentq(beyond, max(auroc, TINY), 1) if auroc < 1 - TINY else 1.0
+    return low, high
 
 
 def table(found: Collected, scores: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
@@ -97,18 +144,37 @@ def table(found: Collected, scores: pd.DataFrame, columns: dict[str, str]) -> pd
     A method that was not probed there is a row that says so; of the paper's methods also a site that was not held out.
     """
     protocols, rows = paper_protocol(found), []
-    there = {score: title for score, title in columns.items() if score in scores and scores[score].notna().any()}
+    there = {score: title for score, title in columns.items() if has(scores, score)}
     for held_out, stage in _expected(found):
         own = scores[(scores["held_out"] == held_out) & (scores["base"] == stage["base"])]
         probed = list(own.groupby("feature", sort=False)) or [("z", own)]
         for feature, chosen in probed:
             row = {"held out": held_out, "method": stage["base"], "codes": FEATURES.get(str(feature), feature)}
             for score, title in there.items():
-                row[title] = spread_cell(chosen.astype({score: float}), score, 3) if len(chosen) else stage["empty"]
+                row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else stage["empty"]
                 if score in PRINTED and of_paper(found):
                     row[f"{title.rstrip(' ↑↓')}, paper"] = _printed(score, stage, protocols.get(held_out), str(feature))
+            row["images"] = " / ".join(map(_range, _counts(chosen))) if len(chosen) else NOTHING
             rows.append(row | {"seeds": _seeds(chosen["seed"].nunique(), stage["seeds"])})
     return pd.DataFrame(rows)
+
+
+def _cell(scores: pd.DataFrame, score: str) -> str:
+    """Mean ± SD; of an AUROC of unseen images also its interval over images."""
+    cell = spread_cell(scores, score, 3)
+    if score not in TABLES["table5"].columns or scores[score].isna().all():
+        return cell
+    low, high = auroc_interval(scores[score].mean(), *(min(counts) for counts in _counts(scores)))
+    return f"{cell} [{low:.3f}, {high:.3f}]"
+
+
+def _counts(scores: pd.DataFrame) -> list[pd.Series]:
+    return [scores["images_val"], scores["images_test"]]
+
+
+def _range(counts: pd.Series) -> str:
+    least, most = counts.min(), counts.max()
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def of_paper(found: Collected) -> bool:

@@ -11,14 +11,15 @@ import pandas as pd
 from ushydra_lab.probes.files import read as read_files
 from ushydra_lab.report import nt_tables
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, gap_list, run_name, splits_to_run
+from ushydra_lab.report.missing import Gap, gap_list, run_name, sites_with, splits_to_run
 from ushydra_lab.report.probe_figures import figures
-from ushydra_lab.report.probe_tables import CAPTION, OF_PAPER, TABLES, base, of_paper, table
+from ushydra_lab.report.probe_tables import TABLES, base, caption, has, of_paper, table
 from ushydra_lab.report.tables import markdown
 from ushydra_lab.runs.files import write_csv
 
 COMMAND = "python -m ushydra_lab.probes"
 WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
+IMAGES = ["images_val", "images_test"]
 NEVER = "not probed"
 STALE = "probed with other weights than it has now"
 
@@ -33,17 +34,17 @@ def section(found: Collected, folder: Path) -> list[str]:
         return []
     texts = ["## What the frozen encoder knows\n"]
     for name, shown in TABLES.items() if len(scores) else ():
-        columns = [column for column in shown.columns if column in scores and scores[column].notna().any()]
-        if columns:
-            write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *columns]])
-            number, source = (f" ({shown.number})", f" {OF_PAPER}") if of_paper(found) else ("", "")
+        if columns := [column for column in shown.columns if has(scores, column)]:
+            write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *IMAGES, *columns]])
+            number = f" ({shown.number})" if of_paper(found) else ""
             texts += [
                 f"### {shown.title}{number}\n",
                 markdown(table(found, scores, shown.columns)),
-                f"\n{shown.caption} {CAPTION}{source}\n",
+                f"\n{caption(shown, found, scores)}\n",
             ]
-    for held_out, chosen in codes.groupby("held_out", sort=False) if len(codes) else ():
-        texts += [f"### Codes, held out {held_out}\n", *figures(chosen, folder / f"{held_out}_probes")]
+    for held_out, chosen in codes.groupby("held_out") if len(codes) else ():
+        sites = sites_with(found, str(held_out))
+        texts += [f"### Codes, held out {held_out}\n", *figures(chosen, folder / f"{held_out}_probes", sites)]
     return texts + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
 
 
@@ -56,8 +57,8 @@ def _wanted(found: Collected, experiment: Path, faults: dict[Path, str]) -> bool
 def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Path, str]]:
     """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
 
-    Scores: WHO and `base`, the method without what it lacks. Codes: held_out, fold, seed, method and the columns of
-    probes.csv. A stage that runs share counts once.
+    Scores: WHO, `base`, the method without what it lacks, and IMAGES. Codes: held_out, fold, seed, method and the
+    columns of probes.csv. A stage that runs share counts once.
     """
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
@@ -75,7 +76,10 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Path, s
                 faults[stage["run"]] = STALE
             elif (same := (stage["fold"], stage["seed"], stage["method"])) not in once:
                 once.add(same)
-                rows += [who | {"feature": feature} | values for feature, values in content["stages"][name].items()]
+                counts = {f"images_{part}": count for part, count in content["images"].items()}
+                rows += [
+                    who | counts | {"feature": feature} | values for feature, values in content["stages"][name].items()
+                ]
                 tables.append(images[(images["stage"] == name) & (images["feature"] == "z")].assign(**who))
     codes = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return pd.DataFrame(rows), codes, faults

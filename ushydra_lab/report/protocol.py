@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.tables import metrics_in
 from ushydra_lab.runs.directory import read_config
 
+PHANTOM = "ushydra_lab.data.readers.phantom.read"
+NO_PATIENT = "synthetic phantom images, no patient"
+SYNTHETIC = f"All images are {NO_PATIENT}."
 PARTS = ("train", "val", "test", "unused")
 SHARED = "subjects in two parts"
 STATISTICS = (
@@ -54,17 +57,54 @@ def protocol(found: Collected) -> Protocol:
         for name, version in summary.get("versions", {}).items():
             versions[name].append(version)
     table = [(name, _each(values)) for name, values in versions.items()]
-    return Protocol(_facts(found, configs.values(), summaries), _parts(runs), shared, own, table)
+    return Protocol(_facts(found, configs, summaries), _parts(runs), shared, own, table)
+
+
+def synthetic(found: Collected) -> bool:
+    """Whether every image is the phantom's, those that single stages were trained on among them."""
+    configs = [read_config(run / "config.yaml") for run in found.stages["run"].unique()]
+    readers = {data["_target_"] for config in configs for data in (config["data"], *_of_stages(config).values())}
+    return readers == {PHANTOM}
+
+
+def _of_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Stage -> its own data, of stages that were trained on other images than the run's."""
+    own = {name: (stage.get("instead") or {}).get("data") for name, stage in config["stages"].items()}
+    return {name: data for name, data in own.items() if data}
+
+
+def _data(configs: dict[Path, dict[str, Any]]) -> Iterator[str]:
+    """Each data set: its reader, and how many images, subjects and sites it has."""
+    for run, config in {json.dumps(config["data"]): (run, config) for run, config in configs.items()}.values():
+        split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
+        counts = _count(len(split), "image")
+        if {"site", "subject"} <= set(split):
+            subjects = _count(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
+            counts += f" of {subjects} at {_count(split['site'].nunique(), 'site')}"
+        yield f"{_reader(config['data'])}: {counts}"
+        for stage, data in _of_stages(config).items():
+            yield f"stage {stage} alone: {_reader(data)}"
+
+
+def _reader(data: dict[str, Any]) -> str:
+    """`phantom` of `ushydra_lab.data.readers.phantom.read`, and that its images are of no patient."""
+    name = ".".join(data["_target_"].split(".")[-2:]).removesuffix(".read")
+    return f"{name} ({NO_PATIENT})" if data["_target_"] == PHANTOM else name
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _facts(
-    found: Collected, configs: Iterable[dict[str, Any]], summaries: list[dict[str, Any]]
+    found: Collected, configs: dict[Path, dict[str, Any]], summaries: list[dict[str, Any]]
 ) -> list[tuple[str, str]]:
-    splits = [_call(config["split"]) for config in configs if config.get("split")]
+    splits = [_call(config["split"]) for config in configs.values() if config.get("split")]
     stages = [record | {"name": name} for one in summaries for name, record in one["stages"].items()]
     rules = _each(f"{stage['name']}: best {stage['selected_by']}" for stage in stages if "selected_by" in stage)
     notes = [metric.note for metric in metrics_in(found.images).values() if metric.note]
     facts = {
+        "Data": _each(_data(configs), "; "),
         "Held out": _each(found.stages["held_out"]),
         "Seeds": _each(found.stages["seed"]),
         "Split": _each(splits),

@@ -12,7 +12,7 @@ from math import ceil, inf
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, rankdata, spearmanr
+from scipy.stats import betabinom, binomtest, rankdata, spearmanr
 
 Floats = NDArray[np.float64]
 
@@ -127,8 +127,12 @@ def conformal_quantile(scores: ArrayLike, alpha: float) -> float:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     known = np.asarray(scores, float)
     known = np.sort(known[~np.isnan(known)])
-    rank = ceil((len(known) + 1) * (1 - Fraction(str(alpha))))  # in binary 10 * (1 - 0.7) exceeds 3
+    rank = _rank(len(known), alpha)
     return float(known[rank - 1]) if rank <= len(known) else inf
+
+
+def _rank(n: int, alpha: float) -> int:
+    return ceil((n + 1) * (1 - Fraction(str(alpha))))  # in binary 10 * (1 - 0.7) exceeds 3
 
 
 def coverage(error: ArrayLike, half_width: ArrayLike) -> Coverage:
@@ -144,6 +148,20 @@ def coverage(error: ArrayLike, half_width: ArrayLike) -> Coverage:
         return Coverage(np.nan, np.nan, np.nan, np.nan, 0)
     interval = binomtest(inside, n).proportion_ci()
     return Coverage(inside / n, float(interval.low), float(interval.high), float(np.sort(width[known]).mean()), n)
+
+
+def chance_of_coverage(share: float, tested: int, calibrated: int, alpha: float) -> float:
+    """p, one-sided: how likely intervals calibrated on n exchangeable subjects cover so few of as many others.
+
+    The number covered is beta-binomial, its Beta(k, n + 1 - k) the coverage of intervals at the k-th smallest of n
+    scores (V. Vovk, Conditional validity of inductive conformal predictors, ACML 2012): chance is who calibrated and
+    who was tested. share: of `tested`, rounded up to a count; a mean over each subject's images or over runs varies
+    less than that. 1 where all intervals are infinite or nobody was tested.
+    """
+    rank = _rank(calibrated, alpha)
+    if rank > calibrated or not tested:
+        return 1.0
+    return float(betabinom.cdf(ceil(round(share * tested, 6)), tested, rank, calibrated + 1 - rank))
 
 
 def uncertainty_correlation(error: ArrayLike, uncertainty: ArrayLike) -> Correlation:

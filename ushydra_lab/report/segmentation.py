@@ -17,14 +17,14 @@ from ushydra_lab.report.tables import markdown, mean_cell, methods_in
 from ushydra_lab.runs.files import write_csv
 
 PREDICTED = COLOURS[5]
-LEGEND = [Patch(color=PREDICTED, label="predicted"), Patch(facecolor="none", edgecolor="black", label="truth")]
+LEGEND = [Patch(color=PREDICTED, label="predicted"), Patch(facecolor="none", edgecolor="black", label="reference")]
 OF_STRUCTURES = {
-    "dice_micro": "Dice micro = F1",
-    "dice_macro": "Dice macro",
-    "dice_per_image": "Dice per image",
-    "iou": "IoU",
-    "precision": "precision",
-    "recall": "recall",
+    "dice_micro": "Dice (micro)",
+    "dice_macro": "Dice",
+    "dice_per_image": "Dice (all images)",
+    "iou": "IoU (micro)",
+    "precision": "precision (micro)",
+    "recall": "recall (micro)",
     "sensitivity": "presence sensitivity",
     "specificity": "presence specificity",
 }
@@ -35,10 +35,16 @@ OF_ALL = {
     "pixel_accuracy": "pixel accuracy",
 }
 SCORES_CAPTION = (
-    "Mean ± SD over seeds (ddof 1); higher is better. Of the pixels of all images together: micro Dice, which for "
-    "pixels is F1, IoU, precision, recall, and IoU weighted by frequency (FWIoU) or averaged over the method's classes "
-    "(mIoU). Macro Dice: mean over the images that show the structure; per image: over all images, 1 where truth and "
-    "prediction are empty, 0 where one of them is. Presence: of images; predicted where more than 5 px are."
+    "Mean ± SD over seeds (ddof 1); higher is better. Micro: of the pixels of all images together; Dice (micro) is F1. "
+    "Of those pixels, too: IoU weighted by frequency (FWIoU) or averaged over the method's classes (mIoU), and pixel "
+    "accuracy. Dice: mean over the images that show the structure. Dice (all images): mean over all images, 1 where "
+    "neither reference label nor prediction shows the structure, 0 where one of them does. Presence: of images; "
+    "predicted where more than 5 px are."
+)
+IMAGES_CAPTION = (
+    "Images of a seed behind each score, least to most over seeds. Dice is over the images whose reference label shows "
+    "the structure. Not found: those of them in which no pixel of it is predicted, and their share; Dice counts them "
+    "as 0, ASSD leaves them out. The other scores use all images."
 )
 AREAS_CAPTION = "Images per seed with each area above 0; absent: images per seed without the structure."
 
@@ -107,8 +113,34 @@ def _scores(images: pd.DataFrame, file: Path) -> list[str]:
     if found.empty:
         return []
     write_csv(file.with_name(f"{file.name}_segmentation.csv"), found)
+    behind = images_table(images)
+    write_csv(file.with_name(f"{file.name}_segmentation_images.csv"), behind)
     tables = [markdown(scores_table(found, titles)) + "\n" for titles in (OF_STRUCTURES, OF_ALL)]
-    return ["#### Segmentation\n", *tables, f"{SCORES_CAPTION}\n"]
+    return ["#### Segmentation\n", markdown(behind) + "\n", f"{IMAGES_CAPTION}\n", *tables, f"{SCORES_CAPTION}\n"]
+
+
+def images_table(images: pd.DataFrame) -> pd.DataFrame:
+    """How many images are behind the scores of each structure and method, and how often it was missed altogether."""
+    rows = []
+    for name in structures_in(images):
+        there, found = images[f"true_px_{name}"] > 0, images[f"found_px_{name}"]
+        distances = images.filter([f"assd_mm_{name}", f"assd_px_{name}"]).notna().any(axis=1)
+        kinds = pd.DataFrame({"images": found.notna(), "Dice over": there, "not found": there & (found == 0)})
+        kinds = kinds.assign(**{"ASSD over": distances}) if distances.any() else kinds
+        for method in methods_in(images[found.notna()]):
+            of_method = images["method"] == method
+            counts = kinds[of_method].groupby(images["seed"]).sum()
+            cells = {kind: _range(counts[kind]) for kind in kinds}
+            share = counts["not found"].sum() / max(counts["Dice over"].sum(), 1)
+            cells["not found"] += f" ({100 * share:.1f} %)"
+            rows.append({"structure": name, "method": method} | cells)
+    return pd.DataFrame(rows).fillna("n/a")
+
+
+def _range(counts: pd.Series) -> str:
+    """Of all seeds: one number, or the least and the most."""
+    low, high = counts.min(), counts.max()
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _areas(images: pd.DataFrame, file: Path) -> list[str]:
@@ -119,7 +151,7 @@ def _areas(images: pd.DataFrame, file: Path) -> list[str]:
 
 
 def draw_areas(images: pd.DataFrame, structures: list[str]) -> Figure:
-    """A row a method, a column a structure: how often which area is predicted, and true."""
+    """A row a method, a column a structure: how often which area is predicted, and in the reference."""
     methods = methods_in(images)
     figure = Figure(figsize=(3.2 * len(structures), 2.3 * len(methods) + 0.4), layout="constrained")
     axes = figure.subplots(len(methods), len(structures), squeeze=False, sharex="col", sharey="col")
@@ -143,5 +175,5 @@ def _histogram(axis: Axes, areas: pd.DataFrame, edges: list[float], seeds: int) 
     weights = np.full(len(true), 1 / seeds)
     axis.hist(found, edges, weights=weights, color=PREDICTED)
     axis.hist(true, edges, weights=weights, histtype="step", color="black")
-    counts = [f"{(area == 0).sum() / seeds:.3g} {name}" for area, name in ((true, "true"), (found, "predicted"))]
+    counts = [f"{(area == 0).sum() / seeds:.3g} {name}" for area, name in ((true, "reference"), (found, "predicted"))]
     axis.set_title(f"absent: {', '.join(counts)}" if len(areas) else "not segmented")

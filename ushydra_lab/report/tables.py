@@ -21,10 +21,12 @@ ALL_PAIRS = 5
 
 
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
-    """The known metrics a table has; lengths in px only where no spacing gives mm."""
+    """The known metrics a table has; lengths in mm where every image has a spacing, else in px."""
     present = {name: metric for name, metric in known(images.columns).items() if images[name].notna().any()}
-    in_mm = {name.replace("_mm", "_px") for name in present if "_mm" in name}
-    return {name: metric for name, metric in present.items() if name not in in_mm}
+    px_of = {name: name.replace("_mm", "_px") for name in present if "_mm" in name}
+    partly = {mm for mm, px in px_of.items() if px in present and (images[mm].isna() & images[px].notna()).any()}
+    hidden = partly | {px for mm, px in px_of.items() if mm not in partly}
+    return {name: metric for name, metric in present.items() if name not in hidden}
 
 
 def methods_in(images: pd.DataFrame) -> list[str]:

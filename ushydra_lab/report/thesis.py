@@ -32,10 +32,11 @@ FULL = {"parenchyma", "csp", "lv"}
 """What the thesis's model segments."""
 NAMES = {"background": "Background", "parenchyma": "Brain parenchyma", "csp": "CSP", "lv": "LV"}
 SCORES = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
+MICRO = {score: f"{title} (micro)" for score, title in SCORES.items()}
 MEANS = {
-    "miou": "Mean IoU (all)",
-    "miou_foreground": "Mean IoU (no bg)",
-    "small": "Mean IoU (CSP+LV)",
+    "miou": "mIoU",
+    "miou_foreground": "mIoU without background",
+    "small": "mIoU of CSP and LV",
     "fw_iou": "FWIoU",
 }
 MODELS = {False: "CSP-only", True: "CSP+LV"}
@@ -44,7 +45,7 @@ POLICIES = {"all, absent from both: 1": 1.0, "all, absent from both: 0": 0.0, "t
 """Which images are averaged over -> the score of an image with the structure in neither map."""
 FEATURES = (
     ("found_px", "area (px)", 0),
-    ("true_px", "true (px)", 0),
+    ("true_px", "reference area (px)", 0),
     ("found_mm2", "area (mm²)", 1),
     ("eccentricity", "eccentricity", 2),
     *((f"{axis}_{unit}", f"{axis} ({unit})", 1) for unit in ("mm", "px") for axis in "xy"),
@@ -106,7 +107,7 @@ def classes_table(images: pd.DataFrame) -> pd.DataFrame:
     for method, own, full in _of_methods(images):
         found = micro(own)
         for name in _classes(_structures(own)):
-            cells = _cells(found, {f"{score}_{name}": title for score, title in SCORES.items()})
+            cells = _cells(found, {f"{score}_{name}": title for score, title in MICRO.items()})
             printed = PRINTED_4_1.get(name) if full else None
             rows.append(
                 {"Method": method, "Class": _named(name)} | beside(cells, printed, THESIS) | {"n": count_cell(own)}
@@ -132,7 +133,7 @@ def models_table(images: pd.DataFrame) -> pd.DataFrame:
     for name, printed in PRINTED_4_3.items():
         for method, own, _ in _of_methods(images):
             if name in _classes(_structures(own)):
-                cells = _cells(micro(own), {f"dice_{name}": "Dice", f"iou_{name}": "IoU"})
+                cells = _cells(micro(own), {f"{score}_{name}": MICRO[score] for score in ("dice", "iou")})
                 row = {"Structure": _named(name), "Model": models[method], "Method": method}
                 rows.append(row | beside(cells, printed.get(models[method]), THESIS) | {"n": count_cell(own)})
     return pd.DataFrame(rows)

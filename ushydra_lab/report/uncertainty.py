@@ -16,6 +16,7 @@ from ushydra_lab.report.figures import colours_of, save
 from ushydra_lab.report.reliability import (
     aurc,
     calibration_table,
+    chance_of_coverage,
     conformal_quantile,
     conformal_scores,
     coverage,
@@ -30,16 +31,23 @@ MEASURES = ("ofd", "bpd", "hc")
 INTERVALS = "90 % intervals"
 INTERVALS_CAPTION = (
     "Split-conformal intervals around each measurement, calibrated on the validation images of the seen sites, which "
-    "also selected the checkpoint; coverage: share of images whose true length lies within, 90 % where images are "
-    "exchangeable with those. Weighted: by the spread of an image's own heatmaps. Mean ± SD over runs."
+    "also selected the checkpoint. Coverage: share of images whose reference length lies within. The 90 % are promised "
+    "only for sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and "
+    "tested (beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own "
+    "heatmaps. Mean ± SD over runs."
 )
 RISK = "Error of the most certain images"
 RISK_CAPTION = (
     "NME by the entropy of the heatmaps: of all images, of the half with the lowest entropy, and the area under the "
-    "risk-coverage curve (AURC) beside that of a perfect and of a useless ranking; ρ: Spearman's correlation of "
-    "entropy with NME. Mean ± SD over runs."
+    "risk-coverage curve (AURC) beside that of a perfect ranking, by the NME itself; that of a useless one is the NME "
+    "of all images. ρ: Spearman's correlation of entropy with NME. Mean ± SD over runs."
 )
-COUNTS = ("calibrated on", "images")
+PERFECT = "perfect ranking"
+RISK_CURVES_CAPTION = (
+    "Mean NME of the images kept, the most certain first; a line a run. Dotted: the same of a perfect ranking, the "
+    "smallest NME first. A useless ranking stays at the mean NME of all images, the right end."
+)
+COUNTS = ("calibrated on", "images", "subjects")
 CALIBRATION = "Error by uncertainty"
 BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
 
@@ -61,7 +69,7 @@ def section(found: Collected, folder: Path) -> list[str]:
                 texts += [f"### {title}, held out {held_out}\n", markdown(_cells(table)) + "\n", f"{caption}\n"]
         if len(risks):
             tested = images[images["part"] == "test"]
-            texts.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CAPTION))
+            texts.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
             texts.append(save(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION))
     return texts
 
@@ -76,9 +84,12 @@ def _runs(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
     """One row a run, length and kind of interval: its half-width (in `unit`) and its coverage of each tested site.
 
+    `coverage` is of images, `of subjects` the mean over subjects of that of their images; `calibration subjects`: of
+    all runs of the method together.
+
     Every fold's test images have the intervals of that fold's own network and validation images.
     """
-    tested = images[images["part"] == "test"]
+    tested, calibrating = images[images["part"] == "test"], images[images["part"] == "val"]
     unit = "mm" if "ofd_abs_error_mm" in tested and tested["ofd_abs_error_mm"].notna().any() else "px"
     rows = []
     for method, run in _runs(images):
@@ -87,7 +98,9 @@ def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
             for kind, scale in (("plain", None), ("weighted", spread)):
                 if scale is None or (scale in run and run[scale].notna().any()):
                     who: dict[str, Any] = {"method": method, "length": measure.upper(), "interval": kind}
-                    rows += [who | row for row in _covered(run, error, scale, unit)]
+                    known = calibrating[calibrating["method"] == method].dropna(subset=[error, scale or error])
+                    subjects = {"calibration subjects": len(known.drop_duplicates(["site", "subject"]))}
+                    rows += [who | row | subjects for row in _covered(run, error, scale, unit)]
     return pd.DataFrame(rows)
 
 
@@ -97,12 +110,16 @@ def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Ite
     least, width = min(count for count, _ in folds), pd.concat([width for _, width in folds])
     for site, chosen in run[run["part"] == "test"].groupby("site"):
         found = coverage(chosen[error], width[chosen.index])
+        inside = (chosen[error] <= width[chosen.index]).where(chosen[error].notna() & width[chosen.index].notna())
+        subjects = inside.astype(float).groupby(chosen["subject"]).mean().dropna()
         yield {
             "site": site,
             "calibrated on": least,
             "images": found.n,
+            "subjects": len(subjects),
             f"half-width ({unit})": found.half_width,
             "coverage": found.share,
+            "of subjects": subjects.mean(),
         }
 
 
@@ -134,8 +151,17 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for keys, chosen in table.groupby(words, sort=False):
         cells = {c: _count(chosen[c]) if c in COUNTS else _cell(chosen[c]) for c in table if c not in words}
+        if "coverage" in cells:
+            del cells["of subjects"], cells["calibration subjects"]
+            cells["coverage"] += " ↓" * _falls_short(chosen)
         rows.append(dict(zip(words, map(str, keys), strict=True)) | cells)
     return pd.DataFrame(rows)
+
+
+def _falls_short(runs: pd.DataFrame) -> bool:
+    """Whether fewer subjects of a site are covered than promised, by more than chance."""
+    tested, calibrated = int(runs["subjects"].min()), int(runs["calibration subjects"].iloc[0])
+    return chance_of_coverage(runs["of subjects"].mean(), tested, calibrated, ALPHA) < 0.05
 
 
 def _count(values: pd.Series) -> str:
@@ -155,6 +181,7 @@ def draw(images: pd.DataFrame) -> Figure:
         curve = risk_coverage(run["nme"], run["entropy"])
         axis.plot(curve["coverage"], curve["risk"], color=colour, linewidth=1.2, label=method)
         axis.plot(curve["coverage"], curve["oracle"], ":", color=colour, linewidth=0.8)
+    axis.plot([], [], ":", color="grey", label=PERFECT)
     _legend(axis)
     axis.set(xlabel="share of images kept, the most certain first", xlim=(0, 1), ylim=(0, None))
     return figure

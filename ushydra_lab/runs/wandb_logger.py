@@ -13,7 +13,7 @@ import wandb
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from ushydra_lab.config import shareable
+from ushydra_lab.config import digest, shareable
 
 Mode = Literal["offline", "online", "disabled"]
 
@@ -100,7 +100,8 @@ def means(table: pd.DataFrame, by: list[str]) -> dict[str, float]:
 def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mode: Mode) -> Iterator[RunLogger]:
     """The job's run; ends as failed when the job does not end well, as crashed (online) when the process vanishes.
 
-    `identity` gives the id, so that a continued job continues its run. Of several processes only the first logs.
+    `identity` and the directory give the id: a continued job continues its run, and jobs in two directories never share
+    one, whatever numbers they have in common. Of several processes only the first logs.
     """
     if mode == "disabled" or getattr(rank_zero_only, "rank", None):
         yield RunLogger(None)
@@ -125,7 +126,7 @@ def start(config: dict[str, Any], path: Path, identity: str, project: str, mode:
         project=project,
         mode=mode,
         dir=path,
-        id=identity[:16],
+        id=digest([identity, str(path.resolve())])[:16],
         resume="allow" if mode == "online" else None,
         group=f"{config['name']}/{site}",
         name=f"{site}/seed{config['seed']}/{config['variant']}",

@@ -75,7 +75,10 @@ class Task(LightningModule):
         return deepest_code(self.network, lambda: self(batch["image"]))
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
-        """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined."""
+        """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined.
+
+        Its name is a column of `report.metrics.METRICS`, or words for readers.
+        """
         raise NotImplementedError
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:

@@ -107,7 +107,7 @@ class Classification(FromLogits):
         chances = images[[f"prob_{name}" for name in self.planes.words]].to_numpy(float)
         true = images["true"].fillna(-1).to_numpy(int)
         own = pd.Series(chances[range(len(true)), true], images.index)
-        return 1 - own.where(true >= 0)
+        return (1 - own.where(true >= 0)).rename("1 - probability of the true plane")
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Grad-CAM of the predicted plane, (B,H,W) in [0, 1]: `networks.activation`."""

@@ -37,7 +37,8 @@ class Landmarks(Task):
         sigma: of the drawn Gaussians, canvas px.
         decoder: heatmaps -> points, in evaluation; of no use to coordinates.
         intensity: grey values as the network sees them (`networks.intensity`).
-        order: `canonical`; `as_given`; `coin_flip` exchanges the ends of half the images, as in public labels.
+        order: `canonical`; `as_given`; `coin_flip` exchanges the ends of half the images, as in public labels; of which
+            half is up to their pixels alone.
         learn_temperature: of soft-argmax, by `decoded` or `geometry`; else it is heatmaps.TEMPERATURE.
 
     Raises:
@@ -118,8 +119,9 @@ class Landmarks(Task):
         points = batch["landmarks"]
         if self.order == "canonical":
             return canonical(points)
-        exchanged = (batch["record"] * 2654435761 >> 16) % 2 == 1 if self.order == "coin_flip" else None
-        return points if exchanged is None else torch.where(exchanged[:, None, None], _exchanged(points), points)
+        if self.order == "as_given":
+            return points
+        return torch.where((batch["digest"] % 2 == 1)[:, None, None], _exchanged(points), points)
 
     def located(self, output: Tensor) -> Tensor:
         """Points (B,4,2), canvas px, of the network's output."""

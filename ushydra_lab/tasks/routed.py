@@ -116,7 +116,7 @@ class Routed(ByQuality):
 
     Args:
         router: `weighted`, `zscored`, `mahalanobis` (`networks.routing.Router`); `soft`: the probabilities of all
-            decoders, weighted by softmax(-weighted distance / temperature); `random`: a function of the record;
+            decoders, weighted by softmax(-weighted distance / temperature); `random`: a function of the image;
             `oracle`: the image's own domain, NaN where that is unknown.
         weight: of the SDs' difference in `weighted` and `soft`.
         temperature: of `soft`, in units of the distance.
@@ -190,8 +190,8 @@ class Routed(ByQuality):
         if self.route_by == "oracle":
             return self.own(batch).clamp(min=0)
         if self.route_by == "random":
-            records, decoders = batch["record"].tolist(), len(self.network.decoders)
-            picks = [int(np.random.default_rng(record).integers(decoders)) for record in records]
+            digests, decoders = batch["digest"].tolist(), len(self.network.decoders)
+            picks = [int(np.random.default_rng(digest).integers(decoders)) for digest in digests]
             return torch.tensor(picks, device=styles.device)
         how: Distance = "weighted" if self.route_by == "soft" else self.route_by
         return self.router.distances(styles, how, self.weight).argmin(1)

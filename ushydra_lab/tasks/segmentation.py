@@ -93,11 +93,12 @@ class Segmentation(FromLogits):
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Class weights and the prior over shapes, from the training masks."""
-        counts, features = torch.zeros(self.classes, dtype=torch.long), []
+        counts, features, spacing = torch.zeros(self.classes, dtype=torch.long), [], []
         for batch in batches:
-            counts += batch["mask"].flatten().bincount(minlength=256)[: self.classes]
-            features.append(shape_features(batch["mask"], self.classes, batch.get("pixel_mm")))
-        self.shapes.fit(torch.cat(features))
+            counts += _without_padding(batch).flatten().bincount(minlength=256)[: self.classes]
+            features.append(shape_features(batch["mask"], self.classes))
+            spacing.append(_spacing(batch))
+        self.shapes.fit(torch.cat(features), torch.cat(spacing))
         if self.class_weighted:
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
 
@@ -107,7 +108,7 @@ class Segmentation(FromLogits):
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """Mean Dice over the structures that the image shows."""
-        counts = Counts.of(confusion(self._labels(logits), _without_padding(batch), self.classes))
+        counts = Counts.of(confusion(self._labels(logits, batch), _without_padding(batch), self.classes))
         return overlap(counts)["dice"][:, 1:].nanmean(1)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
@@ -142,12 +143,14 @@ class Segmentation(FromLogits):
         logits = self(torch.zeros(2, 1, *canvas, device=self.class_weights.device))
         if logits.shape[1] != self.classes:
             raise ValueError(f"network.classes={logits.shape[1]}, but {self.classes - 1} structures and background")
-        self._labels(logits)
+        if self.postprocess:
+            self.postprocess(logits.argmax(1), self.classes)
 
-    def _labels(self, logits: Tensor) -> Tensor:
-        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W)."""
-        labels = logits.argmax(1)
-        return self.postprocess(labels, self.classes) if self.postprocess else labels
+    def _labels(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background on the padding."""
+        inside = _inside(batch)
+        labels = logits.argmax(1).where(inside, 0)
+        return self.postprocess(labels, self.classes).where(inside, 0) if self.postprocess else labels
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:
         return {"truth": batch["mask"]}
@@ -160,7 +163,7 @@ class Segmentation(FromLogits):
         outside to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
         """
         logits = self.answer(batch)
-        probability, pred, true = logits.softmax(1), self._labels(logits), _without_padding(batch).long()
+        probability, pred, true = logits.softmax(1), self._labels(logits, batch), _without_padding(batch).long()
         sign = torch.where(true == IGNORE, 0, (pred - true).sign())
         selected = {f"prob {self.structures[label - 1]}": probability[:, label] for label in self.selected}
         confidence = probability.gather(1, pred[:, None])[:, 0]
@@ -170,33 +173,33 @@ class Segmentation(FromLogits):
         """For each structure: overlap, surface distance, whether it is there and found, and the counts behind them.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
-        is then 1 or 0 (`metrics.segmentation`). `assd_mm_`, `hd95_mm_` (or `_px_`) are NaN where either is empty.
-        `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction, `true_mm2_` and `found_mm2_`
-        their areas where the spacing is known. Padding counts nowhere.
+        is then 1 or 0 (`metrics.segmentation`). `assd_px_`, `hd95_px_` are NaN where either is empty.
+        `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction.
         `disagreement_`: pixels of one of both alone over those of the truth; NaN where that is empty, `found_px_` then
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
-        `anomaly_`: the same, an empty one being beyond the farthest training mask; `eccentricity_`, `x_mm_`, `y_mm_`
-        (or `_px_`): of the prediction, the centroid relative to that of all its structures (`metrics.shape`).
+        `anomaly_`: the same, an empty one being beyond the farthest training mask; `eccentricity_`, `x_px_`, `y_px_`:
+        of the prediction, the centroid relative to that of all its structures (`metrics.shape`).
+        Lengths are in canvas px, and where the spacing of any image is known also in mm, `assd_mm_` and so on, NaN
+        where it is not; areas `true_mm2_`, `found_mm2_` likewise. Padding counts nowhere.
         """
-        pred, true = self._labels(logits), _without_padding(batch)
+        pred, true = self._labels(logits, batch), _without_padding(batch)
         counts = Counts.of(confusion(pred, true, self.classes))
         scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
         scores["hits"], scores["true_px"], scores["found_px"] = counts
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
-        spacing = batch.get("pixel_mm")
-        if spacing is not None:
-            for name in ("true", "found"):
-                scores[f"{name}_mm2"] = scores[f"{name}_px"] * spacing[:, None] ** 2
         scores["disagreement"] = _disagreement(scores)
-        unit = "px" if spacing is None else "mm"
-        features = shape_features(pred, self.classes, spacing)
-        scores["shape"] = self.shapes(features)
+        features = shape_features(pred, self.classes)
+        scores["shape"] = self.shapes(features, _spacing(batch))
         of = dict(zip(FEATURES, features.unbind(2), strict=True))
-        scores |= {"eccentricity": of["eccentricity"], f"x_{unit}": of["x"], f"y_{unit}": of["y"]}
+        scores["eccentricity"] = of["eccentricity"]
         peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
-        scores["anomaly"] = self.shapes.anomaly(scores["shape"], peak)
-        distances = surface_distances(pred, true, self.classes, spacing)
-        scores |= {f"{name}_{unit}": values for name, values in distances.items()}
+        scores["anomaly"] = self.shapes.anomaly(scores["shape"], scores["found_px"] == 0, peak)
+        lengths = {"x": of["x"], "y": of["y"], **surface_distances(pred, true, self.classes)}
+        scores |= {f"{name}_px": values for name, values in lengths.items()}
+        if "pixel_mm" in batch:
+            mm = batch["pixel_mm"][:, None]
+            scores |= {f"{name}_mm2": scores[f"{name}_px"] * mm**2 for name in ("true", "found")}
+            scores |= {f"{name}_mm": values * mm.cpu() for name, values in lengths.items()}
         of_structures = {
             f"{score}_{name}": values[:, label].float()
             for score, values in scores.items()
@@ -207,22 +210,19 @@ class Segmentation(FromLogits):
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
-        return 1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)
+        return (1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)).rename("1 - Dice*")
 
     def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Head circumference of the prediction, mm, and its error against the expert's, where there is one."""
+        """Head circumference of the prediction, in canvas px and mm, and its error where there is an expert's."""
+        in_px = circumference(pred, self.head, batch["content"])
         if "pixel_mm" not in batch:
-            return {"hc_px": circumference(pred, self.head, batch["content"])}
-        found = circumference(pred, self.head, batch["content"]) * batch["pixel_mm"].cpu()
+            return {"hc_px": in_px}
+        found = in_px * batch["pixel_mm"].cpu()
+        measured = {"hc_px": in_px, "hc_mm": found}
         if "hc_mm" not in batch:
-            return {"hc_mm": found}
-        expert = batch["hc_mm"].cpu()
-        return {
-            "hc_mm": found,
-            "hc_true_mm": expert,
-            "hc_error_mm": found - expert,
-            "hc_abs_error_mm": (found - expert).abs(),
-        }
+            return measured
+        expert, error = batch["hc_mm"].cpu(), found - batch["hc_mm"].cpu()
+        return measured | {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
 
 
 def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
@@ -231,8 +231,17 @@ def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
     return torch.where(scores["true_px"] > 0, apart / scores["true_px"], torch.nan)
 
 
+def _spacing(batch: Batch) -> Tensor:
+    """mm per canvas px (B,), NaN where unknown."""
+    return batch["pixel_mm"] if "pixel_mm" in batch else torch.full_like(batch["content"][:, 0], torch.nan)
+
+
 def _without_padding(batch: Batch) -> Tensor:
     """The true labels (B,H,W), IGNORE outside the image on the canvas."""
-    height, width = batch["mask"].shape[-2:]
-    inside = box_mask(batch["content"], (height, width))[:, 0]
-    return torch.where(inside, batch["mask"], IGNORE)
+    return torch.where(_inside(batch), batch["mask"], IGNORE)
+
+
+def _inside(batch: Batch) -> Tensor:
+    """(B,H,W) bool, False in the letterbox's padding."""
+    height, width = batch["image"].shape[-2:]
+    return box_mask(batch["content"], (height, width))[:, 0]

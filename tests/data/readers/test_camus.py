@@ -75,6 +75,17 @@ def png(path: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path))
 
 
+def test_a_relative_cache_may_lie_elsewhere_than_the_data(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    table = camus.read(root, Path("multirun/.cache")).checked().table
+    assert len(table)
+    assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
+    assert all(Path(mask).is_file() for mask in table["mask"] if mask)
+
+
 def test_rows_are_depth_and_pixels_square(root: Path) -> None:
     first = read(root).checked().table.iloc[0]
     image, labels = frame()

@@ -67,6 +67,17 @@ def png(path: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path))
 
 
+def test_a_relative_cache_may_lie_elsewhere_than_the_data(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    table = cardiac_uda.read(root, Path("multirun/.cache")).checked().table
+    assert len(table)
+    assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
+    assert all(Path(mask).is_file() for mask in table["mask"] if mask)
+
+
 def test_labelled_frames_alone_are_rows_with_depth_downwards(root: Path) -> None:
     source = read(root)
     table = source.checked().table

@@ -20,6 +20,17 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_relative_cache_may_lie_elsewhere_than_the_data(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root / "a.dcm", study())
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    table = dicom.read(root, "multirun/.cache", "clinic", "multirun/key").checked().table
+    assert len(table)
+    assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
+
+
 def test_the_region_alone_is_cut_out_with_its_own_spacing(root: Path) -> None:
     np.testing.assert_array_equal(one_dicom(root, study()), scene()[CUT])
     row = read_dicom(root).checked().table.iloc[0]

@@ -97,6 +97,17 @@ def png(path: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path))
 
 
+def test_a_relative_cache_may_lie_elsewhere_than_the_data(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    table = echonet.read(write(), Path("multirun/.cache")).checked().table
+    assert len(table)
+    assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
+    assert all(Path(mask).is_file() for mask in table["mask"] if mask)
+
+
 def test_the_traced_frames_are_cut_out_and_named_by_their_area(write: Write) -> None:
     table = read(write()).checked().table
     assert table["phase"].tolist() == ["ED", "ES"]

@@ -63,7 +63,7 @@ def test_what_is_no_table_is_refused_with_the_reason(tmp_path: Path, content: by
 def test_a_missing_manifest_names_the_key(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.csv: no such manifest.*data.path"):
         manifest_csv.read(tmp_path / "nowhere.csv")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder; give a CSV file"):
         manifest_csv.read(tmp_path)
 
 

@@ -16,9 +16,15 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
     """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab.
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
-    Raises UserError: no such file or no table, a column `mask` without structures or the reverse, no colours.
+    Raises UserError: no such file, a folder or no table, a column `mask` without structures or the reverse, no colours.
     """
     path = Path(path)
+    if path.is_dir():
+        found = ", ".join(sorted(file.name for file in path.glob("*.csv"))[:3])
+        raise UserError(
+            f"{path}: is a folder; give a CSV file{f' in it ({found})' if found else ''} with one row per image "
+            f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
+        )
     table = read_table(path, absent=ABSENT)
     if "mask" in table and not structures:
         raise UserError(
