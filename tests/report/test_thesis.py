@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.thesis import section
+from ushydra_lab.report.thesis import examples_table, section
 from ushydra_lab.report.thesis_printed import PRINTED_4_1, PRINTED_4_2, PRINTED_4_3
 
 ALL = ("parenchyma", "csp", "lv")
@@ -231,3 +231,10 @@ def test_other_systems_have_no_such_table_and_the_same_runs_give_the_same_bytes(
     images[[name for name in images if "csp" not in name]].to_csv(file, index=False)
     assert section(collect(tmp_path / "hydra_unet"), tmp_path / "report") == []
     assert texts(brain) == texts(brain)
+
+
+def test_a_place_is_told_in_mm_or_in_px_but_not_in_both() -> None:
+    images = pd.DataFrame({"record": [3], "seed": [1], "true_px_csp": [9], "found_px_csp": [9], "hits_csp": [9]})
+    images = images.assign(dice_csp=1.0, x_px_csp=20.0, x_mm_csp=2.0)
+    assert [c for c in examples_table(images) if " x " in c] == ["CSP x (mm)"]
+    assert [c for c in examples_table(images.assign(x_mm_csp=np.nan)) if " x " in c and "mm" not in c] == ["CSP x (px)"]

@@ -140,3 +140,26 @@ def test_runs_with_different_counts_are_one_row_and_lengths_without_spacing_are_
     table = intervals_table(fewer)
     assert "half-width (px)" in table
     assert table["coverage"].notna().all()
+
+
+@pytest.mark.parametrize(("calibrating", "coverage"), [(0, False), (8, False), (9, True)])
+def test_of_too_few_validation_images_there_is_no_interval_and_no_coverage(
+    images: pd.DataFrame, calibrating: int, coverage: bool
+) -> None:
+    """An infinite one would cover everything."""
+    rank = images.groupby(["seed", "part"]).cumcount()
+    fewer = images[(images["part"] == "test") | (rank < max(calibrating, 1))].copy()
+    fewer.loc[fewer["part"].eq("val") & (calibrating == 0), ["ofd_abs_error_mm", "ofd_spread_mm"]] = np.nan
+    fewer = fewer.assign(**{f"{name}_abs_error_px": 2 * fewer[f"{name}_abs_error_mm"] for name in ("ofd", "bpd", "hc")})
+    cells = _cells(intervals_table(fewer)).query("length == 'OFD' and interval == 'plain'").iloc[0]
+    assert (cells["coverage"] != "n/a") == coverage
+    assert cells["calibrated on"] == str(calibrating)
+
+
+def test_where_validation_images_have_no_spacing_lengths_are_in_px(images: pd.DataFrame) -> None:
+    for name in ("ofd", "bpd", "hc"):
+        images[f"{name}_abs_error_px"] = 2 * images[f"{name}_abs_error_mm"]
+        images.loc[images["part"] == "val", f"{name}_abs_error_mm"] = np.nan
+    table = intervals_table(images)
+    assert table["half-width (px)"].notna().all()
+    assert table["calibrated on"].eq(99).all()

@@ -92,6 +92,7 @@ def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[s
     drawn = bool(other) or (run / PICTURE).exists() or not _autoencoder(run)
     if known and drawn:
         return known, f"probed before: {folder / JSON}"
+    print(f"{run}: probing ...", flush=True)
     opened = _open(run, other[1] if other else None)
     if isinstance(opened, str):
         return None, f"not probed, {opened}"

@@ -48,7 +48,7 @@ METRICS = {
     "nt_lost": Metric(
         "NT lost", "lower", 3, "difference", "NT lost: share of reconstructions without measurable NT", most=1
     ),
-    "nme": Metric("NME", "lower", 4, note="NME: mean distance of the end points over the true OFD"),
+    "nme": Metric("NME", "lower", 4, note="NME: mean distance of the end points over the reference OFD"),
     "ofd_abs_error_mm": Metric("OFD error (mm)", "lower", 2),
     "ofd_abs_error_px": Metric("OFD error (px)", "lower", 2),
     "bpd_abs_error_mm": Metric("BPD error (mm)", "lower", 2),

@@ -93,8 +93,8 @@ TABLES = {
 }
 ERRORS = {
     "roi_edge_mae": "The error is the ROI Edge-MAE.",
-    "dice_empty_": "The error is 1 - Dice*, the mean over structures; the higher the values, the better the code warns "
-    "of a bad answer.",
+    "dice_empty_": "The error is 1 - Dice (all images), the mean over structures; the higher the values, the better "
+    "the code warns of a bad answer.",
     "nme": "The error is the NME; the higher the values, the better the code warns of a bad answer.",
     "correct": "The error is 1 - the probability of the true plane; the higher the values, the better the code warns "
     "of a bad answer.",

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from ushydra_lab.metrics.segmentation import Counts, pooled, presence, three_dice
 from ushydra_lab.report.figures import COLOURS, save
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in
+from ushydra_lab.report.tables import markdown, mean_cell, methods_in, range_cell
 from ushydra_lab.runs.files import write_csv
 
 PREDICTED = COLOURS[5]
@@ -130,17 +130,11 @@ def images_table(images: pd.DataFrame) -> pd.DataFrame:
         for method in methods_in(images[found.notna()]):
             of_method = images["method"] == method
             counts = kinds[of_method].groupby(images["seed"]).sum()
-            cells = {kind: _range(counts[kind]) for kind in kinds}
+            cells = {kind: range_cell(counts[kind]) for kind in kinds}
             share = counts["not found"].sum() / max(counts["Dice over"].sum(), 1)
             cells["not found"] += f" ({100 * share:.1f} %)"
             rows.append({"structure": name, "method": method} | cells)
     return pd.DataFrame(rows).fillna("n/a")
-
-
-def _range(counts: pd.Series) -> str:
-    """Of all seeds: one number, or the least and the most."""
-    low, high = counts.min(), counts.max()
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _areas(images: pd.DataFrame, file: Path) -> list[str]:

@@ -48,6 +48,12 @@ def count_cell(images: pd.DataFrame, lacking: int = 0, planned: int = 0) -> str:
     return f"{len(count)} x {count.max()}" + (f" ({lacking} of {planned} runs missing)" if lacking else "")
 
 
+def range_cell(counts: pd.Series) -> str:
+    """Of all runs: one number, or the least and the most."""
+    low, high = counts.min(), counts.max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def values_table(images: pd.DataFrame) -> pd.DataFrame:
     """One row a method: mean ± SD over seeds of every metric, of the images of one part."""
     rows, metrics = [], metrics_in(images)

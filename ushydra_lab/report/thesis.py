@@ -147,10 +147,15 @@ def examples_table(images: pd.DataFrame) -> pd.DataFrame:
     columns = {"Image": shown["record"].astype(str)}
     for name in sorted(names, key=lambda name: name == "parenchyma"):
         for column, title, digits in FEATURES:
-            if f"{column}_{name}" in shown:
+            if f"{column}_{name}" in shown and not (column in ("x_px", "y_px") and in_mm(shown, name)):
                 values = shown[f"{column}_{name}"]
                 columns[f"{_named(name)} {title}"] = values.map(partial(mean_cell, sd=np.nan, digits=digits))
     return pd.DataFrame(columns)
+
+
+def in_mm(images: pd.DataFrame, name: str) -> bool:
+    """Whether a structure's place is known in mm."""
+    return f"x_mm_{name}" in images and bool(images[f"x_mm_{name}"].notna().any())
 
 
 def per_image_table(images: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from ushydra_lab.report.reliability import (
     risk_coverage,
     uncertainty_correlation,
 )
-from ushydra_lab.report.tables import markdown, methods_in
+from ushydra_lab.report.tables import markdown, mean_cell, methods_in, range_cell
 from ushydra_lab.runs.files import write_csv
 
 ALPHA = 0.1
@@ -34,7 +34,7 @@ INTERVALS_CAPTION = (
     "also selected the checkpoint. Coverage: share of images whose reference length lies within. The 90 % are promised "
     "only for sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and "
     "tested (beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own "
-    "heatmaps. Mean ± SD over runs."
+    "heatmaps. n/a: fewer validation images than any 90 % interval needs (9). Mean ± SD over runs."
 )
 RISK = "Error of the most certain images"
 RISK_CAPTION = (
@@ -90,7 +90,10 @@ def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
     Every fold's test images have the intervals of that fold's own network and validation images.
     """
     tested, calibrating = images[images["part"] == "test"], images[images["part"] == "val"]
-    unit = "mm" if "ofd_abs_error_mm" in tested and tested["ofd_abs_error_mm"].notna().any() else "px"
+    in_mm = "ofd_abs_error_mm" in images and all(
+        part["ofd_abs_error_mm"].notna().any() for part in (tested, calibrating)
+    )
+    unit = "mm" if in_mm else "px"
     rows = []
     for method, run in _runs(images):
         for measure in MEASURES:
@@ -109,7 +112,7 @@ def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Ite
     folds = [_calibrated(fold, error, scale) for _, fold in run.groupby("fold")]
     least, width = min(count for count, _ in folds), pd.concat([width for _, width in folds])
     for site, chosen in run[run["part"] == "test"].groupby("site"):
-        found = coverage(chosen[error], width[chosen.index])
+        found = coverage(chosen[error], width[chosen.index].where(np.isfinite))  # of infinite ones, too few calibrate
         inside = (chosen[error] <= width[chosen.index]).where(chosen[error].notna() & width[chosen.index].notna())
         subjects = inside.astype(float).groupby(chosen["subject"]).mean().dropna()
         yield {
@@ -150,7 +153,11 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     words = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     rows = []
     for keys, chosen in table.groupby(words, sort=False):
-        cells = {c: _count(chosen[c]) if c in COUNTS else _cell(chosen[c]) for c in table if c not in words}
+        cells = {
+            c: range_cell(chosen[c]) if c in COUNTS else mean_cell(chosen[c].mean(), chosen[c].std(ddof=1), 3)
+            for c in table
+            if c not in words
+        }
         if "coverage" in cells:
             del cells["of subjects"], cells["calibration subjects"]
             cells["coverage"] += " ↓" * _falls_short(chosen)
@@ -162,16 +169,6 @@ def _falls_short(runs: pd.DataFrame) -> bool:
     """Whether fewer subjects of a site are covered than promised, by more than chance."""
     tested, calibrated = int(runs["subjects"].min()), int(runs["calibration subjects"].iloc[0])
     return chance_of_coverage(runs["of subjects"].mean(), tested, calibrated, ALPHA) < 0.05
-
-
-def _count(values: pd.Series) -> str:
-    """Of all runs: one number, or the least and the most."""
-    low, high = values.min(), values.max()
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _cell(values: pd.Series) -> str:
-    return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
 
 
 def draw(images: pd.DataFrame) -> Figure:

@@ -210,7 +210,9 @@ class Segmentation(FromLogits):
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
-        return (1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)).rename("1 - Dice*")
+        return (1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)).rename(
+            "1 - Dice (all images)"
+        )
 
     def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Head circumference of the prediction, in canvas px and mm, and its error where there is an expert's."""
