@@ -36,6 +36,8 @@ PICTURES = {
 """Of a run's figures, in the order of the page."""
 MOST_BYTES = 6_500_000
 """Of all pictures of images together; as text they take a third more."""
+INTERVAL = re.compile(r"(<td>[+-][\d.]+\*?(?: %| dB)?) \[")
+"""A change and its interval in a cell: one below the other, so that a table of many metrics fits the page."""
 WIDTHS = (1600, 1400, 1200, 1000, 800, 640, 400)
 QUANTILES = {"worst": 0.0, "worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95, "best": 1.0}
 
@@ -110,7 +112,7 @@ def to_html(text: str, folder: Path) -> Markup:
     html = [markdown.render(pieces[0])]
     for title, name, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         html += [figure_html(folder / name, title), markdown.render(rest)]
-    return Markup("".join(html))
+    return Markup(INTERVAL.sub(r"\1<br>[", "".join(html)))
 
 
 def figure_html(file: Path, title: str) -> str:

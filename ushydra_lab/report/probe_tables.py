@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.nt_tables import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
@@ -154,7 +154,7 @@ def table(found: Collected, scores: pd.DataFrame, columns: dict[str, str]) -> pd
                 row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else stage["empty"]
                 if score in PRINTED and of_paper(found):
                     row[f"{title.rstrip(' ↑↓')}, paper"] = _printed(score, stage, protocols.get(held_out), str(feature))
-            row["images"] = " / ".join(map(_range, _counts(chosen))) if len(chosen) else NOTHING
+            row["images"] = " / ".join(map(range_cell, _counts(chosen))) if len(chosen) else NOTHING
             rows.append(row | {"seeds": _seeds(chosen["seed"].nunique(), stage["seeds"])})
     return pd.DataFrame(rows)
 
@@ -170,11 +170,6 @@ def _cell(scores: pd.DataFrame, score: str) -> str:
 
 def _counts(scores: pd.DataFrame) -> list[pd.Series]:
     return [scores["images_val"], scores["images_test"]]
-
-
-def _range(counts: pd.Series) -> str:
-    least, most = counts.min(), counts.max()
-    return str(least) if least == most else f"{least} to {most}"
 
 
 def of_paper(found: Collected) -> bool:

@@ -10,7 +10,7 @@ from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import data_sets
 from ushydra_lab.report.probe_tables import base
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in, metrics_in
+from ushydra_lab.report.tables import NOTHING, markdown, mean_cell, methods_in, metrics_in
 from ushydra_lab.runs.files import write_csv
 
 CAPTION = (
@@ -51,7 +51,7 @@ def _row(of_sites: pd.Series, metric: Metric, count: int) -> dict[str, str]:
     there = str(count) if len(of_sites) == count else f"{len(of_sites)} of {count}"
     return {
         "mean over sites": mean_cell(of_sites.mean(), of_sites.std(ddof=1), metric.digits),
-        "worst site": str(worst_first.index[0]),
+        "worst site": str(worst_first.index[0]) if worst_first.nunique() > 1 else NOTHING,
         "there": mean_cell(worst_first.iloc[0], float("nan"), metric.digits),
         "sites": there,
     }
