@@ -112,7 +112,7 @@ def to_html(text: str, folder: Path) -> Markup:
     html = [markdown.render(pieces[0])]
     for title, name, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         html += [figure_html(folder / name, title), markdown.render(rest)]
-    return Markup(INTERVAL.sub(r"\1<br>[", "".join(html)))
+    return Markup(INTERVAL.sub(r"\1 <br>[", "".join(html)))
 
 
 def figure_html(file: Path, title: str) -> str:
