@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ushydra_lab.config import CONF, determining, digest, flatten, register_resolvers, run_path
+from ushydra_lab.config import CONF, WITHHELD, determining, digest, flatten, register_resolvers, run_path, shareable
 from ushydra_lab.errors import UserError
 from ushydra_lab.validation import check, explain
 
@@ -217,3 +217,9 @@ def test_what_hydra_does_not_take_is_explained_with_its_remedy(override: str, me
     with pytest.raises(HydraException) as refused:
         composed(*override.split())
     assert re.search(message, explain(refused.value))
+
+
+@pytest.mark.parametrize("value", ["/home/a/b", "C:\\a\\b", ["x", "/home/a/b"], [{"folder": "~/a"}], "see '/home/a'"])
+def test_no_path_is_shared_wherever_in_a_value_it_stands(value: object) -> None:
+    shared = shareable({"a": value, "data": {"root": value}, "b": [1e-5, "l1", None], "c": "ushydra_lab.data.read"})
+    assert shared == {"a": WITHHELD, "b": [1e-5, "l1", None], "c": "ushydra_lab.data.read"}

@@ -219,7 +219,7 @@ def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def shareable(content: dict[str, Any]) -> dict[str, Any]:
     """Dotted key -> value of a configuration, without keys that hold paths; a path under another key is withheld."""
     return {
-        key: WITHHELD if isinstance(value, str) and PATH.search(value) else value
+        key: WITHHELD if PATH.search(str(value)) else value
         for key, value in flatten(content)
         if not any(f".{part}." in f".{key}." for part in PRIVATE)
     }
