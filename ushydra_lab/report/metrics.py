@@ -34,7 +34,7 @@ class Metric:
 
 NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
 NT_DRIFT = (
-    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, no error "
+    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, not an error "
     "against a reference"
 )
 METRICS = {
