@@ -34,8 +34,8 @@ class Metric:
 
 NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
 NT_DRIFT = (
-    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, not an error "
-    "against a reference"
+    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, not an "
+    "error against a reference"
 )
 METRICS = {
     "psnr_content": Metric("PSNR (dB)", "higher", 2, "difference", NO_PADDING),
