@@ -64,12 +64,14 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
 
 
 def _refuse_leaks(config: dict[str, Any], manifest: Manifest) -> None:
+    own = {name: stage["instead"] for name, stage in config["stages"].items() if stage["instead"]}
+    if not own:
+        return
     part = make(config["split"]).assign(manifest.table, config["seed"])  # of images the task leaves out, too
     problems = [
         f"stages.{name}.instead: {leak}"
-        for name, stage in config["stages"].items()
-        if stage["instead"]
-        for leak in _leaks(manifest.table.assign(part=part), build_data(config | stage["instead"]))
+        for name, instead in own.items()
+        for leak in _leaks(manifest.table.assign(part=part), build_data(config | instead))
     ]
     if problems:
         remedy = "Without its own `split` a stage takes the experiment's; or leave these images out of its data."

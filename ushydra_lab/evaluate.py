@@ -100,7 +100,7 @@ def _changes(run: Path, data: UltrasoundData) -> Iterator[str]:
         yield f"its split.csv has {len(then)} images, now there are {len(now)}"
     elif changed := (then != now).any(axis=1).sum():
         yield f"{changed} of {len(now)} have another site, subject or part than in its split.csv"
-    elif data.manifest.fingerprint() != read_json(run / "run.json").get("data", data.manifest.fingerprint()):
+    elif (known := read_json(run / "run.json").get("data")) and known != data.manifest.fingerprint():
         yield "images or annotations are not those that run.json stands for"
 
 

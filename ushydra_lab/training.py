@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
@@ -51,7 +52,9 @@ def train_stages(
     path = directory.path
     for name, stage in config["stages"].items():
         if stage["init"]:  # too late to find out once the stages before have been trained
-            build_task(config, name).check_images(data.part_loader("train"))
+            with torch.device("meta"):  # no weights are needed
+                task = build_task(config, name)
+            task.check_images(data.part_loader("train"))
     keys: dict[str, str] = {}
     records: dict[str, Any] = {}
     for name, stage in config["stages"].items():

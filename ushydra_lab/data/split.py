@@ -48,12 +48,9 @@ class LeaveOneSiteOut:
         if len(sites) < 2:
             raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")
         if self.name not in sites:
-            hint = nearest(self.name, sites)
-            what = (
-                "no site is held out: add held_out=SITE"
-                if self.held_out is None
-                else (f"held_out={self.held_out} is no site of the data{hint}")
-            )
+            what = f"held_out={self.held_out} is no site of the data{nearest(self.name, sites)}"
+            if self.held_out is None:
+                what = "no site is held out: add held_out=SITE"
             raise UserError(f"{what}; sites: {', '.join(sites)}")
         seen = table[table[SITE] != self.name]
         subjects = seen.groupby(SITE)[SUBJECT].nunique()

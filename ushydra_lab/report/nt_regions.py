@@ -29,9 +29,8 @@ Pair = tuple[str, pd.DataFrame, pd.DataFrame]
 def disagreements(pairs: Iterable[Pair]) -> list[str]:
     """One sentence that names every gain of opposite sign in the two regions, as Markdown; none where there is none."""
     found = [text for pair in pairs for column in FULL_CANVAS for text in _opposite(*pair, column)]
-    return [f"A gain's sign depends on the region, without padding and on the full canvas: {'; '.join(found)}.\n"] * (
-        found != []
-    )
+    told = f"A gain's sign depends on the region, without padding and on the full canvas: {'; '.join(found)}.\n"
+    return [told] if found else []
 
 
 def _opposite(name: str, first: pd.DataFrame, second: pd.DataFrame, column: str) -> list[str]:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.nt_tables import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, base, range_cell, spread_cell
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
@@ -175,11 +175,6 @@ def _counts(scores: pd.DataFrame) -> list[pd.Series]:
 def of_paper(found: Collected) -> bool:
     """Whether there is a stage that the paper has numbers of."""
     return bool({FIRST, "phase2"} & set(found.stages["stage"]))
-
-
-def base(methods: pd.Series) -> pd.Series:
-    """Methods without what they lack: 'phase2 roi (1 of 2 seeds)' is 'phase2 roi'."""
-    return methods.str.replace(r" \(\d+ of \d+ (seeds|folds|runs)\)$", "", regex=True)
 
 
 def _expected(found: Collected) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,8 +13,8 @@ from ushydra_lab.report import nt_tables
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.missing import Gap, gap_list, run_name, sites_with, splits_to_run
 from ushydra_lab.report.probe_figures import figures
-from ushydra_lab.report.probe_tables import TABLES, base, caption, has, of_paper, table
-from ushydra_lab.report.tables import markdown
+from ushydra_lab.report.probe_tables import TABLES, caption, has, of_paper, table
+from ushydra_lab.report.tables import base, markdown
 from ushydra_lab.runs.files import write_csv
 
 COMMAND = "python -m ushydra_lab.probes"

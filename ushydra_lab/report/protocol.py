@@ -16,7 +16,7 @@ import pandas as pd
 
 from ushydra_lab.config import shareable
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.tables import metrics_in
+from ushydra_lab.report.tables import counted, metrics_in
 from ushydra_lab.runs.directory import read_config
 
 PHANTOM = "ushydra_lab.data.readers.phantom.read"
@@ -77,10 +77,10 @@ def _data(configs: dict[Path, dict[str, Any]]) -> Iterator[str]:
     """Each data set: its reader, and how many images, subjects and sites it has."""
     for run, config in {json.dumps(config["data"]): (run, config) for run, config in configs.items()}.values():
         split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
-        counts = _count(len(split), "image")
+        counts = counted(len(split), "image")
         if {"site", "subject"} <= set(split):
-            subjects = _count(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
-            counts += f" of {subjects} at {_count(split['site'].nunique(), 'site')}"
+            subjects = counted(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
+            counts += f" of {subjects} at {counted(split['site'].nunique(), 'site')}"
         yield f"{_reader(config['data'])}: {counts}"
         for stage, data in _of_stages(config).items():
             yield f"stage {stage} alone: {_reader(data)}"
@@ -90,10 +90,6 @@ def _reader(data: dict[str, Any]) -> str:
     """`phantom` of `ushydra_lab.data.readers.phantom.read`, and that its images are of no patient."""
     name = ".".join(data["_target_"].split(".")[-2:]).removesuffix(".read")
     return f"{name} ({NO_PATIENT})" if data["_target_"] == PHANTOM else name
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _facts(

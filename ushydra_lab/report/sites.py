@@ -9,8 +9,7 @@ import pandas as pd
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import data_sets
-from ushydra_lab.report.probe_tables import base
-from ushydra_lab.report.tables import NOTHING, markdown, mean_cell, methods_in, metrics_in
+from ushydra_lab.report.tables import NOTHING, base, markdown, mean_cell, methods_in, metrics_in
 from ushydra_lab.runs.files import write_csv
 
 CAPTION = (

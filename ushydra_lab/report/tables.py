@@ -34,10 +34,20 @@ def methods_in(images: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
 
 
+def base(methods: pd.Series) -> pd.Series:
+    """Methods without what they lack: 'phase2 roi (1 of 2 seeds)' is 'phase2 roi'."""
+    return methods.str.replace(r" \(\d+ of \d+ (seeds|folds|runs)\)$", "", regex=True)
+
+
 def note(images: pd.DataFrame) -> str:
     """What a method lacks of the folds and seeds of the others, as `collect` says in its name: ' (3 of 5 folds)'."""
     found = re.search(r" \(\d+ of \d+ \w+\)$", str(images["method"].iloc[0])) if len(images) else None
     return found[0] if found else ""
+
+
+def counted(number: int, what: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def count_cell(images: pd.DataFrame, lacking: int = 0, planned: int = 0) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ushydra_lab.report.metrics import Metric, known
 from ushydra_lab.report.statistics import INTERVAL
-from ushydra_lab.report.tables import clear, methods_in, values_table
+from ushydra_lab.report.tables import clear, counted, methods_in, values_table
 
 RULE = (
     f"Better or worse: the {INTERVAL}, leaves out zero, and p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted "
@@ -85,7 +85,7 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
     fair = [pair for pair in pairs if pair.against == last[0]]
     headline, tone = _headline(where, fair or pairs)
     if (seeds := images["seed"].nunique()) < FEW_SEEDS:
-        tone, headline = "dim", f"As far as {_count(seeds, 'seed')} can tell: {headline[0].lower()}{headline[1:]}"
+        tone, headline = "dim", f"As far as {counted(seeds, 'seed')} can tell: {headline[0].lower()}{headline[1:]}"
     return Verdict(
         headline, tone, [pair.sentence for pair in sorted(pairs, key=fair.__contains__, reverse=True)], basis
     )
@@ -189,11 +189,7 @@ def _basis(images: pd.DataFrame) -> str:
     count = int(images.groupby(["seed", "method"])["record"].nunique().max())
     subjects, seeds = images.drop_duplicates(["site", "subject"]).shape[0], images["seed"].nunique()
     few = "" if seeds >= FEW_SEEDS else ": too few to know how much another training run would differ"
-    return f"{_count(count, 'image')} of {_count(subjects, 'subject')}, {_count(seeds, 'seed')}{few}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"{counted(count, 'image')} of {counted(subjects, 'subject')}, {counted(seeds, 'seed')}{few}."
 
 
 def _joined(words: list[str]) -> str:

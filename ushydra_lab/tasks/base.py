@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.networks.activation import deepest_code
 
 Batch = dict[str, Tensor]
@@ -125,6 +126,12 @@ class Task(LightningModule):
         # Lightning averages the images of all ranks to a whole number: a multiple of the ranks keeps it exact
         ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]) * ranks, sync_dist=True)
+
+
+def inside(batch: Batch) -> Tensor:
+    """(B,1,H,W) bool, False in the letterbox's padding."""
+    height, width = batch["image"].shape[-2:]
+    return box_mask(batch["content"], (height, width))
 
 
 def summed(values: Tensor) -> Tensor:

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from ushydra_lab.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
 from ushydra_lab.losses.landmarks import coordinate_l1
-from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.metrics.biometry import biometry
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch, Task, inside
 
 Order = Literal["canonical", "as_given", "coin_flip"]
 
@@ -84,14 +83,14 @@ class Landmarks(Task):
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """The training images' range of grey values."""
-        self.intensity.fit((batch["image"], _inside(batch)) for batch in batches)
+        self.intensity.fit((batch["image"], inside(batch)) for batch in batches)
 
     def forward(self, image: Tensor, inside: Tensor) -> Tensor:
         """Logits (B,4,h,w) or points (B,4,2) of an image (B,1,H,W) in [0, 1]; inside: False in the padding."""
         return self.network(self.intensity(image, inside))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        output, points = self(batch["image"], _inside(batch)), self._ordered(batch)
+        output, points = self(batch["image"], inside(batch)), self._ordered(batch)
         weights = batch["label_weight"].nan_to_num(1) if "label_weight" in batch else None
         canvas = (batch["image"].shape[-2], batch["image"].shape[-1])
         where = (canvas,) if self.stride is None else (self.stride, self.sigma)
@@ -145,14 +144,14 @@ class Landmarks(Task):
         return {"truth": batch["landmarks"]}
 
     def code(self, batch: Batch) -> Tensor:
-        return deepest_code(self.network, lambda: self(batch["image"], _inside(batch)))
+        return deepest_code(self.network, lambda: self(batch["image"], inside(batch)))
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["nme"]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""
-        output = self(batch["image"], _inside(batch))
+        output = self(batch["image"], inside(batch))
         shown = {"prediction": self.located(output)}
         if self.stride is not None:
             height, width = batch["image"].shape[-2:]
@@ -167,7 +166,7 @@ class Landmarks(Task):
         `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the
         heatmaps of both ends are spread, which ranks images and is no calibrated SD.
         """
-        output = self(batch["image"], _inside(batch))
+        output = self(batch["image"], inside(batch))
         native, spacing = batch["native_px"], batch.get("pixel_mm")
         found = biometry(self.located(output), batch["landmarks"], spacing, native)
         if self.stride is not None:
@@ -195,9 +194,3 @@ def canonical(points: Tensor) -> Tensor:
 
 def _exchanged(points: Tensor) -> Tensor:
     return points.unflatten(1, (2, 2)).flip(2).flatten(1, 2)
-
-
-def _inside(batch: Batch) -> Tensor:
-    """(B,1,H,W) bool, False in the letterbox's padding."""
-    height, width = batch["image"].shape[-2:]
-    return box_mask(batch["content"], (height, width))

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
 from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Batch, summed
+from ushydra_lab.tasks.base import Batch, inside, summed
 from ushydra_lab.tasks.from_logits import FromLogits
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -148,9 +147,9 @@ class Segmentation(FromLogits):
 
     def _labels(self, logits: Tensor, batch: Batch) -> Tensor:
         """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background on the padding."""
-        inside = _inside(batch)
-        labels = logits.argmax(1).where(inside, 0)
-        return self.postprocess(labels, self.classes).where(inside, 0) if self.postprocess else labels
+        shown = inside(batch)[:, 0]
+        labels = logits.argmax(1).where(shown, 0)
+        return self.postprocess(labels, self.classes).where(shown, 0) if self.postprocess else labels
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:
         return {"truth": batch["mask"]}
@@ -240,10 +239,4 @@ def _spacing(batch: Batch) -> Tensor:
 
 def _without_padding(batch: Batch) -> Tensor:
     """The true labels (B,H,W), IGNORE outside the image on the canvas."""
-    return torch.where(_inside(batch), batch["mask"], IGNORE)
-
-
-def _inside(batch: Batch) -> Tensor:
-    """(B,H,W) bool, False in the letterbox's padding."""
-    height, width = batch["image"].shape[-2:]
-    return box_mask(batch["content"], (height, width))[:, 0]
+    return torch.where(inside(batch)[:, 0], batch["mask"], IGNORE)
