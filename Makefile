@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 SWEEP  ?= seed=1000,1001
+BASE   ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kill test-slurm test-ray lint ablation report benchmark clean
+.PHONY: help setup demo test same-numbers test-kill test-slurm test-ray lint ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen
 
 test: setup  ## the tests
 	$(RUN) -m pytest -n auto
+
+same-numbers: setup  ## does the working tree compute what BASE computed, to the bit? make same-numbers BASE=HEAD~3
+	$(RUN) tests/same_numbers.py $(BASE)
 
 test-kill: setup  ## a sweep killed ten times ends with the same bits
 	USHYDRA_KILLS=10 $(RUN) -m pytest tests/runs/test_survival.py -k random_moments
