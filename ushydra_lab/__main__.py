@@ -32,7 +32,7 @@ def job(cfg: DictConfig) -> None:
 
     path = run_path(cfg)
     if cfg.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
-        log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0])
+        log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
         return
     try:
         run(check(cfg), path)

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
+from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ushydra_lab.runs.ddp import RankDDP
 from ushydra_lab.runs.memory import keep_freed
 from ushydra_lab.runs.wandb_logger import RunLogger
@@ -40,8 +41,7 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
         UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
             refuses its settings, the canvas is too small.
     """
-    data = build_data(config)
-    _refuse_leaks(config, data.manifest)
+    data = job_data(config)
     key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
@@ -60,6 +60,17 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
             raise UserError(f"stages.{stage}.task: optimizer or scheduler: {error}") from error
     build_trainer(config, [], max_epochs=1)
     _rehearsed.add(key)
+    return data
+
+
+def job_data(config: dict[str, Any]) -> UltrasoundData:
+    """A job's data module.
+
+    Raises:
+        UserError: the data cannot be used, or a stage's own images (`instead`) are held out by the experiment.
+    """
+    data = build_data(config)
+    _refuse_leaks(config, data.manifest)
     return data
 
 
@@ -144,6 +155,26 @@ def build_task(config: dict[str, Any], stage: str) -> Task:
     return task
 
 
+@dataclass(frozen=True)
+class FreshTask:
+    """A task as it was built, and the state in which that left torch's generator."""
+
+    task: Task
+    seed: int
+    generator: torch.Tensor
+
+    def restore_generators(self) -> None:
+        """Let training draw what it would have drawn had it begun right after the task was built."""
+        L.seed_everything(self.seed, workers=True, verbose=False)
+        torch.set_rng_state(self.generator)
+
+
+def fresh_task(config: dict[str, Any], stage: str) -> FreshTask:
+    """A stage's task with freshly initialised weights. Raises UserError as `build_task` does."""
+    task = build_task(config, stage)
+    return FreshTask(task, config["seed"], torch.get_rng_state())
+
+
 def quieten_lightning() -> None:
     """Leave out what Lightning says at every start and nobody can act on."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -194,21 +225,6 @@ def parallel(trainer: dict[str, Any], fits: bool) -> dict[str, Any]:
     return {"strategy": RankDDP(find_unused_parameters=unused), "use_distributed_sampler": False}
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors and plain types only.
-
-    Raises:
-        UserError: the file is damaged, or holds anything else.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        content["state_dict"], content["epoch"]
-    except Exception as error:
-        remedy = f"Remove {path.parent} and run the same command again: it is made anew."
-        raise UserError(f"{path} is damaged or no checkpoint ({error}). {remedy}") from error
-    return content
-
-
 def load_network(task: Task, checkpoint: Path) -> None:
     """Put a checkpoint's network weights, and nothing else that was fitted, into a task.
 
@@ -232,8 +248,13 @@ def load_task(task: Task, checkpoint: Path) -> None:
 def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
     try:
         module.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:  # the last two: keys or values that are no tensors
         raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
+    if lost := [name for name, weight in module.named_parameters() if not weight.isfinite().all()]:
+        raise UserError(
+            f"{checkpoint} holds weights that are not finite ({lost[0]}, {len(lost)} in all). It cannot be used: "
+            "train again in another folder, with run_root=FOLDER"
+        )
 
 
 def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:

@@ -66,7 +66,7 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
         path = Path(words[0])
         quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
         name, words = path.stem.strip(".") or "manifest", ["data=manifest", f"data.path='{quoted}'", *words[1:]]
-    chosen, config = chosen_data(words, {"scale": "laptop"})
+    chosen, config = chosen_data(words)
     return name or chosen, make(config)
 
 

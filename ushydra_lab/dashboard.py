@@ -18,8 +18,7 @@ import pandas as pd
 import wandb
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FINISHED
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.run import FINISHED, runs_below
 from ushydra_lab.runs.wandb_logger import FINAL
 
 INSTALL = "pip install 'ushydra_lab[dashboard]'"
@@ -44,40 +43,33 @@ def logged(experiment: Path) -> Logged:
     """What the finished runs below an experiment's directory have logged.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or one is damaged.
     """
-    runs = [(file.parent, read_json(file)) for file in sorted(experiment.rglob("run.json"))]
-    runs = [(run, summary) for run, summary in runs if summary["status"] == FINISHED]
+    runs = [run for run in runs_below(experiment) if run.summary.status == FINISHED]
     if not runs:
         raise UserError(f"No finished run below {experiment}; name an experiment's directory, like multirun/nt_phase2.")
     metrics: dict[str, list[str]] = {}
-    for run, _ in runs:
-        for site, keys in _metrics(run):
+    for run in runs:
+        for site, keys in _metrics(run.images):
             metrics[site] = _unique([*metrics.get(site, []), *keys])
     return Logged(
-        runs[0][1]["name"],
-        _unique(f"{file.stem}/{name}" for run, _ in runs for file in _histories(run) for name in _curves(file)),
+        runs[0].summary.name,
+        _unique(f"{stage}/{name}" for run in runs for stage, curves in run.curves.items() for name in _names(curves)),
         metrics,
         _unique(
             f"{FINAL}/{stage}/weight/{term}"
-            for _, summary in runs
-            for stage, record in summary["stages"].items()
-            for term in record["loss_weights"]
+            for run in runs
+            for stage, one in run.summary.stages.items()
+            for term in one.loss_weights
         ),
     )
 
 
-def _histories(run: Path) -> list[Path]:
-    return sorted((run / "history").glob("*.csv"))
+def _names(curves: pd.DataFrame) -> list[str]:
+    return [name for name in map(str, curves) if name.endswith("/loss") or name == "val/dice_lost"]
 
 
-def _curves(file: Path) -> list[str]:
-    names = map(str, pd.read_csv(file, nrows=0).columns)
-    return [name for name in names if name.endswith("/loss") or name == "val/dice_lost"]
-
-
-def _metrics(run: Path) -> list[tuple[str, list[str]]]:
-    images = pd.read_csv(run / "per_image.csv", converters={"site": str})
+def _metrics(images: pd.DataFrame) -> list[tuple[str, list[str]]]:
     tested = images[images["part"] == "test"].drop(columns=["part", "record"]).groupby(["site", "stage"], sort=False)
     keys = []
     for (site, stage), rows in tested:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 
+from ushydra_lab import __version__
 from ushydra_lab.errors import UserError
-from ushydra_lab.validation import chosen_data
+from ushydra_lab.runs.run import IMAGE_TEXTS, Run
+from ushydra_lab.validation import Local, check_stored, chosen_data, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
@@ -23,60 +25,69 @@ if TYPE_CHECKING:
 EXTERNAL = {"split": {"_target_": "ushydra_lab.data.split.External"}, "oversample": None, "label_audit": None}
 """Settings for a data set that is tested as a whole: nothing of it is trained on."""
 COMPARED = ["record", "site", "subject", "part"]
+METRICS, IMAGES = "metrics.json", "per_image.csv"
 
 
-def evaluate(run: Path, overrides: list[str]) -> Path:
+def evaluate(run: Run, overrides: list[str]) -> Path:
     """Apply a run's selected weights, stage by stage, to all images of another data set; the folder of the results.
 
+    Results stand for the weights, the images and the version of the lab that they were made with: where one of these is
+    another, they go into another folder.
+
     Raises:
-        UserError: RUN is not a finished run, or the data cannot be used.
+        UserError: RUN is not a finished run or is damaged, or the data cannot be used.
     """
     from ushydra_lab.assembly import build_data
+    from ushydra_lab.config import digest
     from ushydra_lab.experiment import evaluate_stages, part_means
     from ushydra_lab.pictures import draw_panels
-    from ushydra_lab.runs.files import disk_errors, write_csv, write_json
+    from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
+    from ushydra_lab.training import finished_tasks
 
-    config = finished_config(run)
-    name, data_config = chosen_data(overrides, config)
+    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir="))])
+    config = here(check_stored(run, local.trust), local)
+    name, data_config = chosen_data(overrides, config["scale"], config["cache_dir"], local.trust)
     seen = seen_sites(run, config)
     config |= {"data": data_config, **EXTERNAL}
     data = build_data(config)
     data.setup("fit")
-    folder = run / "external" / f"{name}-{data.fingerprint(data.parts)[:8]}"
-    if (folder / "metrics.json").exists():
-        print(f"Evaluated before: {folder}")
+    weights = {stage: sha256(run.weights(stage)) for stage in config["stages"]}
+    made_from = {"weights": weights, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
+    folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
+    if (folder / METRICS).exists():
+        table, _ = read_results(folder)
+        print(f"Evaluated before: {folder} ({len(table)} rows)")
         return folder
     with disk_errors(folder):
-        table = evaluate_stages(config, run, data)
-        draw_panels(config, run, data, folder)
-        write_csv(folder / "per_image.csv", table)
-        write_json(
-            folder / "metrics.json",
-            {"never_seen": sorted(set(data.manifest.sites) - seen), "metrics": part_means(table)},
-        )
+        tasks = finished_tasks(run, config)
+        table = evaluate_stages(config, tasks, data)
+        draw_panels(config, tasks, data, folder)
+        write_csv(folder / IMAGES, table)
+        never_seen = sorted(set(data.manifest.sites) - seen)
+        results = {"never_seen": never_seen, "metrics": part_means(table), "made_from": made_from}
+        write_json(folder / METRICS, results | {"files": {IMAGES: sha256(folder / IMAGES)}})
     return folder
 
 
-def finished_config(run: Path) -> dict[str, Any]:
-    """A finished run's configuration.
+def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
+    """What `evaluate` left in a folder: the per-image table, and the sites that the run has never seen.
 
     Raises:
-        UserError: RUN is no run directory, or the run is not finished.
+        DamagedFile: a file is missing or not as it was written.
     """
-    from ushydra_lab.config import Experiment
-    from ushydra_lab.runs.directory import FINISHED, read_config
-    from ushydra_lab.runs.files import read_json
+    from ushydra_lab.runs.files import DamagedFile, read_json, read_table, refuse_change
 
-    if not (run / "run.json").is_file():
-        raise UserError(
-            f"{run} is no run directory (no run.json). They are multirun/<experiment>/<held out>/seed<seed>/<variant>."
-        )
-    if (status := read_json(run / "run.json")["status"]) != FINISHED:
-        raise UserError(f"{run} is not finished ({status}). Its own command continues it.")
-    return vars(Experiment(**read_config(run / "config.yaml")))
+    remedy = f"Remove {folder} and evaluate again."
+    content = read_json(folder / METRICS, remedy)
+    try:
+        checksum, never_seen = content["files"][IMAGES], set(content["never_seen"])
+    except (KeyError, TypeError) as error:
+        raise DamagedFile(folder / METRICS, f"is damaged (no {error})", remedy) from error
+    refuse_change(folder / IMAGES, checksum, remedy)
+    return read_table(folder / IMAGES, IMAGE_TEXTS, remedy), never_seen
 
 
-def own_images(run: Path, config: dict[str, Any]) -> UltrasoundData:
+def own_images(run: Run, config: dict[str, Any]) -> UltrasoundData:
     """The images of a finished run, in memory.
 
     Raises:
@@ -92,19 +103,17 @@ def own_images(run: Path, config: dict[str, Any]) -> UltrasoundData:
     return data
 
 
-def _changes(run: Path, data: UltrasoundData) -> Iterator[str]:
-    from ushydra_lab.runs.files import read_json
-
-    then, now = _split(run)[COMPARED], data.split_table()[COMPARED].astype(str)
+def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
+    then, now = run.split[COMPARED].astype(str), data.split_table()[COMPARED].astype(str)
     if len(then) != len(now):
         yield f"its split.csv has {len(then)} images, now there are {len(now)}"
     elif changed := (then != now).any(axis=1).sum():
         yield f"{changed} of {len(now)} have another site, subject or part than in its split.csv"
-    elif (known := read_json(run / "run.json").get("data")) and known != data.manifest.fingerprint():
+    elif run.summary.data and run.summary.data != data.manifest.fingerprint():
         yield "images or annotations are not those that run.json stands for"
 
 
-def seen_sites(run: Path, config: dict[str, Any]) -> set[str]:
+def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
     """Sites with images that the run was trained or selected on, those of a stage's own images (`instead`) too.
 
     Raises:
@@ -112,7 +121,7 @@ def seen_sites(run: Path, config: dict[str, Any]) -> set[str]:
     """
     from ushydra_lab.assembly import build_data
 
-    tables = [_split(run)]
+    tables = [run.split]
     for stage in config["stages"].values():
         if stage["instead"]:
             other = build_data(config | stage["instead"])
@@ -120,18 +129,14 @@ def seen_sites(run: Path, config: dict[str, Any]) -> set[str]:
     return {site for table in tables for site in table.loc[table["part"].isin(["train", "val"]), "site"]}
 
 
-def _split(run: Path) -> pd.DataFrame:
-    return pd.read_csv(run / "split.csv", dtype=str, keep_default_na=False)
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluate", description=__doc__)
     parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("overrides", nargs="*", help="data=NAME and its keys")
+    parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
     arguments = parser.parse_args()
     try:
-        show(evaluate(arguments.run, arguments.overrides))
+        show(evaluate(Run(arguments.run), arguments.overrides))
     except UserError as error:
         sys.exit(str(error))
 
@@ -140,16 +145,14 @@ def show(folder: Path) -> None:
     """Print means per stage and site, and which sites are new to the run."""
     from ushydra_lab.report.__main__ import rich_table
     from ushydra_lab.report.metrics import known
-    from ushydra_lab.runs.files import read_json
 
-    table = pd.read_csv(folder / "per_image.csv", converters={"site": str})
+    table, never_seen = read_results(folder)
     metrics = known(table.columns)
     means = table.groupby(["stage", "site"], sort=False)[list(metrics)].mean().reset_index()
     for name, metric in metrics.items():
         means[name] = means[name].map(f"{{:.{metric.digits}f}}".format)
     means["images"] = table.groupby(["stage", "site"], sort=False).size().to_numpy()
-    new = read_json(folder / "metrics.json")["never_seen"]
-    means["seen in training"] = ["never" if site in new else "yes" for site in means["site"]]
+    means["seen in training"] = ["never" if site in never_seen else "yes" for site in means["site"]]
     shown = means.rename(columns={name: metric.title for name, metric in metrics.items()})
     Console(width=None if sys.stdout.isatty() else 160).print(rich_table(shown, str(folder), "Means over images."))
 

@@ -10,12 +10,12 @@ import lightning as L
 import pandas as pd
 import torch
 
-from ushydra_lab.assembly import build_trainer, open_logger, rehearse
+from ushydra_lab.assembly import build_trainer, job_data, open_logger
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
 from ushydra_lab.runs.directory import RunDirectory, job_identity
-from ushydra_lab.runs.files import write_csv
-from ushydra_lab.training import ctrl_c, train_stages, trained_tasks
+from ushydra_lab.tasks.base import Task
+from ushydra_lab.training import ctrl_c, train_stages
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ def run(config: dict[str, Any], path: Path) -> None:
                 directory.refuse_other_data(prepare(config)[1])
             log.info("already finished: %s", path)
             return
-        with directory.record() as summary:
-            _run(config, path, directory, summary)
+        with directory.record():
+            _run(config, directory)
 
 
 def prepare(config: dict[str, Any]) -> tuple[UltrasoundData, str]:
@@ -46,31 +46,38 @@ def prepare(config: dict[str, Any]) -> tuple[UltrasoundData, str]:
         UserError: bad input.
     """
     L.seed_everything(config["seed"], workers=True, verbose=False)
-    data = rehearse(config)
+    data = job_data(config)
     data.setup("fit")
     return data, job_identity(config, data.fingerprint(data.parts))
 
 
-def _run(config: dict[str, Any], path: Path, directory: RunDirectory, summary: dict[str, Any]) -> None:
-    data, summary["identity"] = prepare(config)
-    summary["data"] = data.manifest.fingerprint()
-    with open_logger(config, path, summary["identity"]) as logger:
-        write_csv(path / "split.csv", data.split_table())
-        summary["stages"] = train_stages(config, directory, summary, data, logger)
-        table = evaluate_stages(config, path, data)
-        write_csv(path / "per_image.csv", table)
-        summary["metrics"] = part_means(table)
-        draw_extremes(config, path, data, table)
-        draw_sites(config, path, data)
-        draw_landmarks(config, path, data)
-        logger.finish(table, draw_panels(config, path, data, path))
+def _run(config: dict[str, Any], directory: RunDirectory) -> None:
+    data, identity = prepare(config)
+    directory.note(identity=identity, data=data.manifest.fingerprint())
+    path = directory.path
+    with open_logger(config, path, identity) as logger:
+        trained = train_stages(config, directory, data, logger)
+        tasks = {name: stage.task for name, stage in trained.items()}
+        table = evaluate_stages(config, tasks, data)
+        draw_extremes(config, tasks, path, data, table)
+        draw_sites(config, tasks, path, data)
+        draw_landmarks(config, tasks, path, data)
+        panels = draw_panels(config, tasks, data, path)
+        directory.keep(
+            {name: stage.summary for name, stage in trained.items()},
+            {name: stage.folder for name, stage in trained.items()},
+            data.split_table(),
+            table,
+            part_means(table),
+        )
+        logger.finish(table, panels)
 
 
-def evaluate_stages(config: dict[str, Any], run: Path, data: UltrasoundData) -> pd.DataFrame:
+def evaluate_stages(config: dict[str, Any], tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
     """stage, part, record, site and every metric, one row an image, for the parts there are."""
     tables = []
     trainer = build_trainer(config, [])
-    for name, task in trained_tasks(config, run):
+    for name, task in tasks.items():
         for part in (part for part in data.parts if part != "train"):
             with ctrl_c():
                 batches = trainer.predict(task, data.part_loader(part))

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ushydra_lab.assembly import build_task
 from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
@@ -17,7 +16,6 @@ from ushydra_lab.report.metrics import METRICS
 from ushydra_lab.report.panels import sample_panel, stage_panel
 from ushydra_lab.runs.files import atomic
 from ushydra_lab.tasks.base import Batch, Task
-from ushydra_lab.training import trained_tasks
 
 EXTREMES = {"hardest": 10, "easiest": 4}
 """Images with the worst and with the best answers that are drawn."""
@@ -27,23 +25,27 @@ SAMPLES = 3
 """Of each site."""
 
 
-def draw_panels(config: dict[str, Any], run: Path, data: UltrasoundData, folder: Path) -> dict[str, Figure]:
+def draw_panels(
+    config: dict[str, Any], tasks: dict[str, Task], data: UltrasoundData, folder: Path
+) -> dict[str, Figure]:
     """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
     shareable: dict[str, Figure] = {}
     for part in (part for part in data.parts if part != "train"):
         batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
         captions = [f"record {record}" for record in batch["record"].tolist()]
-        if figure := _draw(config, run, batch, folder / "figures" / f"{part}.png", captions):
+        if figure := _draw(config, tasks, batch, folder / "figures" / f"{part}.png", captions):
             shareable[part] = figure
     return shareable
 
 
-def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table: pd.DataFrame) -> None:
+def draw_extremes(
+    config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData, table: pd.DataFrame
+) -> None:
     """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
 
     figures/hardest.png and easiest.png; above each image its record in per_image.csv, and its difficulty.
     """
-    stage, task = _last(config)
+    stage, task = list(tasks.items())[-1]
     tested = table[(table["stage"] == stage) & (table["part"] == "test")]
     difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
     if len(difficulty) < 2:
@@ -56,10 +58,10 @@ def draw_extremes(config: dict[str, Any], run: Path, data: UltrasoundData, table
         records = tested.loc[chosen.index, "record"].tolist()
         captions = [f"record {record}: {score} {value:.4f}" for record, value in zip(records, chosen, strict=True)]
         batch = unseen.__getitems__([place[record] for record in records])
-        _draw(config, run, batch, run / "figures" / f"{name}.png", captions)
+        _draw(config, tasks, batch, run / "figures" / f"{name}.png", captions)
 
 
-def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
+def draw_sites(config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
     """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
     for images in (_images(data, part) for part in data.parts):
@@ -67,10 +69,10 @@ def draw_sites(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
             if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
                 of_site.append(images.__getitems__([row]))
     rows = [[("" if k else site, one) for k, one in enumerate(shown)] for site, shown in chosen.items() if shown]
-    _draw_known(config, rows, run / "figures" / "sites.png")
+    _draw_known(config, tasks, rows, run / "figures" / "sites.png")
 
 
-def draw_landmarks(config: dict[str, Any], run: Path, data: UltrasoundData) -> None:
+def draw_landmarks(config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
     """Where in the frame the required landmarks lie, site by site: figures/density.png.
 
     And the training images on which they are least plausible, with the reasons: figures/flagged.png. What a label audit
@@ -84,12 +86,14 @@ def draw_landmarks(config: dict[str, Any], run: Path, data: UltrasoundData) -> N
         worst = [("\n".join(why), trained.__getitems__([row])) for row, why in list(reasons.items())[:FLAGGED]]
         if worst:
             rows = [worst[start : start + SAMPLES] for start in range(0, len(worst), SAMPLES)]
-            _draw_known(config, rows, run / "figures" / "flagged.png")
+            _draw_known(config, tasks, rows, run / "figures" / "flagged.png")
 
 
-def _draw_known(config: dict[str, Any], rows: list[list[tuple[str, Batch]]], file: Path) -> None:
-    """Images (batches of one) below their captions, with their box and truth."""
-    _, task = _last(config)
+def _draw_known(
+    config: dict[str, Any], tasks: dict[str, Task], rows: list[list[tuple[str, Batch]]], file: Path
+) -> None:
+    """Images (batches of one) below their captions, with their box and the truth that the last stage's task knows."""
+    task = list(tasks.values())[-1]
     known = [
         [(caption, one["image"][0, 0].numpy(), _boxes(config, one), _arrays(task.truth(one))) for caption, one in row]
         for row in rows
@@ -97,7 +101,9 @@ def _draw_known(config: dict[str, Any], rows: list[list[tuple[str, Batch]]], fil
     _save(sample_panel(known, _structures(config)), file)
 
 
-def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path, captions: list[str]) -> Figure | None:
+def _draw(
+    config: dict[str, Any], tasks: dict[str, Task], batch: Batch, file: Path, captions: list[str]
+) -> Figure | None:
     """Images through every stage, each below its caption, as PNG; what of it may leave the run.
 
     That is all of images declared free of burnt-in names (`deidentified`), else the ROI alone, which is then drawn
@@ -105,7 +111,7 @@ def _draw(config: dict[str, Any], run: Path, batch: Batch, file: Path, captions:
     """
     pictures: dict[str, Any] = {}
     with torch.inference_mode():
-        for stage, task in trained_tasks(config, run):
+        for stage, task in tasks.items():
             pictures = {**task.truth(batch), **pictures}
             pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
     shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
@@ -124,13 +130,6 @@ def _images(data: UltrasoundData, part: str) -> Canvases:
     images = data.part_loader(part).dataset
     assert isinstance(images, Canvases)
     return images
-
-
-def _last(config: dict[str, Any]) -> tuple[str, Task]:
-    """The last stage's name and its task, for what needs no weights: it has none."""
-    name = list(config["stages"])[-1]
-    with torch.device("meta"):
-        return name, build_task(config, name)
 
 
 def _boxes(config: dict[str, Any], batch: Batch) -> Any:

@@ -1,9 +1,9 @@
 """`python -m ushydra_lab.robustness multirun/brain_attention_unet`: how segmentations bear noise, and how they repeat.
 
 Every finished run's last stage meets its test images under each perturbation of `data.perturbations`. Writes
-RUN/robustness.csv, one row an image and strength, and beside the runs robustness/: curves over strengths (mean ± SD
-over seeds) as CSV and picture, and the intraclass correlation of areas between seeds and with the truth. What is there
-and belongs to the run's weights and images is not measured again.
+RUN/robustness.csv, one row an image and strength, and robustness.json, its checksum and what it belongs to; and beside
+the runs robustness/: curves over strengths (mean ± SD over seeds) as CSV and picture, and the intraclass correlation of
+areas between seeds and with the truth. What is there and belongs to the run's weights and images is not measured again.
 """
 
 from __future__ import annotations
@@ -19,24 +19,29 @@ from rich.console import Console
 from rich.progress import track
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.run import FINISHED, Run, runs_below
+from ushydra_lab.validation import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAME, MADE_FROM = "robustness", "made_from"
+NAME = "robustness"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.robustness", description=__doc__)
-    parser.add_argument("experiment", type=Path, help="an experiment's directory, multirun/<experiment>")
+    parser.add_argument("words", nargs="+", metavar="EXPERIMENT", help=f"multirun/<experiment>; {LOCAL_HELP}")
     try:
-        robustness(parser.parse_args().experiment)
+        folders, local = folders_and_local(parser.parse_args().words)
+        if len(folders) != 1:
+            parser.error("name one experiment's directory, multirun/<experiment>")
+        robustness(folders[0], local)
     except UserError as error:
         sys.exit(str(error))
 
 
-def robustness(experiment: Path) -> None:
+def robustness(experiment: Path, local: Local = AS_STORED) -> None:
     """Measure every finished run below a directory, or take its table; write and print what they say together.
 
     Raises:
@@ -46,11 +51,11 @@ def robustness(experiment: Path) -> None:
     from ushydra_lab.runs.files import atomic, disk_errors, write_csv
 
     tables, problems = [], []
-    for run in sorted(path.parent for path in experiment.rglob("run.json")):
+    for run in runs_below(experiment):
         try:
-            tables.append(_table(run))
+            tables.append(_table(run, local))
         except UserError as error:
-            problems.append(f"{run}: {error}")
+            problems.append(f"{run.path}: {error}")
     if problems:
         raise UserError.listing("not measured", problems)
     if not (tables := [table for table in tables if table is not None]):
@@ -67,48 +72,65 @@ def robustness(experiment: Path) -> None:
     console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv")
 
 
-def _table(run: Path) -> pd.DataFrame | None:
+def _table(run: Run, local: Local) -> pd.DataFrame | None:
     """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
     from ushydra_lab.config import digest
-    from ushydra_lab.runs.directory import FINISHED
-    from ushydra_lab.runs.files import disk_errors, read_json, write_csv
+    from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
 
-    summary = read_json(run / "run.json")
-    if summary["status"] != FINISHED:
+    summary = run.summary
+    if summary.status != FINISHED:
         return None
-    file = run / f"{NAME}.csv"
-    made_from = digest([summary["identity"], [stage["key"] for stage in summary["stages"].values()]])
-    if not file.exists() or set(pd.read_csv(file).get(MADE_FROM, [])) != {made_from}:
-        table = measure(run)
+    file, record = run.path / f"{NAME}.csv", run.path / f"{NAME}.json"
+    made_from = digest([summary.identity, [stage.key for stage in summary.stages.values()]])
+    if not record.exists() or _record(record)["made_from"] != made_from:
+        table = measure(run, local)
         if table.empty:
             return None
-        with disk_errors(run):
-            write_csv(file, table.assign(**{MADE_FROM: made_from}))
-    who = {"held_out": run.parent.parent.name, "seed": summary["seed"], "variant": summary["variant"]}
-    return pd.read_csv(file).drop(columns=MADE_FROM).assign(**who)
+        with disk_errors(run.path):
+            write_csv(file, table)
+            write_json(record, {"made_from": made_from, "sha256": sha256(file)})
+    return _measured(file, record).assign(held_out=run.fold, seed=summary.seed, variant=summary.variant)
 
 
-def measure(run: Path) -> pd.DataFrame:
+def _record(record: Path) -> dict[str, Any]:
+    from ushydra_lab.runs.files import DamagedFile, read_json
+
+    remedy = f"Remove {record} and run the same command again: it is measured again."
+    content = read_json(record, remedy)
+    if not {"made_from", "sha256"} <= content.keys():
+        raise DamagedFile(record, "is damaged (no made_from or sha256)", remedy)
+    return content
+
+
+def _measured(file: Path, record: Path) -> pd.DataFrame:
+    from ushydra_lab.runs.files import read_table, refuse_change
+
+    remedy = f"Remove {file} and {record.name} beside it, and run the same command again."
+    refuse_change(file, str(_record(record)["sha256"]), remedy)
+    return read_table(file, {"kind"}, remedy)
+
+
+def measure(run: Run, local: Local) -> pd.DataFrame:
     """kind, strength, record and the areas and Dice of every structure; without rows for another system's run.
 
     Raises:
-        UserError: the images are not those of the run.
+        UserError: the run is damaged, or the images are not those of the run.
     """
     import torch
 
     from ushydra_lab.data.perturbations import SWEEPS
-    from ushydra_lab.evaluate import finished_config, own_images
+    from ushydra_lab.evaluate import own_images
     from ushydra_lab.tasks.segmentation import Segmentation
-    from ushydra_lab.training import trained_tasks
+    from ushydra_lab.training import finished_tasks
 
-    config = finished_config(run)
-    task = [task for _, task in trained_tasks(config, run)][-1]
+    config = here(check_stored(run, local.trust), local)
+    task = list(finished_tasks(run, config).values())[-1]
     if not isinstance(task, Segmentation):
         return pd.DataFrame()
     data = own_images(run, config)
     steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
     rows = []
-    for kind, perturb, strength in track(steps, "/".join(run.parts[-3:]), transient=True):
+    for kind, perturb, strength in track(steps, run.name, transient=True):
         generator = torch.Generator().manual_seed(config["seed"])
         for batch in data.part_loader("test" if "test" in data.parts else "val"):
             with torch.inference_mode():

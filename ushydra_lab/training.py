@@ -7,24 +7,24 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ushydra_lab import __version__
-from ushydra_lab.assembly import build_data, build_task, build_trainer, load_network, load_task, read_checkpoint
+from ushydra_lab.assembly import FreshTask, build_data, build_trainer, fresh_task, load_network, load_task
 from ushydra_lab.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.callbacks.finite_loss import FiniteLoss
 from ushydra_lab.callbacks.history import History
 from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.runs.checkpoint_io import StageCheckpoint
-from ushydra_lab.runs.directory import RunDirectory, checkpoint_path
-from ushydra_lab.runs.files import link_or_copy
+from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
+from ushydra_lab.runs.directory import RunDirectory
+from ushydra_lab.runs.run import Run, StageSummary
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
@@ -45,36 +45,41 @@ def ctrl_c() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A stage that is done: its task with the selected weights, what is known of its training, and where it is kept."""
+
+    task: Task
+    summary: StageSummary
+    folder: StageFolder
+
+
 def train_stages(
-    config: dict[str, Any], directory: RunDirectory, summary: dict[str, Any], data: UltrasoundData, logger: RunLogger
-) -> dict[str, Any]:
-    """Train, or find, every stage; link its weights and curves into the run directory."""
-    path = directory.path
+    config: dict[str, Any], directory: RunDirectory, data: UltrasoundData, logger: RunLogger
+) -> dict[str, Trained]:
+    """Train, or find, every stage; each task is built once, and serves to train and to evaluate."""
+    fresh = {name: fresh_task(config, name) for name in config["stages"]}
     for name, stage in config["stages"].items():
         if stage["init"]:  # too late to find out once the stages before have been trained
-            with torch.device("meta"):  # no weights are needed
-                task = build_task(config, name)
-            task.check_images(data.part_loader("train"))
+            fresh[name].task.check_images(data.part_loader("train"))
     keys: dict[str, str] = {}
-    records: dict[str, Any] = {}
+    done: dict[str, Trained] = {}
     for name, stage in config["stages"].items():
         images = build_data(config | stage["instead"]) if stage["instead"] else data
         keys[name] = stage_key(config | stage["instead"], name, images, keys)
-        init = checkpoint_path(path, stage["init"]) if stage["init"] else None
-        store = Path(config["run_root"]) / ".stages"
-        now = {"stage": name, "folder": keys[name][:16], "max_epochs": stage["max_epochs"]}
-        directory.write({**summary, "now": now})
-        with open_stage(store, keys[name]) as folder:
+        directory.note_progress({"stage": name, "folder": keys[name][:16], "max_epochs": stage["max_epochs"]})
+        with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
             if folder.done:
-                folder.refuse_damage()
                 log.info("%s: found, trained before", name)
             else:
-                fit(config, name, images, folder, init, logger)
-            records[name] = folder.record
-            logger.stage(name, folder.history, folder.record)
-            link_or_copy(folder.weights, checkpoint_path(path, name))
-            link_or_copy(folder.history, path / "history" / f"{name}.csv")
-    return records
+                init = done[stage["init"]].folder.weights if stage["init"] else None
+                fit(config, name, images, folder, fresh[name], init, logger)
+            summary = folder.summary
+            logger.stage(name, folder.curves, summary)
+            task = fresh[name].task
+            load_task(task, folder.weights)
+            done[name] = Trained(task.eval(), summary, folder)
+    return done
 
 
 def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
@@ -103,11 +108,17 @@ def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit(
-    config: dict[str, Any], name: str, data: UltrasoundData, folder: StageFolder, init: Path | None, logger: RunLogger
+    config: dict[str, Any],
+    name: str,
+    data: UltrasoundData,
+    folder: StageFolder,
+    fresh: FreshTask,
+    init: Path | None,
+    logger: RunLogger,
 ) -> None:
     """Train one stage, from where it was interrupted if it was."""
-    stage = config["stages"][name]
-    task = build_task(config, name)
+    stage, task = config["stages"][name], fresh.task
+    fresh.restore_generators()
     if init:
         load_network(task, init)
     task.prepare(data.part_loader("train"))
@@ -128,24 +139,26 @@ def fit(
     with ctrl_c(), _placed(trainer, name):
         trainer.fit(task, data, ckpt_path=resume, weights_only=True)
     assert best.best_model_score is not None
+    task.trainer = None  # which would keep the optimizer's state in memory
     folder.finish(
-        {
-            "key": folder.path.name,
-            "epochs": len(history.rows),
-            "selected_by": task.selection,
-            "selected_epoch": int(read_checkpoint(folder.weights)["epoch"]) + 1,
-            "score": float(best.best_model_score),
-            "loss_weights": task.loss_weights(),
-        }
+        StageSummary(
+            key=folder.path.name,
+            epochs=len(history.rows),
+            selected_by=task.selection,
+            selected_epoch=int(read_checkpoint(folder.weights)["epoch"]) + 1,
+            score=float(best.best_model_score),
+            loss_weights=task.loss_weights(),
+        )
     )
 
 
-def trained_tasks(config: dict[str, Any], run: Path) -> Iterator[tuple[str, Task]]:
-    """Every stage's name and task, with the selected weights."""
+def finished_tasks(run: Run, config: dict[str, Any]) -> dict[str, Task]:
+    """Every stage's task of a finished run, with the selected weights. Raises UserError."""
+    tasks = {}
     for name in config["stages"]:
-        task = build_task(config, name)
-        load_task(task, checkpoint_path(run, name))
-        yield name, task.eval()
+        tasks[name] = fresh_task(config, name).task.eval()
+        load_task(tasks[name], run.weights(name))
+    return tasks
 
 
 @contextmanager

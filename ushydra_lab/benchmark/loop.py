@@ -11,6 +11,7 @@ import numpy as np
 from lightning import Callback, LightningModule
 from torch.optim import Optimizer
 
+from ushydra_lab.assembly import fresh_task
 from ushydra_lab.benchmark.lab import Lab, quiet
 from ushydra_lab.benchmark.timing import Work, now, seconds
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -66,7 +67,8 @@ def timed_fit(
     callbacks = config["stages"][stage]["callbacks"] | {"stopwatch": node}
     settings = config["stages"][stage] | {"max_epochs": lab.repeats + 1, "patience": None, "callbacks": callbacks}
     with quiet():
-        fit(config | {"stages": {stage: settings}}, stage, data, folder, None, RunLogger(None))
+        config = config | {"stages": {stage: settings}}
+        fit(config, stage, data, folder, fresh_task(config, stage), None, RunLogger(None))
     return _running.pop(folder.path.name).times
 
 

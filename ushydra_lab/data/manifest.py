@@ -84,7 +84,7 @@ class Manifest:
         """sha256 of every row's image, site, subject and annotations, wherever the files lie."""
         total = hashlib.sha256(self.table.drop(columns=[IMAGE, MASK], errors="ignore").to_csv(index=False).encode())
         for mask in self.table.get(MASK, pd.Series()).dropna():
-            total.update(hashlib.sha256(Path(mask).read_bytes()).digest())
+            total.update(hashlib.sha256(Path(mask).read_bytes()).digest() if mask else b"no mask")
         return total.hexdigest()
 
     def with_structures(self, structures: Sequence[str]) -> "Manifest":

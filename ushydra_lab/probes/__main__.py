@@ -20,48 +20,58 @@ from rich.console import Console
 from rich.progress import track
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.probes import CSV, JSON
-from ushydra_lab.probes.files import read
+from ushydra_lab.probes import JSON
+from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
+from ushydra_lab.runs.files import DamagedFile
+from ushydra_lab.runs.run import FINISHED, Run, runs_below
+from ushydra_lab.validation import AS_STORED, LOCAL_HELP, Local, check_stored, chosen_data, folders_and_local, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
     from ushydra_lab.probes.features import Codes
+    from ushydra_lab.tasks.base import Task
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 PARTS = ("train", "val", "test")
-PICTURE = Path("figures", "interpolation.png")
+PICTURE = "interpolation"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.probes", description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, help="runs, or experiments with runs below them")
+    parser.add_argument("words", nargs="+", metavar="FOLDER", help=f"runs, or experiments with runs; {LOCAL_HELP}")
     parser.add_argument("--covariance", choices=get_args(Covariance), default="ledoit_wolf", help="of Mahalanobis")
     parser.add_argument("--against", nargs="+", default=[], metavar="data=NAME", help="other images, and their keys")
     given = parser.parse_args()
     try:
-        probes(given.folders, given.covariance, given.against)
+        folders, local = folders_and_local(given.words)
+        probes(folders, given.covariance, given.against, local)
     except UserError as error:
         sys.exit(str(error))
 
 
-def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against: list[str] | None = None) -> None:
+def probes(
+    folders: list[Path],
+    covariance: Covariance = "ledoit_wolf",
+    against: list[str] | None = None,
+    local: Local = AS_STORED,
+) -> None:
     """Probe every finished run below the folders, or take what is there; print the scores.
 
     Raises:
         UserError: there is none; or, after the others, naming those with damage or other images than they had.
     """
-    runs = dict.fromkeys(file.parent for folder in folders for file in sorted(folder.rglob("run.json")))
+    runs = dict.fromkeys(run for folder in folders for run in runs_below(folder))
     console = Console(width=None if sys.stdout.isatty() else 160)
     found, problems = 0, []
     for run in runs:
         try:
-            content, note = probe(run, covariance, against or [])
+            content, note = probe(run, covariance, against or [], local)
         except UserError as error:
-            problems.append(f"{run}: {error}")
+            problems.append(f"{run.path}: {error}")
             continue
-        console.print(f"{run}: {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{run.path}: {note}", markup=False, highlight=False, soft_wrap=True)
         if content:
             found += 1
             _show(console, content["stages"])
@@ -72,40 +82,39 @@ def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against:
         raise UserError(f"{where}: no finished run to probe. python -m ushydra_lab.runs lists runs.")
 
 
-def probe(run: Path, covariance: Covariance, against: list[str]) -> tuple[dict[str, Any] | None, str]:
+def probe(run: Run, covariance: Covariance, against: list[str], local: Local) -> tuple[dict[str, Any] | None, str]:
     """What probes.json holds, and where or whether it was made now; None and the reason for a run without probes.
 
     Raises:
         UserError: a file is damaged, the images are not those of the run, there are too few.
     """
-    from ushydra_lab.runs.directory import FINISHED
-    from ushydra_lab.runs.files import disk_errors, read_json, write_csv, write_json
+    from ushydra_lab.runs.files import disk_errors
 
-    summary = read_json(run / "run.json")
-    if summary["status"] != FINISHED:
-        return None, f"not probed, it is {summary['status']}"
-    stages = {name: stage["key"] for name, stage in summary["stages"].items()}
-    made_from = {"identity": summary["identity"], "stages": stages, "covariance": covariance}
-    other = _other(run, against) if against else None
-    folder = run / "external" / other[0] if other else run
+    summary = run.summary
+    if summary.status != FINISHED:
+        return None, f"not probed, it is {summary.status}"
+    config = here(check_stored(run, local.trust), local)
+    stages = {name: stage.key for name, stage in summary.stages.items()}
+    made_from = {"identity": summary.identity, "stages": stages, "covariance": covariance}
+    other = _other(config, against, local) if against else None
+    folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
-    drawn = bool(other) or (run / PICTURE).exists() or not _autoencoder(run)
+    picture = run.picture(PICTURE)
+    drawn = bool(other) or picture.exists() or not _autoencoder(config)
     if known and drawn:
         return known, f"probed before: {folder / JSON}"
-    print(f"{run}: probing ...", flush=True)
-    opened = _open(run, other[1] if other else None)
+    print(f"{run.path}: probing ...", flush=True)
+    opened = _open(run, config, other[1] if other else None)
     if isinstance(opened, str):
         return None, f"not probed, {opened}"
-    tasks, data, seed = opened
+    tasks, data = opened
     with disk_errors(folder):
         if not drawn:
-            _draw(tasks[-1][1], data, run / PICTURE)
+            _draw(list(tasks.values())[-1], data, picture)
         if known:
-            return known, f"probed before: {folder / JSON}" + f"; drawn: {run / PICTURE}" * (run / PICTURE).exists()
-        measured, images = _measure(run, tasks, data, seed, covariance, other[1] if other else None)
-        content = {"made_from": made_from, **measured}
-        write_csv(folder / CSV, images)
-        write_json(folder / JSON, content)
+            return known, f"probed before: {folder / JSON}" + f"; drawn: {picture}" * picture.exists()
+        measured, images = _measure(run, tasks, data, config["seed"], covariance, other[1] if other else None)
+        content = write(folder, {"made_from": made_from, **measured}, images)
     return content, f"probed: {folder / JSON}"
 
 
@@ -113,47 +122,42 @@ def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
     """What is there already; None where it is not whole, or was made from something else."""
     try:
         content, _ = read(folder)
-    except (FileNotFoundError, ValueError):
+    except DamagedFile:
         return None
     return content if content["made_from"] == made_from else None
 
 
-def _other(run: Path, overrides: list[str]) -> tuple[str, UltrasoundData]:
+def _other(config: dict[str, Any], overrides: list[str], local: Local) -> tuple[str, UltrasoundData]:
     """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
     from ushydra_lab.assembly import build_data
-    from ushydra_lab.evaluate import EXTERNAL, finished_config
-    from ushydra_lab.validation import chosen_data
+    from ushydra_lab.evaluate import EXTERNAL
 
-    config = finished_config(run)
-    name, data = chosen_data(overrides, config)
+    name, data = chosen_data(overrides, config["scale"], config["cache_dir"], local.trust)
     images = build_data(config | {"data": data, "stages": {}, **EXTERNAL})
     return f"{name}-{images.fingerprint(images.parts)[:8]}", images
 
 
-def _open(run: Path, other: UltrasoundData | None) -> tuple[list[tuple[str, Any]], UltrasoundData, int] | str:
-    """A run's stages with their tasks, its images and its seed; a word on why not for a run that has no probes."""
-    from ushydra_lab.evaluate import finished_config, own_images
-    from ushydra_lab.training import trained_tasks
+def _open(
+    run: Run, config: dict[str, Any], other: UltrasoundData | None
+) -> tuple[dict[str, Task], UltrasoundData] | str:
+    """A run's stages with their tasks, and its images; a word on why not for a run that has no probes."""
+    from ushydra_lab.evaluate import own_images
+    from ushydra_lab.training import finished_tasks
 
-    config = finished_config(run)
-    tasks = list(trained_tasks(config, run))
+    tasks = finished_tasks(run, config)
     data = own_images(run, config)
     if other is None and "test" not in data.parts:
         return "it has no unseen images; name some with --against data=NAME"
-    return tasks, data, config["seed"]
+    return tasks, data
 
 
-def _autoencoder(run: Path) -> bool:
-    from ushydra_lab.evaluate import finished_config
-
-    return all(
-        stage["task"]["_target_"].endswith(".Reconstruction") for stage in finished_config(run)["stages"].values()
-    )
+def _autoencoder(config: dict[str, Any]) -> bool:
+    return all(stage["task"]["_target_"].endswith(".Reconstruction") for stage in config["stages"].values())
 
 
 def _measure(
-    run: Path,
-    tasks: list[tuple[str, Any]],
+    run: Run,
+    tasks: dict[str, Task],
     data: UltrasoundData,
     seed: int,
     covariance: Covariance,
@@ -164,7 +168,7 @@ def _measure(
 
     scores: dict[str, Any] = {}
     tables = []
-    for name, task in track(tasks, "/".join(run.parts[-3:]), transient=True):
+    for name, task in track(list(tasks.items()), run.name, transient=True):
         parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:
@@ -208,9 +212,9 @@ def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | N
     return extract_any(task, images, sites, device, judged=source is data)
 
 
-def _caliper(run: Path, stage: str) -> pd.DataFrame | None:
+def _caliper(run: Run, stage: str) -> pd.DataFrame | None:
     """What the run measured of each unseen image's NT, by record; None for another ROI."""
-    images = pd.read_csv(run / "per_image.csv")
+    images = run.images
     chosen = images[(images["stage"] == stage) & (images["part"] == "test")].set_index("record")
     return chosen[CALIPER] if set(CALIPER) <= set(chosen) else None
 

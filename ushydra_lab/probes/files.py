@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
 from ushydra_lab.probes import CSV, JSON
+from ushydra_lab.runs.files import DamagedFile, read_json, read_table, refuse_change, sha256, write_csv, write_json
 
 NAMES = ["stage", "feature", "part", "site"]
 """The columns of texts; all others are numbers."""
@@ -18,53 +16,50 @@ PLACES = {"record", "pca_1", "pca_2", "knn"}
 """Numbers that every image has, but for the training images' distances."""
 
 
-Content = TypeVar("Content")
+def write(folder: Path, content: dict[str, Any], images: pd.DataFrame) -> dict[str, Any]:
+    """Write probes.csv, a row an image, stage and feature, and probes.json, scores by stage and feature; the latter."""
+    write_csv(folder / CSV, images)
+    content = content | {"files": {CSV: sha256(folder / CSV)}}
+    write_json(folder / JSON, content)
+    return content
 
 
-def read(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """probes.json, scores by stage and feature, and probes.csv, a row an image, stage and feature.
+def read(folder: Path, *, old: bool = False) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What was written: probes.json and probes.csv.
+
+    old: also without checksums, as versions before 0.3.0 wrote them.
 
     Raises:
-        FileNotFoundError: one of them is not there.
-        ValueError: one is damaged, or cut short; says which.
+        DamagedFile: one of them is missing, or is not as it was written.
     """
-    content = _whole(folder / JSON, _scores)
-    return content, _whole(folder / CSV, lambda text: _images(text, content))
-
-
-def _whole(file: Path, check: Callable[[str], Content]) -> Content:
+    remedy = f"Remove {folder / JSON} and probe again."
+    content = read_json(folder / JSON, remedy, old=old)
     try:
-        return check(file.read_bytes().decode())
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{file.name} is damaged") from error
+        expected = _expected(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFile(folder / JSON, "is damaged (scores are missing, or are no numbers)", remedy) from error
+    if "files" in content or not old:
+        refuse_change(folder / CSV, str(content.get("files", {}).get(CSV)), remedy)
+    table = read_table(folder / CSV, set(NAMES), remedy)
+    if not set(table) >= {*PLACES, *NAMES} or table.groupby(NAMES[:3]).size().to_dict() != expected:
+        raise DamagedFile(folder / CSV, "is damaged (rows or columns are missing)", remedy)
+    return content, table
 
 
-def _scores(text: str) -> dict[str, Any]:
-    content = json.loads(text)
+def _expected(content: dict[str, Any]) -> dict[tuple[str, str, str], int]:
+    """Rows of each stage, feature and part."""
     features = [scores for stage in content["stages"].values() for scores in stage.values()]
     numbers = [*content["images"].values(), *(value for scores in features for value in scores.values())]
     named = dict[str, Any](content["made_from"]["stages"])
     if not features or named.keys() != content["stages"].keys() or not all(map(_number, numbers)):
-        raise ValueError("scores are missing, or are no numbers")
-    return dict(content)
-
-
-def _number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _images(text: str, content: dict[str, Any]) -> pd.DataFrame:
-    table = pd.read_csv(io.StringIO(text), converters=dict.fromkeys(NAMES, str))
-    numbers = table.drop(columns=NAMES)
-    expected = {
+        raise ValueError
+    return {
         (stage, feature, part): count
         for stage, features in content["stages"].items()
         for feature in features
         for part, count in content["images"].items()
     }
-    cut = not text.endswith("\n") or table.groupby(NAMES[:3]).size().to_dict() != expected
-    if cut or not set(numbers) >= PLACES or not all(map(pd.api.types.is_numeric_dtype, numbers.dtypes)):
-        raise ValueError("rows or columns are missing, or are no numbers")
-    return table
+
+
+def _number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -36,7 +36,8 @@ from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
-from ushydra_lab.runs.files import disk_errors, write_csv, write_text
+from ushydra_lab.runs.files import disk_errors, remove_temporary, write_csv, write_text
+from ushydra_lab.runs.run import experiments_below
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 CHANGE_CAPTION = (
@@ -45,6 +46,8 @@ CHANGE_CAPTION = (
     "Holm-adjusted within the table."
 )
 
+OLD_S = 3600.0
+"""Age from which a half-written file in the report's folder is a killed process's, not another report's at work."""
 SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
     segmentation.section,
     measurements.section,
@@ -73,38 +76,61 @@ Each writes its own CSV and figures, and adds nothing to experiments that are no
 """
 
 
+class NoFinishedRun(UserError):
+    """An experiment has no run to report on."""
+
+
 def report(experiment: Path) -> None:
     """Print and write the tables of one experiment; say which runs are missing from them.
 
     Raises:
-        UserError: there is no finished run, which the page says too, or the tables cannot be written.
+        NoFinishedRun: there is no finished run, which the page says too.
+        UserError: the tables cannot be written; or they are written, without the runs that are damaged.
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
     found = collect(experiment)
-    sections = [f"# {experiment.name}\n"]
     folder = experiment / "report"
-    with disk_errors(folder):
+    with disk_errors(folder, "run the report on a copy of the runs"):
+        remove_temporary(folder, OLD_S)
         if found.images.empty:
-            html = write_page(found, [], experiment)
-            reasons = [f"{run}: {status}" for run, status in found.unfinished.items()]
-            raise UserError.listing(f"No finished run below {experiment}; {html} says so too.", reasons)
-        if synthetic(found):
-            sections[0] += f"\n{SYNTHETIC}\n"
-        for held_out, images in found.images.groupby("held_out"):
-            sections += _held_out(console, str(held_out), images, folder)
-            sections += _say(console, starts(found.stages[found.stages["held_out"] == held_out]))
-        for section in OF_EXPERIMENT:
-            sections += _say(console, section(found, folder))
-        html = write_page(found, sections[1:], experiment)
+            html = write_page(found, [], {}, experiment)
+            reasons = [f"{run.path}: {reason.text}" for run, reason in found.unfinished.items()]
+            raise NoFinishedRun.listing(f"No finished run below {experiment}; {html} says so too.", reasons)
+        sections, changes = _tables(console, found, folder)
+        html = write_page(found, sections[1:], changes, experiment)
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
         write_text(folder / "tables.tex", document("\n".join(sections)))
     console.print(f"Written: {folder / 'tables.md'}, .tex, CSV and figures beside it; pictures in each run's figures/")
     console.print(f"To read: {html}", soft_wrap=True)
+    if damaged := [reason.text for reason in found.unfinished.values() if reason.damaged]:
+        raise UserError.listing("Damaged, and so not in the tables:", damaged)
 
 
-def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> list[str]:
-    texts = [f"## held out: {held_out}\n"]
+def _tables(console: Console, found: Collected, folder: Path) -> tuple[list[str], dict[str, pd.DataFrame]]:
+    """All sections as Markdown, the title first; and what was held out -> the comparisons on its test images."""
+    sections, changes = [f"# {folder.parent.name}\n"], {}
+    if synthetic(found):
+        sections[0] += f"\n{SYNTHETIC}\n"
+    for held_out, images in found.images.groupby("held_out"):
+        stages = found.stages[found.stages["held_out"] == held_out]
+        texts, changes[str(held_out)] = _held_out(console, str(held_out), images, folder)
+        sections += texts + _say(console, [*starts(stages), *unverified(stages)])
+    for section in OF_EXPERIMENT:
+        sections += _say(console, section(found, folder))
+    return sections, changes
+
+
+def unverified(stages: pd.DataFrame) -> list[str]:
+    """Which runs come from a version that wrote no checksums."""
+    runs = [run.name for run in stages["run"].unique() if not run.verified]
+    why = "made by a version before 0.3.0, which wrote no checksums, so that damage to their files would go unnoticed"
+    return [f"Unverified: {', '.join(runs)} ({why}).\n"] if runs else []
+
+
+def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Path) -> tuple[list[str], pd.DataFrame]:
+    """The tables of each part as Markdown, and the comparisons on the test images."""
+    texts, changes = [f"## held out: {held_out}\n"], {}
     for part, where in PARTS.items():
         chosen = images[images["part"] == part]
         if len(chosen):
@@ -113,9 +139,10 @@ def _held_out(console: Console, held_out: str, images: pd.DataFrame, folder: Pat
             seeds, count = chosen["seed"].nunique(), chosen.groupby(["seed", "method"])["record"].nunique().max()
             title = f"{where}, held out {held_out} ({count} images, {seeds} seed{'s' * (seeds > 1)})"
             file = folder / f"{held_out}_{part}"
-            texts += _part(console, title, chosen, file)
+            changes[part] = comparisons(chosen)
+            texts += _part(console, title, chosen, changes[part], file)
             texts += _say(console, [text for section in SECTIONS for text in section(chosen, file)])
-    return texts
+    return texts, changes.get("test", pd.DataFrame())
 
 
 def starts(stages: pd.DataFrame) -> list[str]:
@@ -131,8 +158,8 @@ def _say(console: Console, texts: list[str]) -> list[str]:
     return texts
 
 
-def _part(console: Console, title: str, images: pd.DataFrame, file: Path) -> list[str]:
-    values, changes = values_table(images), comparisons(images)
+def _part(console: Console, title: str, images: pd.DataFrame, changes: pd.DataFrame, file: Path) -> list[str]:
+    values = values_table(images)
     file.with_name(f"{file.name}_changes.csv").unlink(missing_ok=True)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
     notes = dict.fromkeys(metric.note for metric in metrics_in(images).values() if metric.note)
@@ -154,9 +181,9 @@ def _unfinished(console: Console, found: Collected) -> list[str]:
     """Paths and reasons on the terminal; in the file, which may be passed on, the runs' names alone."""
     if not found.unfinished:
         return []
-    for run, status in found.unfinished.items():
-        console.print(f"[yellow]not in the tables[/] - {escape(run)}: {escape(status)}")
-    return ["## Not in the tables\n", *(f"- {'/'.join(Path(run).parts[-3:])}" for run in found.unfinished)]
+    for run, reason in found.unfinished.items():
+        console.print(f"[yellow]not in the tables[/] - {escape(str(run.path))}: {escape(reason.text)}")
+    return ["## Not in the tables\n", *(f"- {run.name}" for run in found.unfinished)]
 
 
 def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
@@ -172,21 +199,17 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="multirun, or experiments below it")
+    problems = []
     try:
-        for experiment in _experiments(parser.parse_args().folders):
-            report(experiment)
+        for experiment in experiments_below(parser.parse_args().folders):
+            try:
+                report(experiment)
+            except UserError as error:  # the other experiments have their tables all the same
+                problems.append(str(error))
     except UserError as error:
-        sys.exit(str(error))
-
-
-def _experiments(folders: list[Path]) -> list[Path]:
-    """Experiment directories, <experiment>/<held out>/seed<seed>/<variant>, named or below what was named."""
-    found = [run.resolve().parents[3] for folder in folders for run in sorted(folder.glob("**/run.json"))]
-    if not found:
-        raise UserError(
-            f"No run below {', '.join(map(str, folders))}. Start one: python -m ushydra_lab +experiment=nt_phase2"
-        )
-    return list(dict.fromkeys(found))
+        problems.append(str(error))
+    if problems:
+        sys.exit("\n".join(problems))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,22 @@ from typing import Any
 
 import pandas as pd
 
-from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FINISHED, read_config
+from ushydra_lab.runs.files import DamagedFile
+from ushydra_lab.runs.ledger import job
+from ushydra_lab.runs.run import CONFIG, FINISHED, Run, runs_below
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a run is not in the tables.
+
+    text: for the terminal, it may name paths. public: for pages and files that are passed on. damaged: whether a file
+    of it is.
+    """
+
+    text: str
+    public: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,16 @@ class Collected:
 
     images: held_out (sorted by it), fold, seed, variant, method, stage, part, record, site, subject and every metric.
         A method that has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
-    stages: held_out, fold, seed, variant, stage, method, run (its directory), key (of its weights), task (its
+    stages: held_out, fold, seed, variant, stage, method, run, key (of its weights), task (its
         settings), init (the stage it began from, or ""), pretrained (whether the network began with weights from
         elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
         stage.
-    unfinished: run directory -> its status, or what is wrong with it.
+    unfinished: run -> why it is not in the tables.
     """
 
     images: pd.DataFrame
     stages: pd.DataFrame
-    unfinished: dict[str, str]
+    unfinished: dict[Run, Reason]
 
 
 OTHER_DATA = "put the runs with the new ones elsewhere (run_root=FOLDER)"
@@ -42,32 +56,32 @@ STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key"
 def collect(experiment: Path) -> Collected:
     """Read every run below an experiment's directory; tables without rows where none has finished."""
     tables: list[pd.DataFrame] = []
-    unfinished: dict[str, str] = {}
+    unfinished: dict[Run, Reason] = {}
     keys: list[dict[str, Any]] = []
-    known: dict[Path, tuple[Path, str]] = {}
-    of_data: dict[str, tuple[Path, str]] = {}
-    for summary_file in sorted(experiment.rglob("run.json"), key=_planned):
-        run = summary_file.parent
+    known: dict[Path, tuple[Run, str]] = {}
+    of_data: dict[str, tuple[Run, str]] = {}
+    for run in sorted(runs_below(experiment), key=_planned):
         try:
-            summary = json.loads(summary_file.read_text(encoding="utf-8"))
-            if summary["status"] != FINISHED:
-                unfinished[str(run)] = summary.get("error", summary["status"])
+            summary = run.summary
+            if summary.status != FINISHED:
+                unfinished[run] = Reason(summary.error or summary.status, job(run).state)
                 continue
-            first, settings = known.setdefault(run.parent.parent / run.name, (run, summary["settings"]))
-            if settings != summary["settings"]:
-                unfinished[str(run)] = f"other settings than {first}; name one of them variant=..."
+            first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
+            if settings != summary.settings:
+                text = f"other settings than {first.name}; name one of them variant=..."
+                unfinished[run] = Reason(text, text)
                 continue
-            held_out, data = _who(run, summary)["held_out"], summary.get("data")
-            if data and (before := of_data.setdefault(held_out, (run, data)))[1] != data:
-                unfinished[str(run)] = f"other images or labels than {before[0]}; to keep both: {OTHER_DATA}"
+            before, data = of_data.setdefault(_who(run)["held_out"], (run, summary.data))
+            if summary.data and data and summary.data != data:
+                text = f"other images or labels than {before.name}; to keep both: {OTHER_DATA}"
+                unfinished[run] = Reason(text, text)
                 continue
-            split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
-            of_run, images = _stages(run, summary), _read_run(run, summary, split)
-            sites = tuple(sorted(set(split.get("site", ()))))
+            of_run, images = _stages(run), _images(run)
+            sites = tuple(sorted(set(run.split["site"])))
             keys += [stage | {"sites": sites} for stage in of_run]
             tables.append(images)
-        except (OSError, KeyError, ValueError, TypeError, AttributeError, UserError) as error:
-            unfinished[str(run)] = f"damaged: {error!r}"
+        except DamagedFile as error:
+            unfinished[run] = Reason(str(error), error.fault, damaged=True)
     if not tables:
         return Collected(pd.DataFrame(columns=IMAGES), pd.DataFrame(columns=STAGES), unfinished)
     stages = _methods(pd.DataFrame(keys))
@@ -81,50 +95,37 @@ def collect(experiment: Path) -> Collected:
     return Collected(own, stages, unfinished)
 
 
-def _planned(summary_file: Path) -> tuple[str, Path]:
+def _planned(run: Run) -> tuple[str, Run]:
     """The order of a sweep, whichever job ended first: the variant named first is what the others are compared with."""
     try:
-        summary = json.loads(summary_file.read_text(encoding="utf-8"))
-        return str(summary.get("planned", summary.get("started", ""))), summary_file
-    except (OSError, ValueError, AttributeError):
-        return "", summary_file
+        return run.summary.planned or run.summary.started, run
+    except DamagedFile:
+        return "", run
 
 
-def _who(run: Path, summary: dict[str, Any]) -> dict[str, Any]:
-    fold = run.parent.parent.name
-    held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", fold)
-    return {"held_out": held_out, "fold": fold, "seed": summary["seed"], "variant": summary["variant"]}
+def _who(run: Run) -> dict[str, Any]:
+    held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", run.fold)
+    return {"held_out": held_out, "fold": run.fold, "seed": run.summary.seed, "variant": run.summary.variant}
 
 
-def _stages(run: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    config = read_config(run / "config.yaml")
-    network, configured = config["network"], config["stages"]
+def _stages(run: Run) -> list[dict[str, Any]]:
+    network, configured = run.config["network"], run.config["stages"]
+    run.curves  # noqa: B018  damaged ones leave the run out, too
+    if lost := sorted(run.summary.stages.keys() - configured.keys()):
+        raise DamagedFile(run.path / CONFIG, f"is damaged (no stages.{lost[0]})", run.remedy)
     pretrained = network["weights"] is not None if "weights" in network else ""
-    who = _who(run, summary) | {"run": run, "pretrained": pretrained}
+    who = _who(run) | {"run": run, "pretrained": pretrained}
     return [
         who
-        | {"stage": name, "key": stage["key"], "task": json.dumps(configured[name]["task"], sort_keys=True)}
+        | {"stage": name, "key": stage.key, "task": json.dumps(configured[name]["task"], sort_keys=True, default=str)}
         | {"init": configured[name].get("init") or ""}
-        for name, stage in summary["stages"].items()
+        for name, stage in run.summary.stages.items()
     ]
 
 
-def _read_run(run: Path, summary: dict[str, Any], split: pd.DataFrame) -> pd.DataFrame:
-    """One run's images; subjects come from split.csv, since the per-image table does not name them.
-
-    Raises:
-        ValueError: rows of the table are missing.
-    """
-    images = pd.read_csv(run / "per_image.csv", converters={"site": str})
-    if lost := lost_rows(split, images, summary):
-        raise ValueError(lost)
-    return images.merge(split[["record", "subject"]], how="left", on="record").assign(**_who(run, summary))
-
-
-def lost_rows(split: pd.DataFrame, images: pd.DataFrame, summary: dict[str, Any]) -> str:
-    """A table cut short is still a table: it should have a row for each stage and evaluated image."""
-    expected = int(split["part"].isin(["val", "test"]).sum()) * len(summary["stages"])
-    return f"per_image.csv has {len(images)} of {expected} rows" if len(images) < expected else ""
+def _images(run: Run) -> pd.DataFrame:
+    """One run's images; subjects come from its split, since the per-image table does not name them."""
+    return run.images.merge(run.split[["record", "subject"]], how="left", on="record").assign(**_who(run))
 
 
 def _methods(stages: pd.DataFrame) -> pd.DataFrame:

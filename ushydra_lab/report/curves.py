@@ -31,10 +31,9 @@ def read(stages: pd.DataFrame) -> pd.DataFrame:
     """method, stage, line (of one run), epoch from 1, and every curve; a stage that runs share is one line."""
     tables = []
     for number, stage in enumerate(stages.drop_duplicates(["stage", "key"]).to_dict("records")):
-        file = stage["run"] / "history" / f"{stage['stage']}.csv"
-        if file.exists() and file.stat().st_size:
+        if (curves := stage["run"].curves.get(stage["stage"])) is not None:
             who = {"method": stage["method"], "stage": stage["stage"], "line": number}
-            tables.append(pd.read_csv(file).assign(**who, epoch=lambda table: table["epoch"] + 1))
+            tables.append(curves.assign(**who, epoch=lambda table: table["epoch"] + 1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

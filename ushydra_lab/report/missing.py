@@ -2,99 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import yaml
 from PIL import Image
 
 from ushydra_lab.config import PATH, PRIVATE
-from ushydra_lab.errors import UserError
-from ushydra_lab.report.collect import Collected, lost_rows
-from ushydra_lab.runs.directory import FINISHED, read_config
-from ushydra_lab.runs.ledger import job
+from ushydra_lab.report.collect import Collected
 
 
 def missing(found: Collected) -> list[tuple[str, str]]:
-    """(run, what is wrong with it) of runs that are not in the tables, or that lack files of theirs."""
+    """(run, what is wrong with it) of runs that are not in the tables, or that lack pictures of theirs."""
     runs = found.stages["run"].drop_duplicates()
-    return [*reasons(found).items(), *((run_name(run), fault) for run in runs for fault in _pictures(run))]
+    tested = set(found.images.loc[found.images["part"] == "test", "method"]) if len(found.images) else set()
+    shown = [run for run in runs if tested & set(found.stages.loc[found.stages["run"] == run, "method"])]
+    pictures = [(run.name, fault) for run in shown if (fault := _picture_fault(run.picture("test")))]
+    return [*reasons(found).items(), *pictures]
 
 
 def reasons(found: Collected) -> dict[str, str]:
-    """Run -> why it is not in the tables.
+    """Name of a run -> why it is not in the tables.
 
     What an error said stays on the terminal, since it may name paths.
     """
-    return {run_name(Path(run)): _reason(Path(run)) for run in found.unfinished}
+    return {run.name: reason.public for run, reason in found.unfinished.items()}
 
 
-def run_name(run: Path) -> str:
-    """Held-out site, seed and variant."""
-    return "/".join(run.parts[-3:])
-
-
-def _reason(run: Path) -> str:
-    faults = [fault for name, read in READERS.items() if (fault := _fault(run / name, read))]
-    state = job(run).state if faults[:1] != ["run.json is damaged"] else FINISHED
-    if state != FINISHED:
-        return state
-    return "; ".join(faults or _lost_rows(run)) or "other settings than the other runs of its variant, or damaged"
-
-
-def _table(file: Path) -> pd.DataFrame:
-    return pd.read_csv(file)
-
-
-def _summary(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text(encoding="utf-8")))
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    "run.json": _summary,
-    "config.yaml": read_config,
-    "split.csv": _table,
-    "per_image.csv": _table,
-}
-
-
-def _fault(file: Path, read: Callable[[Path], Any]) -> str:
+def _picture_fault(file: Path) -> str:
     try:
-        read(file)
+        with Image.open(file) as picture:
+            picture.verify()
     except FileNotFoundError:
         return f"{file.name} is missing"
-    except (OSError, ValueError, TypeError, SyntaxError, UserError):  # SyntaxError: a PNG that is cut short
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return f"{file.name} is damaged"
     return ""
-
-
-def _lost_rows(run: Path) -> list[str]:
-    try:
-        lost = lost_rows(_table(run / "split.csv"), _table(run / "per_image.csv"), _summary(run / "run.json"))
-    except KeyError as error:
-        return [f"the column or key {error} is missing from its files"]
-    except (OSError, ValueError, TypeError):
-        return []
-    return [lost] if lost else []
-
-
-def _pictures(run: Path) -> list[str]:
-    return [fault] if (fault := _fault(run / "figures" / "test.png", _picture)) and _tested(run) else []
-
-
-def _tested(run: Path) -> bool:
-    return bool((_table(run / "per_image.csv")["part"] == "test").any())
-
-
-def _picture(file: Path) -> None:
-    with Image.open(file) as picture:
-        picture.verify()
 
 
 def command(experiment: Path, **changed: object) -> str:

@@ -10,10 +10,9 @@ import pandas as pd
 from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons, run_name
+from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key
 from ushydra_lab.report.nt_regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, spread_cell
-from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_csv
 
 EXPERIMENT = "nt_ablation"
@@ -125,12 +124,11 @@ def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
 
 def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
     """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
-    folds, states = set(stages["fold"]), reasons(found)
-    lacking = {}
-    for path, text in found.unfinished.items():
-        fold, seed, variant = Path(path).parts[-3:]
+    folds, lacking = set(stages["fold"]), {}
+    for run, reason in found.unfinished.items():
+        fold, seed, variant = run.name.split("/")
         if fold in folds:
-            why = NOT_LOADED if text.startswith(NOT_LOADED) else states[run_name(Path(path))]
+            why = NOT_LOADED if reason.text.startswith(NOT_LOADED) else reason.public
             lacking[variant, fold, int(seed.removeprefix("seed"))] = why
     done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
     pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
@@ -146,8 +144,8 @@ def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
 def _caption(stages: pd.DataFrame, number: str) -> str:
     first = stages[stages["stage"] == "phase1"]
     shared = bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())
-    configs = [read_config(run / "config.yaml") for run in stages["run"].unique()]
-    epochs = sorted({int(config["stages"]["phase2"]["max_epochs"]) for config in configs})
+    configs = [run.config for run in stages["run"].unique()]
+    epochs = sorted({config["stages"]["phase2"]["max_epochs"] for config in configs})
     horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
         f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
     )

@@ -94,7 +94,7 @@ def split_sizes(found: Collected) -> pd.DataFrame:
     protocols, rows = paper_protocol(found), []
     for held_out in held_out_sites(found):
         runs = found.stages[found.stages["held_out"] == held_out].drop_duplicates(["fold", "seed"])["run"]
-        splits = [pd.read_csv(run / "split.csv", converters={"site": str}) for run in runs]
+        splits = [run.split for run in runs]
         cells = {
             f"# {title}": " or ".join(map(str, sorted({int((split["part"] == part).sum()) for split in splits})))
             or NOT_RUN
@@ -178,7 +178,7 @@ def _of(found: Collected, held_out: str, stage: str, variant: str) -> pd.DataFra
 def _variants(found: Collected) -> list[str]:
     """The final objective, the control where there is one, then whatever else was run or is to be."""
     finished = found.stages.loc[found.stages["stage"] == "phase2", "variant"]
-    there = dict.fromkeys([*finished, *(Path(run).name for run in found.unfinished)])
+    there = dict.fromkeys([*finished, *(run.path.name for run in found.unfinished)])
     return list(dict.fromkeys([FINAL, *({CONTROL} & there.keys()), *there]))
 
 
@@ -213,8 +213,8 @@ def _planned(found: Collected, held_out: str) -> set[tuple[str, int]]:
     done = next(done for done in data_sets(found).values() if held_out in done)
     stages = found.stages[found.stages["held_out"].isin(done)]
     folds = set(stages.loc[stages["held_out"] == held_out, "fold"])
-    unfinished = {Path(run).parts[-3:-1] for run in found.unfinished}
-    seeds = set(stages["seed"]) | {int(seed.removeprefix("seed")) for fold, seed in unfinished if fold in done}
+    unfinished = {int(run.path.parent.name.removeprefix("seed")) for run in found.unfinished if run.fold in done}
+    seeds = set(stages["seed"]) | unfinished
     return {(fold, seed) for fold in folds for seed in seeds}
 
 

@@ -22,8 +22,8 @@ from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
 from ushydra_lab.report.tables import methods_in, metrics_in
 from ushydra_lab.report.verdict import RULE, verdict
-from ushydra_lab.runs.directory import read_config
 from ushydra_lab.runs.files import write_text
+from ushydra_lab.runs.run import Run
 
 PICTURES = {
     "hardest": "The test images with the worst results, the worst first. Above each: its record in per_image.csv and "
@@ -50,23 +50,23 @@ class Case(NamedTuple):
     source: str
 
 
-def write(found: Collected, texts: list[str], experiment: Path) -> Path:
+def write(found: Collected, texts: list[str], changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
     """`report/index.html` of an experiment, whose tables and figures have been written beside it; returns its path.
 
-    texts: the tables as Markdown, as in `tables.md`, without the title and without what is missing.
+    texts: the tables as Markdown, as in `tables.md`, without the title and without what is missing. changes: what was
+    held out -> the comparisons on its test images.
     """
     page = experiment / "report" / "index.html"
-    write_text(page, render(found, texts, experiment))
+    write_text(page, render(found, texts, changes, experiment))
     return page
 
 
-def render(found: Collected, texts: list[str], experiment: Path) -> str:
+def render(found: Collected, texts: list[str], changes: dict[str, pd.DataFrame], experiment: Path) -> str:
     """The page. Whatever comes from data, names of sites and methods too, is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     shown, withheld = _cases(found) if len(found.stages) else ([], [])
     how = protocol(found) if len(found.stages) else None
-    changes = _changes(found, experiment / "report")
     compared = any(len(one) and one["change"].notna().any() for one in changes.values())
     return environment.get_template("page.html").render(
         name=experiment.name,
@@ -89,15 +89,6 @@ def _tested(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
     """What was held out, in alphabetical order, and its images."""
     for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out"):
         yield str(held_out), images
-
-
-def _changes(found: Collected, folder: Path) -> dict[str, pd.DataFrame]:
-    """Held out -> the comparisons on its images, none where there is nothing to compare."""
-    files = {held_out: folder / f"{held_out}_test_changes.csv" for held_out, _ in _tested(found)}
-    return {
-        held_out: pd.read_csv(file, converters={"method": str, "against": str}) if file.exists() else pd.DataFrame()
-        for held_out, file in files.items()
-    }
 
 
 def to_html(text: str, folder: Path) -> Markup:
@@ -124,7 +115,7 @@ def figure_html(file: Path, title: str) -> str:
         source = _embedded(file, "PNG")
         with Image.open(file) as picture:
             readable = picture.width // 2
-    except (OSError, SyntaxError):  # SyntaxError: a PNG that is cut short
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return f'<p class="notice">The figure "{escape(title)}" is missing or damaged.</p>\n'
     image = f'<img src="{source}" alt="{escape(title)}" style="min-width: {readable}px">'
     return f'<figure class="chart scroll" tabindex="0">{image}</figure>\n'
@@ -156,7 +147,7 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
     """
     runs = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
     last = runs.sort_values("held_out", kind="stable")
-    free = [read_config(run / "config.yaml").get("deidentified") is True for run in last["run"]]
+    free = [run.config.get("deidentified") is True for run in last["run"]]
     files = [
         (f"{row['method']}, held out {row['fold']}, seed {row['seed']}", _picture(row["run"], kind, whole), caption)
         for row, whole in zip(last.to_dict("records"), free, strict=True)
@@ -173,8 +164,8 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
     return shown, last.loc[[not one for one in free], "method"].drop_duplicates().tolist()
 
 
-def _picture(run: Path, kind: str, whole: bool) -> Path:
-    return run / "figures" / (f"{kind}.png" if whole else f"{kind}_roi.png")
+def _picture(run: Run, kind: str, whole: bool) -> Path:
+    return run.picture(kind if whole else f"{kind}_roi")
 
 
 def _sources(files: list[Path]) -> dict[Path, str]:
@@ -201,7 +192,7 @@ def _within(file: Path, size: int) -> str:
     for width in WIDTHS:
         try:
             source = _embedded(file, "WebP", width)
-        except (OSError, SyntaxError):
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return ""
         if _bytes(source) <= size:
             break

@@ -8,14 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read as read_files
 from ushydra_lab.report import nt_tables
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, gap_list, run_name, sites_with, splits_to_run
+from ushydra_lab.report.missing import Gap, gap_list, sites_with, splits_to_run
 from ushydra_lab.report.probe_figures import figures
 from ushydra_lab.report.probe_tables import TABLES, caption, has, of_paper, table
 from ushydra_lab.report.tables import base, markdown
-from ushydra_lab.runs.files import write_csv
+from ushydra_lab.runs.files import DamagedFile, write_csv
+from ushydra_lab.runs.run import Run
 
 COMMAND = "python -m ushydra_lab.probes"
 WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
@@ -48,13 +50,13 @@ def section(found: Collected, folder: Path) -> list[str]:
     return texts + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
 
 
-def _wanted(found: Collected, experiment: Path, faults: dict[Path, str]) -> bool:
+def _wanted(found: Collected, experiment: Path, faults: dict[Run, str]) -> bool:
     """Whether it is a gap that nothing was probed."""
     tested = "part" in found.images and "test" in set(found.images["part"])
     return set(faults.values()) != {NEVER} or (tested and nt_tables.applies(found, experiment))
 
 
-def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Path, str]]:
+def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, str]]:
     """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
 
     Scores: WHO, `base`, the method without what it lacks, and IMAGES. Codes: held_out, fold, seed, method and the
@@ -62,13 +64,17 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Path, s
     """
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
-    faults: dict[Path, str] = {}
+    faults: dict[Run, str] = {}
     once = set()
-    for run, own in stages.groupby("run", sort=False):
+    for run in stages["run"].unique():
+        own = stages[stages["run"] == run]
+        if not (run.path / JSON).exists():
+            faults[run] = NEVER
+            continue
         try:
-            content, images = read_files(Path(str(run)))
-        except (FileNotFoundError, ValueError) as error:
-            faults[Path(str(run))] = NEVER if isinstance(error, FileNotFoundError) else str(error)
+            content, images = read_files(run.path, old=not run.verified)
+        except DamagedFile as error:
+            faults[run] = error.fault
             continue
         for stage in own.assign(base=base(own["method"])).to_dict("records"):
             name, who = stage["stage"], {key: stage[key] for key in (*WHO[:-1], "base")}
@@ -85,12 +91,12 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Path, s
     return pd.DataFrame(rows), codes, faults
 
 
-def _gaps(faults: dict[Path, str]) -> list[Gap]:
+def _gaps(faults: dict[Run, str]) -> list[Gap]:
     """Runs below one held-out site that lack the same; the command leaves alone what is whole."""
     runs = pd.DataFrame({"run": list(faults), "why": list(faults.values())})
-    runs = runs.assign(site=[run.parents[1] for run in runs["run"]])
+    runs = runs.assign(site=[run.path.parents[1] for run in runs["run"]])
     gaps = []
     for (site, why), own in runs.groupby(["site", "why"], sort=False):
         command = f"{COMMAND} {shlex.quote('/'.join(['multirun', *Path(str(site)).parts[-2:]]))}"
-        gaps.append(Gap(", ".join(map(run_name, own["run"])), str(why), command))
+        gaps.append(Gap(", ".join(run.name for run in own["run"]), str(why), command))
     return gaps

@@ -9,7 +9,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +16,7 @@ import pandas as pd
 from ushydra_lab.config import shareable
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.tables import counted, metrics_in
-from ushydra_lab.runs.directory import read_config
+from ushydra_lab.runs.run import Run
 
 PHANTOM = "ushydra_lab.data.readers.phantom.read"
 NO_PATIENT = "synthetic phantom images, no patient"
@@ -49,20 +48,19 @@ class Protocol:
 def protocol(found: Collected) -> Protocol:
     """Of all finished runs."""
     runs = found.stages.drop_duplicates("run")
-    configs = {run: read_config(run / "config.yaml") for run in runs["run"]}
-    summaries = [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs["run"]]
+    configs = {run: run.config for run in runs["run"]}
     shared, own = _settings(configs, dict(zip(runs["run"], runs["variant"], strict=True)))
     versions = defaultdict(list)
-    for summary in summaries:
-        for name, version in summary.get("versions", {}).items():
+    for run in runs["run"]:
+        for name, version in run.summary.versions.items():
             versions[name].append(version)
     table = [(name, _each(values)) for name, values in versions.items()]
-    return Protocol(_facts(found, configs, summaries), _parts(runs), shared, own, table)
+    return Protocol(_facts(found, configs), _parts(runs), shared, own, table)
 
 
 def synthetic(found: Collected) -> bool:
     """Whether every image is the phantom's, those that single stages were trained on among them."""
-    configs = [read_config(run / "config.yaml") for run in found.stages["run"].unique()]
+    configs = [run.config for run in found.stages["run"].unique()]
     readers = {data["_target_"] for config in configs for data in (config["data"], *_of_stages(config).values())}
     return readers == {PHANTOM}
 
@@ -73,14 +71,12 @@ def _of_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: data for name, data in own.items() if data}
 
 
-def _data(configs: dict[Path, dict[str, Any]]) -> Iterator[str]:
+def _data(configs: dict[Run, dict[str, Any]]) -> Iterator[str]:
     """Each data set: its reader, and how many images, subjects and sites it has."""
     for run, config in {json.dumps(config["data"]): (run, config) for run, config in configs.items()}.values():
-        split = pd.read_csv(run / "split.csv", converters={"subject": str, "site": str})
-        counts = counted(len(split), "image")
-        if {"site", "subject"} <= set(split):
-            subjects = counted(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
-            counts += f" of {subjects} at {counted(split['site'].nunique(), 'site')}"
+        counts, split = counted(len(run.split), "image"), run.split
+        subjects = counted(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
+        counts += f" of {subjects} at {counted(split['site'].nunique(), 'site')}"
         yield f"{_reader(config['data'])}: {counts}"
         for stage, data in _of_stages(config).items():
             yield f"stage {stage} alone: {_reader(data)}"
@@ -92,12 +88,10 @@ def _reader(data: dict[str, Any]) -> str:
     return f"{name} ({NO_PATIENT})" if data["_target_"] == PHANTOM else name
 
 
-def _facts(
-    found: Collected, configs: dict[Path, dict[str, Any]], summaries: list[dict[str, Any]]
-) -> list[tuple[str, str]]:
+def _facts(found: Collected, configs: dict[Run, dict[str, Any]]) -> list[tuple[str, str]]:
     splits = [_call(config["split"]) for config in configs.values() if config.get("split")]
-    stages = [record | {"name": name} for one in summaries for name, record in one["stages"].items()]
-    rules = _each(f"{stage['name']}: best {stage['selected_by']}" for stage in stages if "selected_by" in stage)
+    stages = [(name, stage) for run in configs for name, stage in run.summary.stages.items()]
+    rules = _each(f"{name}: best {stage.selected_by}" for name, stage in stages if stage.selected_by)
     notes = [metric.note for metric in metrics_in(found.images).values() if metric.note]
     facts = {
         "Data": _each(_data(configs), "; "),
@@ -124,9 +118,7 @@ def _parts(runs: pd.DataFrame) -> pd.DataFrame:
     """held out, images (subjects) of each part, and how many subjects are in several parts of one split."""
     rows: dict[str, dict[str, set[str]]] = {}
     for row in runs.drop_duplicates(["fold", "seed"]).to_dict("records"):
-        split = pd.read_csv(row["run"] / "split.csv", converters={"subject": str, "site": str})
-        if not {"site", "subject", "part"} <= set(split):
-            continue
+        split = row["run"].split
         used = split[split["part"] != "unused"].drop_duplicates(["site", "subject", "part"])
         cells = {SHARED: str(used.duplicated(["site", "subject"]).sum())}
         for part, images in split.groupby("part"):
@@ -150,7 +142,7 @@ def _number(cell: str) -> int:
 
 
 def _settings(
-    configs: dict[Path, dict[str, Any]], variants: dict[Path, str]
+    configs: dict[Run, dict[str, Any]], variants: dict[Run, str]
 ) -> tuple[list[tuple[str, str]], pd.DataFrame]:
     """(key, value) of all runs alike; the others, a column a variant, several values of its runs side by side."""
     values: dict[str, dict[str, dict[str, None]]] = {}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ushydra_lab.runs.directory import FAILED
-from ushydra_lab.runs.ledger import below, table
+from ushydra_lab.runs.ledger import job, table
+from ushydra_lab.runs.run import FAILED, Run, runs_below
 
 
 def main() -> None:
@@ -17,14 +17,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.runs", description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path, default=[Path("multirun")], help="multirun, or parts of it")
     folders: list[Path] = parser.parse_args().folders
-    found = {experiment: jobs for folder in folders for experiment, jobs in below(folder).items()}
+    found: dict[Path, dict[Run, None]] = {}
+    for run in (run for folder in folders for run in runs_below(folder)):
+        found.setdefault(run.experiment, {})[run] = None
     if not found:
         names = ", ".join(map(str, folders))
         sys.exit(f"No run below {names}. Start one: python -m ushydra_lab +experiment=nt_phase2")
     console = Console(width=None if sys.stdout.isatty() else 160)
-    for experiment, jobs in found.items():
+    states = []
+    for experiment, runs in found.items():
+        jobs = [job(run, verify=True) for run in runs]
+        states += [one.state for one in jobs]
         console.print(table(jobs, experiment))
-    sys.exit(any(one.state == FAILED for jobs in found.values() for one in jobs))
+    sys.exit(FAILED in states)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -10,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ushydra_lab.runs.files import atomic
+from ushydra_lab.runs.files import DamagedFile, atomic
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -45,3 +46,21 @@ def damage(checkpoint: Path) -> str | None:
     except (OSError, BadZipFile) as error:
         return str(error)
     return f"{part} is not as it was written" if part else None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors and plain types only.
+
+    Raises:
+        DamagedFile: the file is damaged, or holds anything else.
+    """
+    remedy = f"Remove {path.parent} and run the same command again: it is made anew."
+    if reason := damage(path):
+        raise DamagedFile(path, f"is damaged ({reason})", remedy)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise DamagedFile(path, f"is damaged or no checkpoint ({error})", remedy) from error
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict) or "epoch" not in content:
+        raise DamagedFile(path, "is no checkpoint (no state_dict and epoch)", remedy)
+    return content

@@ -1,39 +1,60 @@
-"""One job's directory: what it holds, whether it is done, and that it is never mixed with another configuration.
+"""One job's directory while the job is done: written, held against other processes, and never mixed.
 
-config.yaml     resolved configuration
-split.csv       part of every image (local: it names images and subjects)
-per_image.csv   stage, part, record and the metrics of every validation and test image
-checkpoints/    the selected weights of every stage
-history/        curves of every stage
-figures/        panels
-run.json        status, stages, metrics per part, versions; the results are written last
-.lock           held by the process that runs the job
+`runs.run` says what it holds and reads it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from ushydra_lab import __version__
 from ushydra_lab.config import determining, digest, flatten, to_yaml
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import disk_errors, overwrite_json, read_json, write_json, write_text
+from ushydra_lab.runs.files import (
+    disk_errors,
+    link_or_copy,
+    overwrite_json,
+    read_json,
+    remove_temporary,
+    sha256,
+    write_csv,
+    write_json,
+    write_text,
+)
+from ushydra_lab.runs.run import (
+    CONFIG,
+    FAILED,
+    FINISHED,
+    IMAGES,
+    INTERRUPTED,
+    PLANNED,
+    RUNNING,
+    SPLIT,
+    SUMMARY,
+    TIME,
+    Run,
+    StageSummary,
+)
 
-PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
+if TYPE_CHECKING:
+    from ushydra_lab.runs.stage_store import StageFolder
+
+log = logging.getLogger(__name__)
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "pandas")
-TIME = "%Y-%m-%dT%H:%M:%S%z"
 SWEEP = "USHYDRA_SWEEP"
 """Environment variable: which sweep a job belongs to."""
 
@@ -48,16 +69,21 @@ class RunDirectory:
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
         self.path = path
         self.config = config
+        self._summary: dict[str, Any] = {}
+
+    @property
+    def found(self) -> Run:
+        """What lies there now."""
+        return Run(self.path)
 
     def refuse_other_config(self) -> None:
         """
         Raises:
             UserError: the directory holds another configuration; the message shows what differs.
         """
-        stored = self.path / "config.yaml"
-        if not stored.exists():
+        if not (self.path / CONFIG).exists():
             return
-        before = dict(flatten(determining(read_config(stored))))
+        before = dict(flatten(determining(self.found.config)))
         now = dict(flatten(determining(self.config)))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
@@ -73,8 +99,9 @@ class RunDirectory:
         try:
             yield
         except Exception as error:
-            refused = {"sweep": os.environ.get(SWEEP), "error": str(error)}
-            self.write({**read_json(self.summary_file), "refused": refused})
+            file = self.path / SUMMARY
+            refused = {"sweep": os.environ.get(SWEEP, ""), "error": str(error)}
+            write_json(file, {**read_json(file, self.found.remedy, old=True), "refused": refused})
             raise
 
     def refuse_other_data(self, identity: str) -> None:
@@ -82,32 +109,34 @@ class RunDirectory:
         Raises:
             UserError: the job was finished with other data.
         """
-        summary = read_json(self.summary_file)
-        if summary["identity"] != identity:
+        summary = self.found.summary
+        if summary.identity != identity:
             raise UserError(
                 f"{self.path} was finished with other images, annotations or another version of the lab "
-                f"({summary['versions']['ushydra_lab']}). To keep both, put what is new elsewhere: run_root=FOLDER"
+                f"({summary.versions.get('ushydra_lab', 'unknown')}). To keep both, put what is new elsewhere: "
+                "run_root=FOLDER"
             )
 
     @property
     def done(self) -> bool:
-        """Whether it holds the results of a finished job, of whatever data."""
-        if not self.summary_file.exists():
-            return False
-        summary = read_json(self.summary_file)
-        return summary.get("status") == FINISHED and all(
-            checkpoint_path(self.path, stage).exists() for stage in summary["stages"]
-        )
+        """Whether it holds the whole results of a finished job, of whatever data.
 
-    @property
-    def summary_file(self) -> Path:
-        return self.path / "run.json"
+        Raises:
+            DamagedFile: a file is not as it was written.
+        """
+        if not (self.path / SUMMARY).exists() or self.found.summary.status != FINISHED:
+            return False
+        if absent := self.found.absent:
+            log.warning("%s lacks %s: made again", self.path, ", ".join(absent))
+            return False
+        self.found.verify()
+        return True
 
     def plan(self) -> None:
         """Leave a mark that this job is to be done, and since when, unless there is one or a process is at it."""
         with contextlib.suppress(Busy), self.hold():
-            if not self.summary_file.exists():
-                write_json(self.summary_file, {"status": PLANNED, "planned": _instant()})
+            if not (self.path / SUMMARY).exists():
+                write_json(self.path / SUMMARY, {"status": PLANNED, "planned": _instant()})
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -124,81 +153,81 @@ class RunDirectory:
             except Timeout:
                 raise Busy(f"{self.path}: another process is running this job") from None
             with lock:
+                remove_temporary(self.path)
                 yield
 
     @contextmanager
-    def record(self) -> Iterator[dict[str, Any]]:
-        """The summary, to be filled while the job runs; written now, by `write`, and with the status at the end.
+    def record(self) -> Iterator[None]:
+        """Write the job's state to run.json: now, whenever something is noted, and at the end.
 
         Raises:
             UserError: the disk is full.
         """
-        summary: dict[str, Any] = {"status": RUNNING, "name": self.config["name"]}
-        summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
         settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
-        summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP), "started": _now()}
-        summary["planned"] = self._planned()
+        self._summary = {"status": RUNNING, "name": self.config["name"]}
+        self._summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
+        self._summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP, "")}
+        self._summary |= {"started": _now(), "planned": self._planned()}
         try:
             with disk_errors(self.path):
-                write_text(self.path / "config.yaml", to_yaml(self.config))
-                self.write(summary)
-                yield summary
-                self.write({**summary, "status": FINISHED, "ended": _now()})
+                write_text(self.path / CONFIG, to_yaml(self.config))
+                self._write()
+                yield
+                self._write(status=FINISHED, ended=_now())
         except BaseException as error:
-            self._record_end(summary, error)
+            self._record_end(error)
             raise
+
+    def note(self, **known: Any) -> None:
+        """Add what is known by now."""
+        self._summary |= known
+
+    def note_progress(self, now: dict[str, Any]) -> None:
+        """Say what the job is doing, to those who look at it meanwhile."""
+        self._write(now=now)
+
+    def keep(
+        self,
+        stages: dict[str, StageSummary],
+        folders: dict[str, StageFolder],
+        split: pd.DataFrame,
+        images: pd.DataFrame,
+        metrics: dict[str, Any],
+    ) -> None:
+        """Write all results and their sums, at the end: whatever was removed while the job ran is there again."""
+        write_text(self.path / CONFIG, to_yaml(self.config))
+        write_csv(self.path / SPLIT, split)
+        write_csv(self.path / IMAGES, images)
+        files = [CONFIG, SPLIT, IMAGES]
+        for name, folder in folders.items():
+            kept = {f"checkpoints/{name}.ckpt": folder.weights, f"history/{name}.csv": folder.history}
+            for file, source in kept.items():
+                link_or_copy(source, self.path / file)
+            files += kept
+        self.note(
+            stages={name: asdict(stage) for name, stage in stages.items()},
+            metrics=metrics,
+            files={name: sha256(self.path / name) for name in files},
+        )
 
     def _planned(self) -> str:
         """When the job was planned first, however often it was interrupted since."""
-        before = read_json(self.summary_file) if self.summary_file.exists() else {}
-        return str(before.get("planned", _instant()))
+        before = self.found.summary.planned if (self.path / SUMMARY).exists() else ""
+        return before or _instant()
 
-    def write(self, summary: dict[str, Any]) -> None:
-        """Put the summary, as far as it is known, on disk."""
-        write_json(self.summary_file, summary)
+    def _write(self, **more: Any) -> None:
+        write_json(self.path / SUMMARY, {**self._summary, **more})
 
-    def _record_end(self, summary: dict[str, Any], error: BaseException) -> None:
+    def _record_end(self, error: BaseException) -> None:
         failed = isinstance(error, Exception)
-        ended = {**summary, "status": FAILED if failed else INTERRUPTED, "ended": _now()}
+        ended: dict[str, Any] = {"status": FAILED if failed else INTERRUPTED, "ended": _now()}
         if failed:
             ended["error"] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         try:
-            self.write(ended)
+            self._write(**ended)
         except OSError:
             with contextlib.suppress(OSError):  # the error that ended the job is the one to be told
-                overwrite_json(self.summary_file, ended)
-
-
-def held(run: Path) -> bool:
-    """Whether a process, on this machine or on one that shares its file system's locks, is running the job."""
-    file = run / ".lock"
-    if not file.exists():
-        return False
-    try:
-        with FileLock(file).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def checkpoint_path(run: Path, stage: str) -> Path:
-    """The selected weights of a stage."""
-    return run / "checkpoints" / f"{stage}.ckpt"
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The configuration stored in a run directory.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}). Remove its folder and run the same command again.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (no keys). Remove its folder and run the same command again.")
-    return content
+                overwrite_json(self.path / SUMMARY, {**self._summary, **ended})
 
 
 def job_identity(config: dict[str, Any], data_fingerprint: str) -> str:

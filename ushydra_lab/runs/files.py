@@ -1,10 +1,14 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and JSON that carries its own checksum."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import json
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +17,20 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.errors import UserError
+
+CHECKSUM = "checksum"
+"""The key under which a JSON file carries the SHA-256 of all its other content."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+"""Names of the files that `atomic` writes before they take their place."""
+
+
+class DamagedFile(UserError):
+    """A file of a run that is missing, damaged or not as it was written; fault: which, without its path."""
+
+    def __init__(self, file: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{file} {reason}. {remedy}")
+        self.file, self.remedy = file, remedy
+        self.fault = f"{file.name} {reason.partition(' (')[0]}"
 
 
 @contextmanager
@@ -34,17 +52,47 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; NaN is refused, since it is not JSON."""
-    write_text(path, json.dumps(content, indent=2, default=str, allow_nan=False) + "\n")
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write an object with its checksum as JSON, atomically; NaN is refused, since it is not JSON."""
+    write_text(path, _with_checksum(content))
 
 
-def overwrite_json(path: Path, content: Any) -> None:
+def overwrite_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON into an existing file, which works on a full disk too while it fits into the blocks the file has."""
-    text = json.dumps(content, indent=2, default=str).encode()
+    text = _with_checksum(content).encode()
     with path.open("r+b", buffering=0) as file:
         file.write(text)
         file.truncate()
+
+
+def _with_checksum(content: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(content, default=str, allow_nan=False))
+    return json.dumps({**plain, CHECKSUM: _checksum(plain)}, indent=2) + "\n"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """Of a file's bytes."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def refuse_change(file: Path, checksum: str, remedy: str) -> None:
+    """
+    Raises:
+        DamagedFile: the file is missing, or is not the one that had this SHA-256.
+    """
+    try:
+        same = sha256(file) == checksum
+    except FileNotFoundError:
+        raise DamagedFile(file, "is missing", remedy) from None
+    except OSError as error:
+        raise DamagedFile(file, f"is damaged ({error.strerror})", remedy) from error
+    if not same:
+        raise DamagedFile(file, "is damaged (not as it was written: its checksum differs)", remedy)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -53,15 +101,69 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False, float_format="%.9g", errors="backslashreplace")
 
 
-def read_json(path: Path) -> Any:
+def read_text(path: Path, remedy: str) -> str:
     """
     Raises:
-        UserError: the file is damaged.
+        DamagedFile: the file is missing, cannot be read or is no UTF-8.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}). Remove its folder and run the same command again.") from error
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise DamagedFile(path, "is missing", remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedFile(path, f"is damaged ({error})", remedy) from error
+
+
+def read_json(path: Path, remedy: str, *, old: bool = False) -> dict[str, Any]:
+    """The object in a JSON file, without its checksum.
+
+    old: also one without a checksum, as versions before 0.3.0 wrote them.
+
+    Raises:
+        DamagedFile: the file is missing, or is not as it was written.
+    """
+    text = read_text(path, remedy)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(path, f"is damaged ({error})", remedy) from error
+    if not isinstance(content, dict):
+        raise DamagedFile(path, "is damaged (no JSON object)", remedy)
+    checksum = content.pop(CHECKSUM, None)
+    if (checksum is not None or not old) and checksum != _checksum(content):
+        raise DamagedFile(path, "is damaged (not as it was written: its checksum differs)", remedy)
+    return content
+
+
+def read_table(path: Path, texts: set[str], remedy: str) -> pd.DataFrame:
+    """A CSV table: the columns in `texts` as the texts they are, all others numbers, an empty cell being NaN.
+
+    A guessing reader would make a missing value of a site named NA and a number of a subject named 001.
+
+    Raises:
+        DamagedFile: the file is missing, is no table, or another column than these holds words.
+    """
+    content = read_text(path, remedy)
+    try:
+        names = list(pd.read_csv(io.StringIO(content), nrows=0).columns)
+        numbers = {name: [""] for name in names if name not in texts}
+        table = pd.read_csv(
+            io.StringIO(content), dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers
+        )
+    except (ValueError, RecursionError, OverflowError) as error:  # pandas' parser errors are ValueErrors
+        raise DamagedFile(path, f"is damaged ({error})", remedy) from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DamagedFile(path, "is damaged (rows longer than its header)", remedy)
+    if words := [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]:
+        raise DamagedFile(path, f"is damaged (column {words[0]!r} holds words)", remedy)
+    return table
+
+
+def remove_temporary(folder: Path, older_s: float = 0.0) -> None:
+    """Remove what killed processes left half-written in a folder; of a folder others may write to, what is old."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(file.name) and file.is_file() and time.time() - file.stat().st_mtime >= older_s:
+            file.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -22,8 +22,9 @@ from rich.console import Console
 
 from ushydra_lab.config import run_path
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FINISHED, RUNNING, SWEEP, RunDirectory
+from ushydra_lab.runs.directory import SWEEP, RunDirectory
 from ushydra_lab.runs.ledger import Job, job, table
+from ushydra_lab.runs.run import FINISHED, RUNNING, Run
 from ushydra_lab.validation import check, explain
 
 
@@ -71,36 +72,39 @@ class Sweep(Callback):
     def _end(self) -> None:
         """Tables of every experiment that has one of the jobs: a sweep's jobs may go to several (hydra_baselines)."""
         jobs, reported = self._settled(), True
-        for experiment in dict.fromkeys(one.run.parents[2] for one in jobs):
+        for experiment in dict.fromkeys(one.run.experiment for one in jobs):
             reported &= _report(experiment)
-            own = [one for one in jobs if one.run.parents[2] == experiment]
+            own = [one for one in jobs if one.run.experiment == experiment]
             Console(width=None if sys.stdout.isatty() else 160).print(table(own, experiment))
         if unfinished := [one for one in jobs if one.state != FINISHED]:
             _leave(f"{len(unfinished)} of {len(jobs)} jobs did not finish. The same command starts those again.")
         if not reported:
-            _leave("All jobs finished, but the tables could not be written.")
+            _leave("All jobs finished, but the tables could not be written, or not in full: see above.")
 
     def _settled(self) -> list[Job]:
         """The jobs, once no other process is running one of them."""
-        jobs = [job(run, self.sweep) for run in self.jobs]
-        if running := [str(one.run) for one in jobs if one.state == RUNNING]:
+        jobs = [job(Run(path), self.sweep) for path in self.jobs]
+        if running := [str(one.run.path) for one in jobs if one.state == RUNNING]:
             print(
                 f"Another process is running {', '.join(running)}; waiting for it. Ctrl-C leaves it alone.", flush=True
             )
         while any(one.state == RUNNING for one in jobs):
             time.sleep(1)
-            jobs = [job(run, self.sweep) for run in self.jobs]
+            jobs = [job(Run(path), self.sweep) for path in self.jobs]
         return jobs
 
 
 def _report(experiment: Path) -> bool:
-    """Whether the tables could be written; where no run has finished there are none to write."""
-    from ushydra_lab.report.__main__ import report
+    """Whether the tables could be written in full; where no run has finished there are none to write."""
+    from ushydra_lab.report.__main__ import NoFinishedRun, report
 
     try:
         report(experiment)
+    except NoFinishedRun as error:
+        print(error, file=sys.stderr)
     except UserError as error:
         print(error, file=sys.stderr)
+        return False
     except Exception:
         traceback.print_exc()
         return False

@@ -8,15 +8,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from filelock import FileLock, Timeout
+from rich.markup import escape
 from rich.table import Table
 
-from ushydra_lab.errors import UserError
-from ushydra_lab.runs.directory import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, held
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.files import DamagedFile
+from ushydra_lab.runs.run import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    PLANNED,
+    RUNNING,
+    SUMMARY,
+    TIME,
+    Run,
+    Summary,
+    runs_below,
+)
 
 MISSING = "missing"
+UNVERIFIED = "unverified: made by a version that wrote no checksums"
 COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "red", MISSING: "yellow"}
 
 
@@ -24,49 +36,43 @@ COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "r
 class Job:
     """state: a key of COLOURS; took: h:mm:ss of the last attempt; note: the error, or how far it is; sweep: its id."""
 
-    run: Path
+    run: Run
     state: str
     took: str = ""
     note: str = ""
     sweep: str | None = None
 
 
-def job(run: Path, sweep: str | None = None) -> Job:
+def job(run: Run, sweep: str | None = None, *, verify: bool = False) -> Job:
     """The state of one job. A killed one says it is running, but nobody holds its lock.
 
     sweep: who asks; a finished job that refused this sweep, for its data, counts as failed.
+    verify: a finished job whose files are missing or not as they were written counts as failed.
     """
+    if not (run.path / SUMMARY).exists():
+        return Job(run, MISSING, note="not started")
     try:
-        file = run / "run.json"
-        summary: dict[str, Any] = read_json(file) if file.exists() else {"status": PLANNED}
-        status: str = summary["status"]
-        if status in (PLANNED, RUNNING) and held(run):
-            state, note = RUNNING, _progress(run, summary)
-        elif status == PLANNED:
-            state, note = MISSING, "not started"
-        elif status == RUNNING:
-            state, note = INTERRUPTED, " ".join(["killed", _progress(run, summary)])
-        else:
-            refused = summary.get("refused", {})
-            own = sweep is not None and refused.get("sweep") == sweep
-            state, note = (FAILED, refused["error"]) if own else (status, summary.get("error", ""))
-        return Job(run, state, _took(summary), _first_line(note), summary.get("sweep"))
-    except (OSError, KeyError, ValueError, UserError) as error:
-        return Job(run, FAILED, note=f"run.json cannot be used: {_first_line(str(error))}")
+        summary = run.summary
+        if verify and summary.status == FINISHED:
+            run.verify()
+    except DamagedFile as error:
+        return Job(run, FAILED, note=_first_line(str(error)))
+    if summary.status in (PLANNED, RUNNING) and held(run.path):
+        state, note = RUNNING, _progress(run)
+    elif summary.status == PLANNED:
+        state, note = MISSING, "not started"
+    elif summary.status == RUNNING:
+        state, note = INTERRUPTED, " ".join(["killed", _progress(run)])
+    elif sweep is not None and summary.refused.get("sweep") == sweep:
+        state, note = FAILED, summary.refused.get("error", "")
+    else:
+        state, note = summary.status, summary.error if run.verified or summary.status != FINISHED else UNVERIFIED
+    return Job(run, state, _took(summary), _first_line(note), summary.sweep)
 
 
-def below(folder: Path) -> dict[Path, list[Job]]:
-    """Experiment directory -> its jobs, for all that lie below a folder, `multirun` or one experiment's or job's."""
-    found: dict[Path, list[Job]] = {}
-    for file in sorted(folder.resolve().rglob("seed*/*/run.json")) or sorted(folder.resolve().glob("run.json")):
-        found.setdefault(file.parents[3], []).append(job(file.parent))
-    return found
-
-
-def failed_in(sweep: str, experiment: Path) -> list[Path]:
+def failed_in(sweep: str, experiment: Path) -> list[Run]:
     """The jobs of a sweep that have failed so far."""
-    jobs = (job(file.parent) for file in sorted(experiment.glob("*/seed*/*/run.json")))
-    return [one.run for one in jobs if one.state == FAILED and one.sweep == sweep]
+    return [one.run for one in map(job, runs_below(experiment)) if one.state == FAILED and one.sweep == sweep]
 
 
 def table(jobs: Iterable[Job], experiment: Path) -> Table:
@@ -80,27 +86,39 @@ def table(jobs: Iterable[Job], experiment: Path) -> Table:
         shown.add_column(column, overflow="fold", justify="right" if column == "time" else "left")
     for one in jobs:
         colour = COLOURS.get(one.state, "red")
-        name = "/".join(one.run.parts[-3:])
-        shown.add_row(name, f"[{colour}]{one.state}[/]", one.took, one.note.replace("[", "\\["))
+        shown.add_row(escape(one.run.name), f"[{colour}]{one.state}[/]", one.took, escape(one.note))
     return shown
 
 
-def _took(summary: dict[str, Any]) -> str:
-    if "started" not in summary:
+def held(run: Path) -> bool:
+    """Whether a process, on this machine or on one that shares its file system's locks, is running the job."""
+    file = run / ".lock"
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _took(summary: Summary) -> str:
+    """h:mm:ss from start to end, or until now; nothing where the times are not to be had."""
+    end = summary.ended or (time.strftime(TIME) if summary.status == RUNNING else "")
+    try:
+        seconds = (datetime.strptime(end, TIME) - datetime.strptime(summary.started, TIME)).total_seconds()
+    except ValueError:
         return ""
-    end = summary.get("ended") or (time.strftime(TIME) if summary["status"] == RUNNING else None)
-    if end is None:
-        return ""
-    seconds = (datetime.strptime(end, TIME) - datetime.strptime(summary["started"], TIME)).total_seconds()
     return str(timedelta(seconds=round(seconds)))
 
 
-def _progress(run: Path, summary: dict[str, Any]) -> str:
+def _progress(run: Run) -> str:
     """The stage and its epoch, from the curves that training writes."""
-    if not (now := summary.get("now")):
+    now = run.summary.now
+    if not {"stage", "folder", "max_epochs"} <= now.keys():
         return ""
-    history = run.resolve().parents[3] / ".stages" / now["folder"] / "history.csv"
-    done = max(0, len(history.read_text().splitlines()) - 1) if history.exists() else 0
+    history = run.experiment.parent / ".stages" / Path(str(now["folder"])).name / "history.csv"
+    done = max(0, len(history.read_bytes().splitlines()) - 1) if history.is_file() else 0
     return f"{now['stage']}, {done} of at most {now['max_epochs']} epochs done"
 
 

@@ -3,6 +3,9 @@
 All variants of a later stage start from the same earlier checkpoint: whoever comes first trains it under a file lock,
 the others wait and reuse it.
 
+stage.json holds the SHA-256 of the weights and of the curves, and they are compared whenever a finished stage is
+found: a run's checkpoints are hard links to these files, so that whoever saves over one of a run changes the store's.
+
 A damaged file of an unfinished stage costs time only: the stage is trained anew, to the same weights. That of a
 finished one is refused, since other runs were measured with its weights, and on a GPU new ones would differ a little.
 """
@@ -12,15 +15,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
-from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import damage
-from ushydra_lab.runs.files import disk_errors, read_json, write_json
+from ushydra_lab.runs.files import (
+    DamagedFile,
+    disk_errors,
+    read_json,
+    read_table,
+    refuse_change,
+    remove_temporary,
+    sha256,
+    write_json,
+)
+from ushydra_lab.runs.run import StageSummary, parse_stage
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +63,32 @@ class StageFolder:
         return (self.path / "stage.json").exists()
 
     @property
-    def record(self) -> dict[str, Any]:
-        """Selected epoch, its validation loss, epochs trained, loss weights."""
-        record: dict[str, Any] = read_json(self.path / "stage.json")
-        return record
+    def summary(self) -> StageSummary:
+        """The finished stage's record.
 
-    def refuse_damage(self) -> None:
-        """
         Raises:
-            UserError: the finished stage's weights are not as they were written.
+            DamagedFile: it, the weights or the curves are missing or not as they were written.
         """
-        if reason := damage(self.weights):
-            remedy = f"Remove {self.path} and run the same command again: the stage is trained again."
-            raise UserError(f"{self.weights} is damaged ({reason}). {remedy}")
+        file = self.path / "stage.json"
+        content = read_json(file, self.remedy)
+        try:
+            sums = content.pop("files")
+            summary = parse_stage(content)
+        except (KeyError, ValueError) as error:
+            raise DamagedFile(file, f"is damaged ({error})", self.remedy) from error
+        for kept in (self.weights, self.history):
+            refuse_change(kept, sums[kept.name], self.remedy)
+        return summary
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The curves as a table, a row an epoch. Raises DamagedFile."""
+        return read_table(self.history, set(), self.remedy)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged file."""
+        return f"Remove {self.path} and run the same command again: the stage is trained again."
 
     def continued(self) -> Path | None:
         """The training state to go on from; one that cannot be relied on is removed, and the log says so."""
@@ -76,9 +101,10 @@ class StageFolder:
                 return None
         return self.resume
 
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, summary: StageSummary) -> None:
         """Mark the stage as done."""
-        write_json(self.path / "stage.json", record)
+        sums = {file.name: sha256(file) for file in (self.weights, self.history)}
+        write_json(self.path / "stage.json", asdict(summary) | {"files": sums})
         self.resume.unlink(missing_ok=True)
 
 
@@ -95,4 +121,5 @@ def open_stage(root: Path, key: str) -> Iterator[StageFolder]:
             log.info("another process is training this stage, waiting for it (%s)", folder.path)
             held = lock.acquire()
         with held:
+            remove_temporary(folder.path)
             yield folder

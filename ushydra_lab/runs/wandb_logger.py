@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from ushydra_lab.config import digest, shareable
+from ushydra_lab.runs.run import StageSummary
 
 Mode = Literal["offline", "online", "disabled"]
 
@@ -57,13 +58,13 @@ class RunLogger:
             self._log({**curves, f"{stage}/epoch": int(row["epoch"]) + 1})
         self._known[stage] = len(rows)
 
-    def stage(self, name: str, history: Path, record: dict[str, Any]) -> None:
+    def stage(self, name: str, curves: pd.DataFrame, summary: StageSummary) -> None:
         """Log a stage that is done, whoever trained it: its curves, selected epoch, score and loss weights."""
         if self.run is None:
             return
-        self.epochs(name, pd.read_csv(history).to_dict("records"))
-        weights = {f"weight/{term}": weight for term, weight in record["loss_weights"].items()}
-        chosen = {"selected_epoch": record["selected_epoch"], "score": record["score"], **weights}
+        self.epochs(name, curves.to_dict("records"))
+        weights = {f"weight/{term}": weight for term, weight in summary.loss_weights.items()}
+        chosen = {"selected_epoch": summary.selected_epoch, "score": summary.score, **weights}
         self.run.summary.update({f"{FINAL}/{name}/{key}": value for key, value in chosen.items()})
 
     def finish(self, table: pd.DataFrame, figures: dict[str, Figure]) -> None:

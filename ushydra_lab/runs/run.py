@@ -1,0 +1,374 @@
+"""A run as it lies on disk, and the one place where it is read.
+
+config.yaml     resolved configuration
+split.csv       part of every image (local: it names images and subjects)
+per_image.csv   stage, part, record and the metrics of every validation and test image
+checkpoints/    the selected weights of every stage
+history/        curves of every stage
+figures/        pictures
+run.json        status, stages, versions, and the SHA-256 of each file above but the pictures; written last
+.lock           held by the process that runs the job
+
+Whatever is read is compared with its sum in run.json first: a file that was damaged, edited or cut short is named and
+gives no number. Versions before 0.3.0 wrote no sums; their runs can be read, as `verified` = False.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pandas as pd
+import yaml
+
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.files import DamagedFile, read_json, read_table, read_text, refuse_change
+
+PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
+SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"
+TIME = "%Y-%m-%dT%H:%M:%S%z"
+"""How run.json tells when a job started and ended."""
+IMAGE_TEXTS = {"stage", "part", "site"}
+"""Columns of per_image.csv that are texts; all others are numbers."""
+SPLIT_TEXTS = {"image", "site", "subject", "part"}
+SEED = re.compile(r"seed\d+")
+"""The directory of all variants of one seed."""
+DEEPEST, MOST_VALUES = 50, 100_000
+"""Of a configuration: nested levels, and values in all; the lab's own have 8 and about 200."""
+UNVERIFIED_VERSIONS = ("0.1.0", "0.2.0", None)
+"""Versions of the lab that wrote no sums; None: run.json does not tell."""
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What run.json and stage.json say of a trained stage; key: the hash of what determines its weights."""
+
+    key: str
+    epochs: int | None = None
+    selected_by: str = ""
+    selected_epoch: int | None = None
+    score: float = math.nan
+    loss_weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """run.json. Of a job that has not finished only `status` is certain to be there.
+
+    settings: hash of the configuration without the seed; identity: of all that determines the run's numbers; data: of
+    its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
+    that is being trained.
+    """
+
+    status: str
+    seed: int = -1
+    variant: str = ""
+    name: str = ""
+    settings: str = ""
+    identity: str = ""
+    data: str = ""
+    planned: str = ""
+    started: str = ""
+    ended: str = ""
+    error: str = ""
+    sweep: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, StageSummary] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    now: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] | None = None
+
+
+class Run:
+    """The results of one job in the directory `path`, <experiment>/<held out>/seed<seed>/<variant>.
+
+    Two objects of the same directory are equal. Each attribute that reads files raises `DamagedFile`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __lt__(self, other: Run) -> bool:
+        return self.path < other.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """Held-out site, seed and variant: what the directory's path ends with."""
+        return "/".join(self._place.parts[-3:])
+
+    @property
+    def fold(self) -> str:
+        """What was held out: a site, or one of several folds."""
+        return self._place.parent.parent.name
+
+    @property
+    def experiment(self) -> Path:
+        """The directory of the experiment's runs."""
+        return self._place.parent.parent.parent
+
+    @property
+    def _place(self) -> Path:
+        return self.path if len(self.path.parts) > 3 else self.path.resolve()
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged file."""
+        return f"Remove {self.path} and run the same command again: what is lost is made again."
+
+    @cached_property
+    def summary(self) -> Summary:
+        file = self.path / SUMMARY
+        content = read_json(file, self.remedy, old=True)
+        try:
+            return parse_summary(content)
+        except ValueError as error:
+            raise DamagedFile(file, f"is damaged ({error})", self.remedy) from error
+
+    @property
+    def verified(self) -> bool:
+        """Whether its files have sums to be compared with."""
+        return self.summary.files is not None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration as it was stored, plain values; `validation.check_stored` makes it fit to be used."""
+        self._verify(CONFIG)
+        return read_config(self.path / CONFIG, self.remedy)
+
+    @cached_property
+    def split(self) -> pd.DataFrame:
+        """record, image, site, subject and part (train, val, test or unused) of every image; it names subjects."""
+        return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"})
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """stage, part, record, site and every metric, one row for each stage and evaluated image; read anew each time.
+
+        Raises:
+            DamagedFile: rows are missing, or are of other images or stages than those of the run.
+        """
+        table = self._table(IMAGES, IMAGE_TEXTS, {"stage", "part", "record", "site"})
+        evaluated = self.split[self.split["part"].isin(["val", "test"])]
+        expected = sorted((stage, record) for stage in self.summary.stages for record in evaluated["record"])
+        if sorted(zip(table["stage"], table["record"], strict=True)) != expected:
+            count = f"has {len(table)} of {len(expected)} rows"
+            raise DamagedFile(
+                self.path / IMAGES,
+                count if len(table) != len(expected) else "is damaged (its rows are not those of the run)",
+                self.remedy,
+            )
+        return table
+
+    def weights(self, stage: str) -> Path:
+        """The checkpoint with a stage's selected weights, compared with its sum."""
+        return self._verify(f"checkpoints/{stage}.ckpt")
+
+    @cached_property
+    def curves(self) -> dict[str, pd.DataFrame]:
+        """Stage -> its curves, a row an epoch; of a run without sums the curves that there are."""
+        files = {stage: f"history/{stage}.csv" for stage in self.summary.stages}
+        kept = {stage: file for stage, file in files.items() if self.verified or (self.path / file).is_file()}
+        return {stage: self._table(file, set(), {"epoch"}) for stage, file in kept.items()}
+
+    def picture(self, name: str) -> Path:
+        """Where the picture figures/NAME.png lies, if there is one."""
+        return self.path / "figures" / f"{name}.png"
+
+    def require_finished(self) -> None:
+        """
+        Raises:
+            UserError: this is no run, or it is not finished.
+        """
+        if not (self.path / SUMMARY).is_file():
+            layout = "multirun/<experiment>/<held out>/seed<seed>/<variant>"
+            raise UserError(f"{self.path} is no run directory (no run.json). They are {layout}.")
+        if self.summary.status != FINISHED:
+            raise UserError(f"{self.path} is not finished ({self.summary.status}). Its own command continues it.")
+
+    @property
+    def absent(self) -> list[str]:
+        """Files that a finished run had and that are no longer there."""
+        return [name for name in self._files if not (self.path / name).is_file()]
+
+    def verify(self) -> None:
+        """Compare every file with its sum. Raises DamagedFile."""
+        for name in self._files:
+            self._verify(name)
+
+    @property
+    def _files(self) -> Iterable[str]:
+        if self.summary.files is not None:
+            return self.summary.files
+        checkpoints = [f"checkpoints/{stage}.ckpt" for stage in self.summary.stages]
+        return [CONFIG, SPLIT, IMAGES, *checkpoints]
+
+    def _verify(self, name: str) -> Path:
+        file = self.path / name
+        if self.verified and self.summary.status == FINISHED:
+            assert self.summary.files is not None
+            if name not in self.summary.files:
+                raise DamagedFile(file, "is not one of the run's files", self.remedy)
+            refuse_change(file, self.summary.files[name], self.remedy)
+        elif not file.is_file():
+            raise DamagedFile(file, "is missing", self.remedy)
+        return file
+
+    def _table(self, name: str, texts: set[str], needed: set[str]) -> pd.DataFrame:
+        table = read_table(self._verify(name), texts, self.remedy)
+        if lost := sorted(needed - set(table)):
+            raise DamagedFile(self.path / name, f"is damaged (no column {', '.join(lost)})", self.remedy)
+        return table
+
+
+def runs_below(folder: Path) -> list[Run]:
+    """Every run at or below a folder, whatever its state: `multirun`, an experiment's directory or a part of it."""
+    files = [file for file in sorted(folder.rglob(f"seed*/*/{SUMMARY}")) if SEED.fullmatch(file.parent.parent.name)]
+    if not files:  # the folder is one seed's, or the run's itself
+        files = [file for file in (*sorted(folder.glob(f"*/{SUMMARY}")), folder / SUMMARY) if file.is_file()]
+    return [Run(file.parent) for file in files]
+
+
+def experiments_below(folders: Iterable[Path]) -> dict[Path, list[Run]]:
+    """Experiment's directory -> its runs, of all experiments at or below the folders.
+
+    Raises:
+        UserError: there is none; or a folder is part of an experiment, outside of which nothing is read or written.
+    """
+    found: dict[Path, list[Run]] = {}
+    for folder in folders:
+        for run in runs_below(folder):
+            if not run.experiment.resolve().is_relative_to(folder.resolve()):
+                raise UserError(f"{folder} is part of an experiment; name its directory: {run.experiment}")
+            found.setdefault(run.experiment, []).append(run)
+    if not found:
+        names = ", ".join(map(str, folders))
+        raise UserError(f"No run below {names}. Start one: python -m ushydra_lab +experiment=nt_phase2")
+    return found
+
+
+def read_config(file: Path, remedy: str) -> dict[str, Any]:
+    """The configuration stored in a file, plain values.
+
+    Raises:
+        DamagedFile: the file is missing or damaged, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(read_text(file, remedy))
+        _refuse_monsters(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        raise DamagedFile(file, f"is damaged ({error})", remedy) from error
+    if fault := _unlike_a_configuration(content):
+        raise DamagedFile(file, f"is damaged ({fault})", remedy)
+    return dict(content)
+
+
+def _unlike_a_configuration(content: Any) -> str:
+    """What is missing for others to read it as one; whether it can be used is for `validation` to say."""
+    if not isinstance(content, dict):
+        return "no keys"
+    lacking = [key for key in ("data", "network", "stages") if not isinstance(content.get(key), dict)]
+    stages = content["stages"] if "stages" not in lacking else {}
+    for name, stage in stages.items():
+        if not isinstance(stage, dict) or not isinstance(stage.get("task"), dict):
+            lacking.append(f"stages.{name}.task")
+        elif not isinstance(stage.get("max_epochs", 1), int) or not isinstance(stage.get("init") or "", str):
+            lacking.append(f"stages.{name}.max_epochs and init")
+        elif not isinstance(stage.get("instead") or {}, dict):
+            lacking.append(f"stages.{name}.instead")
+    if "data" not in lacking and not isinstance(content["data"].get("_target_"), str):
+        lacking.append("data._target_")
+    return f"no usable {', '.join(lacking)}" if lacking else ""
+
+
+def _refuse_monsters(content: Any) -> None:
+    """YAML's references can hold themselves, or millions of copies of each other. Raises ValueError."""
+    stack, count = [(content, 0)], 0
+    while stack:
+        value, depth = stack.pop()
+        count += 1
+        if depth > DEEPEST or count > MOST_VALUES:
+            raise ValueError("its values refer to each other without end")
+        if isinstance(value, dict):
+            if strange := [key for key in value if not isinstance(key, str | int | float | None)]:
+                raise ValueError(f"{strange[0]!r} is no key")
+            stack += [(one, depth + 1) for one in value.values()]
+        elif isinstance(value, list):
+            stack += [(one, depth + 1) for one in value]
+
+
+def parse_summary(content: dict[str, Any]) -> Summary:
+    """run.json as an object; keys that this version does not know are left out.
+
+    Raises:
+        ValueError: a value is missing or of another kind.
+    """
+    known = _typed(Summary, {key: value for key, value in content.items() if value is not None})
+    if "status" not in known:
+        raise ValueError("no status")
+    stages = {str(name): parse_stage(stage) for name, stage in known.pop("stages", {}).items()}
+    summary = Summary(**known, stages=stages)
+    if summary.status not in (PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED):
+        raise ValueError(f"status {summary.status!r} is none")
+    if summary.status == FINISHED:
+        if summary.seed < 0 or not summary.variant or not stages:
+            raise ValueError("seed, variant or stages are missing")
+        if summary.files is None and summary.versions.get("ushydra_lab") not in UNVERIFIED_VERSIONS:
+            raise ValueError("the sums of its files are missing")
+    return summary
+
+
+def parse_stage(content: Any) -> StageSummary:
+    """A stage's record.
+
+    Raises:
+        ValueError: a value is missing or of another kind.
+    """
+    if not isinstance(content, dict) or "key" not in content:
+        raise ValueError("a stage without a key")
+    return StageSummary(**_typed(StageSummary, {key: value for key, value in content.items() if value is not None}))
+
+
+def _typed(kind: type, content: dict[str, Any]) -> dict[str, Any]:
+    """The keys that a dataclass has, each of its kind; texts without what a terminal would obey."""
+    hints, known = get_type_hints(kind), {}
+    for name, value in content.items():
+        if name not in hints:
+            continue
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{name} is {printable(repr(value))[:40]}")
+        known[name] = printable(value) if isinstance(value, str) else value
+    return known
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(one, get_args(hint)[1]) for one in value.values())
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return isinstance(value, dict if hint is StageSummary else hint)
+
+
+def printable(text: str) -> str:
+    """A text from a file without control characters, which a terminal would obey, and without half characters."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in shown)
