@@ -43,3 +43,17 @@ def write_images(tmp_path: Path) -> Callable[..., pd.DataFrame]:
         return pd.DataFrame(rows).assign(pixel_mm=0.1, **box, nt_mm=1.5)
 
     return write
+
+
+@pytest.fixture
+def reseal() -> Callable[[Path], None]:
+    """reseal(run): give run.json the sums of the files as they are now, as whoever writes a run on purpose would."""
+
+    def seal(run: Path) -> None:
+        from ushydra_lab.runs.files import read_json, sha256, write_json
+
+        content = read_json(run / "run.json", old=True)
+        files = dict.fromkeys([*content["files"], *(f"checkpoints/{c.name}" for c in run.glob("checkpoints/*.ckpt"))])
+        write_json(run / "run.json", content | {"files": {name: sha256(run / name) for name in files}})
+
+    return seal

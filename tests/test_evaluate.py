@@ -15,8 +15,9 @@ from PIL import Image
 from ushydra_lab import assembly, experiment
 from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluate import evaluate, finished_config, own_images, seen_sites
-from ushydra_lab.validation import check
+from ushydra_lab.evaluate import evaluate, own_images, seen_sites
+from ushydra_lab.runs.run import Run
+from ushydra_lab.validation import check, check_stored
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])
@@ -52,28 +53,31 @@ def run(table: pd.DataFrame, tmp_path: Path) -> Path:
 def test_a_run_with_a_label_audit_is_evaluated_on_every_image(run: Path, table: pd.DataFrame, tmp_path: Path) -> None:
     implausible = table.assign(bpd_1_x=table["ofd_1_x"], bpd_1_y=table["ofd_1_y"] + 1)
     implausible.to_csv(tmp_path / "other.csv", index=False)
-    folder = evaluate(run, ["data=manifest", f"data.path='{tmp_path}/other.csv'"])
+    folder = evaluate(Run(run), ["data=manifest", f"data.path='{tmp_path}/other.csv'"])
     assert pd.read_csv(folder / "per_image.csv")["record"].tolist() == list(range(27))
     assert json.loads((folder / "metrics.json").read_text())["never_seen"] == ["c"]
 
 
-def test_sites_of_pre_training_are_seen(run: Path, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_sites_of_pre_training_are_seen(
+    run: Path, table: pd.DataFrame, tmp_path: Path, reseal: Callable[[Path], None]
+) -> None:
     table.assign(site="d").iloc[:3].to_csv(tmp_path / "other.csv", index=False)
-    config: dict[str, Any] = finished_config(run)
+    config: dict[str, Any] = check_stored(Run(run))
     data = {"_target_": "ushydra_lab.data.readers.manifest_csv.read", "path": str(tmp_path / "other.csv")}
     own = {"data": data, "split": {"_target_": "ushydra_lab.data.split.Random", "val_fraction": 0.4}}
-    assert seen_sites(run, config) == {"a", "b"}
+    assert seen_sites(Run(run), config) == {"a", "b"}
     stages = {"pretrain": config["stages"]["train"] | {"instead": own}, **config["stages"]}
-    assert seen_sites(run, config | {"stages": stages}) == {"a", "b", "d"}
+    assert seen_sites(Run(run), config | {"stages": stages}) == {"a", "b", "d"}
     (run / "config.yaml").write_text(yaml.safe_dump(config | {"stages": stages}))
     (run / "checkpoints" / "pretrain.ckpt").write_bytes((run / "checkpoints" / "train.ckpt").read_bytes())
-    folder = evaluate(run, ["data=manifest", f"data.path='{tmp_path}/other.csv'"])
+    reseal(run)
+    folder = evaluate(Run(run), ["data=manifest", f"data.path='{tmp_path}/other.csv'"])
     assert json.loads((folder / "metrics.json").read_text())["never_seen"] == []
 
 
 def test_a_runs_own_images_are_those_of_its_split(run: Path, read_anew: Callable[[], None]) -> None:
     read_anew()
-    data = own_images(run, finished_config(run))
+    data = own_images(Run(run), check_stored(Run(run)))
     assert data.split_table()["part"].tolist() == pd.read_csv(run / "split.csv")["part"].tolist()
 
 
@@ -83,7 +87,7 @@ def test_other_images_than_the_runs_are_refused_with_what_differs(
     def refused(reason: str) -> None:
         read_anew()
         with pytest.raises(UserError, match=rf"(?s)not the images of the run.*run_root=FOLDER.*{reason}"):
-            own_images(run, finished_config(run))
+            own_images(Run(run), check_stored(Run(run)))
 
     (tmp_path / "images.csv").write_text(table.iloc[:-1].to_csv(index=False))
     refused(r"split\.csv has 27 images, now there are 26")

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.probes.__main__ import probe
 from ushydra_lab.runs.files import read_json
-from ushydra_lab.validation import check
+from ushydra_lab.runs.run import Run
+from ushydra_lab.validation import AS_STORED, check
 
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
 """Those of the others are in test_hydra_experiments.py."""
@@ -196,7 +198,7 @@ def test_other_images_under_the_same_command_are_refused(finished: Path, hospita
 
 
 def test_external_evaluation_says_which_sites_are_new(finished: Path, hospitals: Path) -> None:
-    folder = evaluate(finished, ["data=manifest", f"data.path='{hospitals}'"])
+    folder = evaluate(Run(finished), ["data=manifest", f"data.path='{hospitals}'"])
     assert read_json(folder / "metrics.json")["never_seen"] == ["hospital_c"]
     external, own = pd.read_csv(folder / "per_image.csv"), pd.read_csv(finished / "per_image.csv")
     assert external["record"].nunique() == 24
@@ -205,13 +207,16 @@ def test_external_evaluation_says_which_sites_are_new(finished: Path, hospitals:
     np.testing.assert_allclose(again, test, rtol=1e-4)
 
 
-def test_a_checkpoint_of_another_network_is_refused(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_refused(
+    finished: Path, hospitals: Path, tmp_path: Path, reseal: Callable[[Path], None]
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy, ignore=shutil.ignore_patterns("external"))
     config = (copy / "config.yaml").read_text()
     (copy / "config.yaml").write_text(config.replace("decoder_input: map", "decoder_input: latent"))
+    reseal(copy)
     with pytest.raises(UserError, match="another network"):
-        evaluate(copy, ["data=manifest", f"data.path='{hospitals}'"])
+        evaluate(Run(copy), ["data=manifest", f"data.path='{hospitals}'"])
     assert not list(copy.glob("external/*/metrics.json"))
 
 
@@ -223,7 +228,7 @@ def test_a_damaged_checkpoint_is_named(finished: Path, hospitals: Path, tmp_path
     damaged.unlink()
     damaged.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"phase1.ckpt.*damaged"):
-        evaluate(copy, ["data=manifest", f"data.path='{hospitals}'"])
+        evaluate(Run(copy), ["data=manifest", f"data.path='{hospitals}'"])
 
 
 def test_a_full_disk_is_named_and_the_job_can_be_continued(
@@ -262,7 +267,7 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         file.name for file in (run_path(cfg) / "figures").iterdir()
     }
     assert (run_path(cfg) / "figures" / "density.png").exists() == path.stem.startswith("biometry")
-    content, note = probe(run_path(cfg), "ledoit_wolf", [])
+    content, note = probe(Run(run_path(cfg)), "ledoit_wolf", [], AS_STORED)
     assert content, note
     assert content["stages"].keys() == cfg.stages.keys()
     assert all(0 <= found["z"]["knn_auroc"] <= 1 and "quality_r2" in found["z"] for found in content["stages"].values())

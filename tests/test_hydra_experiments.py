@@ -20,6 +20,7 @@ from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.run import Run
 from ushydra_lab.validation import check
 
 TINY = [
@@ -133,7 +134,7 @@ def test_a_finished_run_gives_the_same_figures_again(
 ) -> None:
     chosen = ["data=manifest", f"data.path='{manifests[kind]}'"]
     chosen += ["data.structures={lv: 1}"] if kind == "hydra_unet" else []
-    again = pd.read_csv(evaluate(finished[kind], chosen) / "per_image.csv").set_index(["stage", "record"])
+    again = pd.read_csv(evaluate(Run(finished[kind]), chosen) / "per_image.csv").set_index(["stage", "record"])
     own = images(finished[kind]).set_index(["stage", "record"])
     numbers = own.columns.difference(["part", "site"])
     pd.testing.assert_frame_equal(again.loc[own.index, numbers], own[numbers], rtol=1e-4, check_dtype=False)

@@ -8,6 +8,7 @@ modules hold that the person at the command line trusts by name (`trust=[my_pack
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Sequence
@@ -82,7 +83,8 @@ def _of_torch(module: str, name: str) -> Any:
 def _modules() -> frozenset[str]:
     """All modules of components, by name."""
     names = set(PACKAGES)
-    for name in PACKAGES:
-        for one in pkgutil.walk_packages(getattr(importlib.import_module(name), "__path__", []), f"{name}."):
-            names.add(one.name)
+    for name in PACKAGES:  # their specs, since importing those that are modules would load torch
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        names |= {one.name for one in pkgutil.walk_packages(spec.submodule_search_locations or [], f"{name}.")}
     return frozenset(names)

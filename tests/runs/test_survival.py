@@ -23,9 +23,11 @@ from ushydra_lab.runs import __main__ as runs_command
 from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.files import read_json, write_json
 from ushydra_lab.runs.ledger import job
+from ushydra_lab.runs.run import SUMMARY, Run
 
 TINY = [
     "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=nursery.Breakable",
+    "trust=[nursery]",
     "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "logger.mode=disabled", "panel_images=1",
     "stages.phase1.max_epochs=4", "stages.phase2.max_epochs=3", "data=manifest", "held_out=hospital_c",
 ]  # fmt: skip
@@ -139,8 +141,8 @@ def test_killed_while_a_checkpoint_is_written_a_sweep_ends_with_the_same_bits(
 ) -> None:
     root = tmp_path / "runs"
     assert nursery.run(root, DIE_WRITING=str(checkpoint))[0] == -signal.SIGKILL
-    shown = job(run_of(root, 1000))
-    assert (shown.state, job(run_of(root, 1001)).state) == ("interrupted", "missing")
+    shown = job(Run(run_of(root, 1000)))
+    assert (shown.state, job(Run(run_of(root, 1001))).state) == ("interrupted", "missing")
     assert shown.note.startswith(f"killed phase1, {1 if checkpoint == 1 else 2} of at most 4 epochs")
     outcome, said = nursery.run(root)
     assert outcome == 0, said
@@ -226,7 +228,7 @@ def test_a_failing_job_is_named_and_the_other_unharmed(
     assert words in said
     assert "2 jobs: 1 finished, 1 failed" in said
     assert ("Traceback" in said) == (breaks == "error")
-    assert words.partition(" (")[0] in job(run_of(root, 1000)).note
+    assert words.partition(" (")[0] in job(Run(run_of(root, 1000))).note
     assert nursery.run(root)[0] == 0
     assert_same(undisturbed, root)
 
@@ -268,7 +270,7 @@ def test_on_a_full_disk_the_failure_is_recorded_all_the_same(tmp_path: Path, mon
     with pytest.raises(UserError, match="no space is left"):
         job_on_full_disk()
     assert "no space is left" in read_json(tmp_path / "run.json")["error"]
-    assert job(tmp_path).state == "failed"
+    assert job(Run(tmp_path)).state == "failed"
 
 
 def test_runs_shows_what_became_of_every_job(
@@ -282,7 +284,8 @@ def test_runs_shows_what_became_of_every_job(
         write_json(run / "run.json", started | summary)
         return run
 
-    directory(status="finished", ended="2025-01-01T01:02:03+0000")
+    whole = {"seed": 0, "variant": "v", "stages": {"phase1": {"key": "k"}}, "files": {}}
+    directory(status="finished", ended="2025-01-01T01:02:03+0000", **whole)
     directory(status="running")
     now = {"stage": "phase1", "folder": "abc", "max_epochs": 9}
     at_work = directory(status="running", now=now)
@@ -319,10 +322,10 @@ def test_a_job_keeps_its_place_in_the_sweep_however_often_it_is_interrupted(tmp_
     first, second = (RunDirectory(tmp_path / name, CONFIG) for name in ("first", "second"))
     first.plan()
     second.plan()
-    planned = [read_json(run.summary_file)["planned"] for run in (first, second)]
+    planned = [read_json(run.path / SUMMARY)["planned"] for run in (first, second)]
     assert planned == sorted(planned)
     for run in (second, first, first):
         with pytest.raises(KeyboardInterrupt), run.record():
             raise KeyboardInterrupt
     first.plan()
-    assert [read_json(run.summary_file)["planned"] for run in (first, second)] == planned
+    assert [read_json(run.path / SUMMARY)["planned"] for run in (first, second)] == planned

@@ -20,6 +20,7 @@ from ushydra_lab.errors import UserError
 
 CHECKSUM = "checksum"
 """The key under which a JSON file carries the SHA-256 of all its other content."""
+REMEDY = "Remove its folder and run the same command again."
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that `atomic` writes before they take their place."""
 
@@ -114,7 +115,7 @@ def read_text(path: Path, remedy: str) -> str:
         raise DamagedFile(path, f"is damaged ({error})", remedy) from error
 
 
-def read_json(path: Path, remedy: str, *, old: bool = False) -> dict[str, Any]:
+def read_json(path: Path, remedy: str = REMEDY, *, old: bool = False) -> dict[str, Any]:
     """The object in a JSON file, without its checksum.
 
     old: also one without a checksum, as versions before 0.3.0 wrote them.
