@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+from numpy.typing import NDArray
 
-from ushydra_lab.data import geometry
+from ushydra_lab.data import declared, geometry
 from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved, there
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     CROP,
+    DECLARED,
     DERIVED,
     IMAGE,
     KNOWN,
@@ -38,16 +40,22 @@ MISSING = ("", "na", "nan", "n/a", "none", "null")
 @dataclass(frozen=True, eq=False)
 class Examined:
     """table: typed, the source's index, DERIVED columns filled in where readable; problems: what blocks its
-    use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none;
-    peaks: the largest value of 16-bit images, None of others.
+    use; absent: positions that a partial data set lacks the file of, unusable: those whose file it leaves out; paths,
+    masks: absolute, None where there is none; peaks: the largest value of 16-bit images, None of others.
     """
 
     table: pd.DataFrame
     problems: list[Problem]
     absent: list[int]
+    unusable: list[Problem]
     paths: list[Path | None]
     masks: list[Path | None]
     peaks: list[int | None]
+
+    @property
+    def left_out(self) -> list[int]:
+        """Positions of the rows that a partial data set goes without."""
+        return sorted({*self.absent, *(row for row, _ in self.unusable)})
 
 
 def examine(source: "Source", observe: Observer | None = None) -> Examined:
@@ -60,6 +68,7 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     if source.table.empty:
         raise UserError(f"{source.name}: no rows; a manifest has one row per image")
     table, problems = typed(source.table.drop(columns=list(DERIVED), errors="ignore"))
+    sizes, unread = _declared(source.table)
     paths, escapes = resolved(table[IMAGE], source.root, IMAGE)
     masks, mask_escapes = resolved(table.get("mask", pd.Series("", table.index)), source.root, "mask")
     escaped = {position for position, _ in escapes + mask_escapes}
@@ -69,18 +78,30 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     found = inspect(usable, masks, source.masks, observe)
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
-    problems += [*escapes, *mask_escapes, *((i, each.problem) for i, each in enumerate(found) if each.problem)]
+    files = [(i, each.problem) for i, each in enumerate(found) if each.problem]
+    files += declared.problems(table[list(DECLARED)].to_numpy(float), sizes)
+    lenient = source.partial and not source.strict and len({i for i, _ in files}) < sum(map(bool, table["sha256"]))
+    unusable = sorted(files) if lenient else []
+    problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]
     problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
-    left_out = set(absent)
-    kept = [problem for problem in problems if problem[0] not in left_out]
-    return Examined(table, sorted(kept), absent, paths, masks, [each.peak for each in found])
+    gone = {*absent, *(i for i, _ in unusable)}
+    kept = [problem for problem in problems if problem[0] not in gone]
+    return Examined(table, sorted(kept), absent, unusable, paths, masks, [each.peak for each in found])
 
 
 def listing(name: str, found: Examined) -> UserError:
     """All problems with their places, those alike together."""
     lines = grouped([(place(found.table, row) if row >= 0 else "", text) for row, text in found.problems])
     return UserError.listing(f"{name}: {_count(found.problems)}", lines)
+
+
+def left_out(found: Examined) -> str:
+    """What a partial data set goes without, with the reasons."""
+    lines = grouped([(place(found.table, row), text) for row, text in found.unusable])
+    count = len({row for row, _ in found.unusable})
+    headline = f"{count} rows whose files cannot be used are left out (data.strict=true: refuse them all)"
+    return str(UserError.listing(headline, lines))
 
 
 def no_image(source: "Source") -> UserError:
@@ -134,6 +155,15 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
         table[column], bad = _numbers(table[column])
         problems += [(position, f"{column} = {text}") for position, text in bad]
     return table, problems
+
+
+def _declared(table: pd.DataFrame) -> tuple[NDArray[np.float64], list[Problem]]:
+    """(N, 2) of width and height as the table has them, NaN where it does not; those not numbers."""
+    if not {*DECLARED} <= {*table}:
+        return np.full((len(table), len(DECLARED)), np.nan), []
+    columns = [_numbers(table[name]) for name in DECLARED]
+    bad = [(row, f"{name} = {text}") for name, (_, found) in zip(DECLARED, columns, strict=True) for row, text in found]
+    return np.stack([numbers.to_numpy(float) for numbers, _ in columns], axis=1), bad
 
 
 def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:

@@ -33,7 +33,8 @@ class Source:
 
     The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
     masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
-    are left out, with their count, as in a public data set of which a part was downloaded; else they are problems.
+    are left out, with their count, as in a public data set of which a part was downloaded, and those whose files cannot
+    be used, with the reasons, unless `strict`; else all these are problems.
     """
 
     table: pd.DataFrame
@@ -41,6 +42,7 @@ class Source:
     root: Path
     masks: MaskCode | None = None
     partial: bool = False
+    strict: bool = False
 
     def checked(self) -> "Manifest":
         """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
@@ -52,7 +54,9 @@ class Source:
             table[MASK] = [str(path or "") for path in found.masks]
         if found.absent:
             print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
-            table = table.drop(index=table.index[found.absent])
+        if found.unusable:
+            print(checks.left_out(found))
+        table = table.drop(index=table.index[found.left_out])
         if table.empty:
             raise checks.no_image(self)
         table = table.astype({"height": int, "width": int}).reset_index(drop=True)

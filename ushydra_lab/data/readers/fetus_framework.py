@@ -23,13 +23,13 @@ EDGES = {"w_min": "_x1", "h_min": "_y1", "w_max": "_x2", "h_max": "_y2"}
 SITE = "fetus_framework"
 
 
-def read(root: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], strict: bool = False) -> Source:
     """One row per image that the sheet names, with a box of every structure it has there: nt_x1, nasal_bone_x1, ...
 
     The limits are read as inclusive pixel indices, which the data set does not say: the box ends at the far
     edge of pixel h_max, w_max, i.e. x2 = w_max + 1, y2 = h_max + 1. One image is one subject; images of the
-    same content share theirs. There is no pixel spacing. Raises UserError: no such folder or sheet, two boxes of
-    one structure in one image.
+    same content share theirs. There is no pixel spacing. strict: see `Source`. Raises UserError: no
+    such folder or sheet, two boxes of one structure in one image.
     """
     root = folders.existing(root, DOWNLOAD)
     sheet = _sheet(root)
@@ -46,7 +46,7 @@ def read(root: str | PathLike[str]) -> Source:
         subjects.setdefault(images[name][1], name) if name in images else name for name in table["image"]
     ]
     table["image"] = [str(images[name][0]) if name in images else name for name in table["image"]]
-    return Source(table, f"{SITE} ({SHEET})", root, partial=True)
+    return Source(table, f"{SITE} ({SHEET})", root, partial=True, strict=strict)
 
 
 def _sheet(root: Path) -> Path:
