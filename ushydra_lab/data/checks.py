@@ -11,7 +11,7 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from ushydra_lab.data import declared, geometry
-from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved, there
+from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved, there
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     CROP,
@@ -64,7 +64,7 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     Raises UserError where it is no table of images at all: no rows, columns missing or misspelt.
     """
     if problems := list(header(source)):
-        raise UserError.listing(f"{source.name}: {_count(problems)}", [text for _, text in problems])
+        raise UserError.listing(f"{source.name}: {counted(problems)}", [text for _, text in problems])
     if source.table.empty:
         raise UserError(f"{source.name}: no rows; a manifest has one row per image")
     table, problems = typed(source.table.drop(columns=list(DERIVED), errors="ignore"))
@@ -76,12 +76,14 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     barred = escaped | set(absent)
     usable = [None if position in barred else path for position, path in enumerate(paths)]
     found = inspect(usable, masks, source.masks, observe)
+    files = [(i, each.problem) for i, each in enumerate(found) if each.problem]
+    files += declared.problems(np.array([[each.width, each.height] for each in found]), sizes)
+    whole = {i for i, each in enumerate(found) if each.sha256} - {i for i, _ in files}
+    lenient = source.partial and not source.strict and bool(whole)
+    unusable = sorted(files) if lenient else []
+    found = [each if i in whole or not lenient else Found() for i, each in enumerate(found)]
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
-    files = [(i, each.problem) for i, each in enumerate(found) if each.problem]
-    files += declared.problems(table[list(DECLARED)].to_numpy(float), sizes)
-    lenient = source.partial and not source.strict and len({i for i, _ in files}) < sum(map(bool, table["sha256"]))
-    unusable = sorted(files) if lenient else []
     problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]
     problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
@@ -90,31 +92,7 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     return Examined(table, sorted(kept), absent, unusable, paths, masks, [each.peak for each in found])
 
 
-def listing(name: str, found: Examined) -> UserError:
-    """All problems with their places, those alike together."""
-    lines = grouped([(place(found.table, row) if row >= 0 else "", text) for row, text in found.problems])
-    return UserError.listing(f"{name}: {_count(found.problems)}", lines)
-
-
-def left_out(found: Examined) -> str:
-    """What a partial data set goes without, with the reasons."""
-    lines = grouped([(place(found.table, row), text) for row, text in found.unusable])
-    count = len({row for row, _ in found.unusable})
-    headline = f"{count} rows whose files cannot be used are left out (data.strict=true: refuse them all)"
-    return str(UserError.listing(headline, lines))
-
-
-def no_image(source: "Source") -> UserError:
-    """Of a partial data set without any of its files."""
-    return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
-
-
-def located(found: Examined) -> list[str]:
-    """What blocks training, each with its place."""
-    return [text if row < 0 else f"{place(found.table, row)}: {text}" for row, text in found.problems]
-
-
-def _count(problems: list[Problem] | list[str]) -> str:
+def counted(problems: list[Problem] | list[str]) -> str:
     return f"{len(problems)} problem{'s' * (len(problems) > 1)}"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data import checks
+from ushydra_lab.data import checks, listings
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations
 from ushydra_lab.errors import UserError
@@ -48,17 +48,17 @@ class Source:
         """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
         found = checks.examine(self)
         if found.problems:
-            raise checks.listing(self.name, found)
+            raise listings.problems(self.name, found)
         table = found.table.assign(**{IMAGE: list(map(str, found.paths))})
         if MASK in table:
             table[MASK] = [str(path or "") for path in found.masks]
         if found.absent:
             print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
         if found.unusable:
-            print(checks.left_out(found))
+            print(listings.left_out(found))
         table = table.drop(index=table.index[found.left_out])
         if table.empty:
-            raise checks.no_image(self)
+            raise listings.no_image(self)
         table = table.astype({"height": int, "width": int}).reset_index(drop=True)
         return Manifest(table, self.name, self.masks)
 
