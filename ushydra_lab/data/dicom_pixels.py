@@ -88,7 +88,9 @@ def _refuse_undecodable(header: "Dataset") -> None:
 
 
 def _grey(pixels: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint8]:
-    kind = header.PhotometricInterpretation
+    kind, stored = header.PhotometricInterpretation, needed(header, "BitsStored")
+    if "HighBit" in header and header.HighBit != stored - 1:
+        raise ImageProblem(f"stores {stored} bits up to bit {header.HighBit}, which is not known here")
     if kind in GREY and pixels.ndim == 2:
         grey = _windowed(pixels, header)
         if header.get("PresentationLUTShape") == "INVERSE" and kind == "MONOCHROME2":
@@ -96,9 +98,9 @@ def _grey(pixels: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint8]:
         return np.where(_padding(pixels, header), np.uint8(0), 255 - grey if kind == "MONOCHROME1" else grey)
     if kind == PALETTE and pixels.ndim == 2:
         return _luma(_looked_up(pixels, header))
-    if kind in COLOUR and pixels.ndim == 3 and header.BitsAllocated == 8:
+    if kind in COLOUR and pixels.ndim == 3 and header.BitsAllocated == stored == 8:
         return _luma(pixels.astype(np.uint8))
-    raise ImageProblem(f"has {header.BitsAllocated}-bit {kind} pixels, which are not known here; export it as RGB")
+    raise ImageProblem(f"has {stored}-bit {kind} pixels, which are not known here; export it as RGB")
 
 
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -126,8 +128,6 @@ def _windowed(values: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint
     from pydicom.pixels import apply_rescale, apply_windowing
 
     stored = needed(header, "BitsStored")
-    if "HighBit" in header and header.HighBit != stored - 1:
-        raise ImageProblem(f"stores {stored} bits up to bit {header.HighBit}, which is not known here")
     if found := [name for name in LOOKUP if name in header]:
         raise ImageProblem(f"has a lookup table of grey values ({found[0]}); export it without")
     windowed = _checked_window(header)

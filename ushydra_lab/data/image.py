@@ -83,8 +83,8 @@ class Colours:
 def decode_colours(content: bytes) -> Colours:
     """Red, green, blue as stored, for masks: palettes by their colours, grey as equal three, black where transparent.
 
-    Raises ImageProblem as `decode` does for what is no upright image, for files of more than 8 bits with values above
-    255, and for those that are transparent all over but coloured below.
+    Raises ImageProblem as `decode` does for what is no upright image, for JPEG, for more than 8 bits with values above
+    255, for what is half transparent, or transparent all over but coloured below.
     """
     with _opened(content) as image:
         if _deep(image):
@@ -96,10 +96,19 @@ def decode_colours(content: bytes) -> Colours:
             return Colours(np.repeat(values.astype(np.uint8)[..., None], 3, axis=2), False)
         if image.mode in ("I", "F"):
             raise ImageProblem(f"mask has {image.mode!r} pixels (32 bits); export it with 8 bits")
-        pixels = np.array(_over_black(image).convert("RGB"))
-        if image.has_transparency_data and not pixels.any() and np.asarray(image.convert("RGBA"))[..., :3].any():
-            raise ImageProblem("mask is transparent all over but has colours below; export it without transparency")
-        return Colours(pixels, image.mode in ("P", "PA"))
+        if image.format == "JPEG":
+            raise ImageProblem("mask is a JPEG, which changes values; export it as PNG")
+        if image.has_transparency_data:
+            _refuse_half_transparent(np.asarray(image.convert("RGBA")))
+        return Colours(np.array(_over_black(image).convert("RGB")), image.mode in ("P", "PA"))
+
+
+def _refuse_half_transparent(layers: NDArray[np.uint8]) -> None:
+    colours, alpha = layers[..., :3], layers[..., 3]
+    if ((alpha > 0) & (alpha < 255)).any():
+        raise ImageProblem("mask is half transparent, so its values are none of those given; export it opaque")
+    if not alpha.any() and colours.any():
+        raise ImageProblem("mask is transparent all over but has colours below; export it without transparency")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, JPEGBaseline8Bit, JPEGLosslessSV1
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
 from ushydra_lab.data import dicom_pixels
 
@@ -185,3 +185,26 @@ def test_real_files_with_stale_calibrations_are_left_out(
     printed = capsys.readouterr().out
     for name in ("examples_palette.dcm", "examples_ybr_color.dcm"):
         assert f"{name}: has a region that ends at" in printed
+
+
+@pytest.mark.parametrize(("claimed", "held"), [(3, 2), (1, 2), (2, 1)])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_another_number_of_frames_than_is_said_is_refused(
+    root: Path, claimed: int, held: int, syntax: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = study(np.stack([scene(n) for n in range(held)]) if held > 1 else scene())
+    if syntax == RLELossless:
+        made.compress(RLELossless)
+    made.NumberOfFrames = claimed
+    write(root / "good.dcm", study())
+    write(root / "other.dcm", made)
+    assert len(read_dicom(root).table) == 1
+    assert "other.dcm: " in capsys.readouterr().out
+
+
+def test_a_video_cut_off_behind_its_first_frame_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(root / "cut.dcm", study(np.stack([scene(n) for n in range(5)])))
+    path.write_bytes(path.read_bytes()[:-3000])
+    write(root / "good.dcm", study())
+    assert len(read_dicom(root, frame="first").table) == 1
+    assert "cut.dcm: ends before its pixels do" in capsys.readouterr().out
