@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -79,13 +79,13 @@ def _show(found: "Report") -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(_overview(found))
     if names := ignored(found.source.table):
-        print(f"ignored columns: {', '.join(names)} (their names have no meaning here)")
+        print(printable(f"ignored columns: {', '.join(names)} (their names have no meaning here)"))
     if found.examined.unusable:
         print(left_out(found.examined))
     for finding in found.findings:
         if finding.flags:
             print(f"\n{finding.title}: {len(finding.flags)}")
-            print(*(f"  - {flag.text}" for flag in finding.flags[:SHOWN]), sep="\n")
+            print(*(printable(f"  - {flag.text}") for flag in finding.flags[:SHOWN]), sep="\n")
             print(f"  ... and {len(finding.flags) - SHOWN} more" if len(finding.flags) > SHOWN else "")
 
 

@@ -158,13 +158,14 @@ def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
 def _schema() -> pa.DataFrameSchema:
     tight = pa.Check.str_matches(r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name")
     text = pa.Check.str_matches(r"\A[^\ud800-\udfff]*\Z", error="is not UTF-8 text; rename the file or folder")
+    plain = pa.Check.str_matches(r"\A[^\x00-\x1f\x7f-\x9f]*\Z", error="has control characters; rename it without")
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
     schema = {
-        IMAGE: pa.Column(checks=[tight, text]),
+        IMAGE: pa.Column(checks=[tight, text, plain]),
         SITE: pa.Column(checks=folder),
-        SUBJECT: pa.Column(checks=[tight, text]),
+        SUBJECT: pa.Column(checks=[tight, text, plain]),
         PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }
     for annotation in ANNOTATIONS.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,10 +48,22 @@ def overwrite_json(path: Path, content: Any) -> None:
         file.truncate()
 
 
+FORMULA = re.compile(r"[=@\t\r＝＠]|[+＋-](?![\d.,eE%±\[\] +-]*\Z)")
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically; floats keep nine digits, enough to give float32 back."""
+    """Write a table atomically; floats keep nine digits, enough to give float32 back. A text that a spreadsheet would
+    compute, such as =1+1, gets an apostrophe before it.
+    """
+    table = table.copy()
+    for column in table.select_dtypes(exclude="number").columns:
+        table[column] = table[column].map(_inert)
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g", errors="backslashreplace")
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def read_json(path: Path) -> Any:

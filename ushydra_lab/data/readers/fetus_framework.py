@@ -14,7 +14,7 @@ import pandas as pd
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import digest, file_names, moved
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, printable
 
 DOWNLOAD = "download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f)"
 SHEET = "ObjectDetection.xlsx"
@@ -87,5 +87,5 @@ def _images(root: Path) -> dict[str, tuple[Path, str]]:
             found.setdefault(path.name, {})[digest(path)] = path.relative_to(root)
     unique = {name: (path, key) for name, files in found.items() if len(files) == 1 for key, path in files.items()}
     if ambiguous := sorted(found.keys() - unique.keys()):
-        print(f"{SITE}: {len(ambiguous)} names of several images are left out: {', '.join(ambiguous)}")
+        print(printable(f"{SITE}: {len(ambiguous)} names of several images are left out: {', '.join(ambiguous)}"))
     return unique
