@@ -44,7 +44,7 @@ NOT_DETERMINING = (
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 """What nobody else should see: paths."""
 _ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
-PATH = re.compile(rf"(^|[^\w./\\}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
+PATH = re.compile(rf"(^|[^\w./\\}}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
 """What begins as a path does, anywhere in a text: `/x`, `~user/x`, `../x`, `C:/x`, `$HOME/x`, `home/user/x`."""
 WITHHELD = "(a path, not shown)"
 
