@@ -27,6 +27,7 @@ CODES: tuple[dict[str, int | list[int]], ...] = (
     {"brain": [255, 0, 0], "csp": [0, 255, 0], "lv": [0, 0, 255]},
     {"brain": [128, 0, 0], "csp": [0, 128, 0], "lv": [128, 128, 0]},
 )
+NEIGHBOURS = 1  # labels 1 and 2: what lies between two of them is a third, so smoothing them cannot be seen
 GREY = (0, 1, 2)  # codes whose masks are grey
 
 
@@ -131,6 +132,8 @@ FAULTS: dict[str, Make] = {
     "values shifted": spoilt(lambda colours, _: colours ^ 16),
     "JPEG": as_mode("RGB", "JPEG", quality=60),
     "another palette": lambda colours, rng: palette(colours, rng, shown=False),
+    "lossy WEBP": as_mode("RGB", "WEBP", quality=95),
+    "JPEG in TIFF": as_mode("RGB", "TIFF", compression="jpeg", quality=95),
     "turned": turned(2, 3, 4, 5, 6, 7, 8),
     "half transparent": alpha(100),
     "wholly transparent": alpha(0),
@@ -178,7 +181,7 @@ def test_masks_mean_what_is_seen_or_are_refused(tmp_path: Path, fuzz_seeds: Call
         labels = labels_of(rng, len(structures))
         meant = MEANT | (MEANT_GREY if grey else {})
         kinds = meant if rng.random() < 0.4 else FAULTS | (FAULTS_GREY if grey else {})
-        kind = rng.choice(sorted(kinds))
+        kind = rng.choice([name for name in sorted(kinds) if name != "smoothed" or number != NEIGHBOURS])
         (tmp_path / "mask").write_bytes(kinds[kind](colours[labels], rng))
         problem, read = inspected(tmp_path, MaskCode.of(structures))
         if kinds is meant:

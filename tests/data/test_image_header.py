@@ -195,6 +195,19 @@ def test_a_png_of_one_transparent_colour_is_black_there() -> None:
         assert decode_colours(saved(picture, **info)).pixels[0, 8].tolist() == [8, 8, 8]
 
 
+@pytest.mark.parametrize(
+    ("depth", "row"), [(1, b"\x0f"), (2, b"\x0f\xf0"), (4, b"\x00\x0f\xff\xf0"), (8, b"\0\xff\xff")]
+)
+def test_the_transparent_value_is_one_of_the_stored_depth(depth: int, row: bytes) -> None:
+    chunks = [(b"IHDR", struct.pack(">2I5B", 8 * len(row) // depth, 1, depth, 0, 0, 0, 0))]
+    chunks += [(b"tRNS", struct.pack(">H", 2**depth - 1)), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, body in chunks:
+        content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    assert decode(content).grey.max() == 0
+    assert decode_colours(content).pixels.max() == 0
+
+
 def test_an_orientation_in_a_png_text_turns_too() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", '<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>')

@@ -83,8 +83,8 @@ class Colours:
 def decode_colours(content: bytes) -> Colours:
     """Red, green, blue as stored, for masks: palettes by their colours, grey as equal three, black where transparent.
 
-    Raises ImageProblem as `decode` does for what is no upright image, for JPEG, for more than 8 bits with values above
-    255, for what is half transparent, or transparent all over but coloured below.
+    Raises ImageProblem as `decode` does for what is no upright image, for JPEG and the like, for more than 8 bits with
+    values above 255, for what is half transparent, or transparent all over but coloured below.
     """
     with _opened(content) as image:
         if _deep(image):
@@ -96,8 +96,8 @@ def decode_colours(content: bytes) -> Colours:
             return Colours(np.repeat(values.astype(np.uint8)[..., None], 3, axis=2), False)
         if image.mode in ("I", "F"):
             raise ImageProblem(f"mask has {image.mode!r} pixels (32 bits); export it with 8 bits")
-        if image.format == "JPEG":
-            raise ImageProblem("mask is a JPEG, which changes values; export it as PNG")
+        if image_header.is_lossy(image, content):
+            raise ImageProblem("mask is compressed like a photograph, which changes values; export it as PNG")
         if image.has_transparency_data:
             _refuse_half_transparent(np.asarray(image.convert("RGBA")))
         return Colours(np.array(_over_black(image).convert("RGB")), image.mode in ("P", "PA"))
@@ -116,8 +116,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     """A loaded image. Whatever goes wrong in it is an ImageProblem."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            image_header.mend(image)
             _refuse_unusable(image)
-            image_header.mend_palette(image)
             image.load()
             yield image
     except ImageProblem:

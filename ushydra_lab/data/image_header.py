@@ -10,6 +10,7 @@ from PIL import Image, ImageCms, ImagePalette
 
 ORIENTATION = 0x0112
 BITS, WHITE_IS_ZERO, COLOUR_MAP, SAMPLE_FORMAT = 258, 262, 320, 339  # tags of TIFF
+LEVELS = {"L;2": 85, "L;4": 17}  # grey levels of a step of so few bits
 CURVES = {291: "GrayResponseCurve", 301: "TransferFunction"}
 SIGNED = 2
 DISPLAY_GAMMA = 1 / 2.2  # what grey values are encoded with where a file says nothing
@@ -63,11 +64,26 @@ def white(image: Image.Image) -> int:
     return int((1 << _tags(image).get(BITS, (16,))[0]) - 1)
 
 
-def mend_palette(image: Image.Image) -> None:
-    """The palette of a TIFF has 16 bits; one of 8 bits, as some programs write it, would be all black."""
+def mend(image: Image.Image) -> None:
+    """What Pillow takes at another depth than the pixels, before they are loaded: the one transparent value of a PNG of
+    2, 4 or 3 x 16 bits, and the palette of a TIFF, which has 16 bits, or 8 as some programs write it.
+    """
+    tiles, value = getattr(image, "tile", []), image.info.get("transparency")
+    mode = str(tiles[0][3]) if image.format == "PNG" and tiles else ""
+    if mode in LEVELS and isinstance(value, int):
+        image.info["transparency"] = value * LEVELS[mode]
+    if mode == "RGB;16B" and isinstance(value, tuple):
+        image.info["transparency"] = tuple(channel >> 8 for channel in value)
     entries = _tags(image).get(COLOUR_MAP, ())
     if image.mode == "P" and entries and max(entries) < 256:
         image.palette = ImagePalette.raw("RGB;L", bytes(entries))
+
+
+def is_lossy(image: Image.Image, content: bytes) -> bool:
+    """Whether values may differ from those that were saved."""
+    compressed = str(image.info.get("compression", ""))
+    webp = image.format == "WEBP" and b"VP8 " in content
+    return image.format == "JPEG" or webp or compressed in ("jpeg", "tiff_jpeg", "webp")
 
 
 def _tags(image: Image.Image) -> dict[int, Any]:

@@ -65,6 +65,7 @@ def _boxes(sheet: Path) -> pd.DataFrame:
     if missing := [column for column in COLUMNS if column not in table]:
         raise UserError(f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    table = table.dropna(how="all")  # spreadsheets keep empty rows
     names = file_names(sheet, table["fname"])
     structures = table["structure"].fillna("").map(str).str.strip()
     words = structures.str.lower().str.replace(r"\W+", "_", regex=True)

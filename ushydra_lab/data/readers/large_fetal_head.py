@@ -119,7 +119,7 @@ def _spacing(root: Path) -> dict[str, str]:
         table = read_table(path, ["Label", PIXEL])
         for line, label, pixel in table[["Label", PIXEL]].itertuples():
             name = Path(label.strip()).stem
-            if found.setdefault(name, pixel) != pixel:
+            if pixel.strip() and found.setdefault(name, pixel) != pixel:
                 problems.append(f"{path} line {line}: {name} has {pixel} mm per px, elsewhere {found[name]}")
     if problems:
         raise UserError.listing("large_fetal_head: pixel sizes contradict each other", problems)

@@ -8,6 +8,7 @@ from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.data.resample import resampled
+from ushydra_lab.data.vocabulary import REQUIRED
 from ushydra_lab.errors import UserError
 
 ABSENT = "no such manifest; give the path of a CSV file (data.path=...)"
@@ -19,7 +20,8 @@ def read(
     resample: str | None = None,
     cache: str | PathLike[str] = "",
 ) -> Source:
-    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab.
+    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab. A column
+    without any value counts as absent.
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
     resample='declared': images of another size than the columns `width` and `height` say are brought to that size, as
@@ -34,6 +36,8 @@ def read(
             f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
         )
     table = read_table(path, absent=ABSENT)
+    empty = [column for column in table if column not in REQUIRED and not table[column].str.strip().any()]
+    table = table.drop(columns=empty)
     if "mask" in table and not structures:
         raise UserError(
             f"{path}: has masks; say which colour is what, e.g. data.structures={{head: 255}}, "
