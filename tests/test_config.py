@@ -219,7 +219,29 @@ def test_what_hydra_does_not_take_is_explained_with_its_remedy(override: str, me
     assert re.search(message, explain(refused.value))
 
 
-@pytest.mark.parametrize("value", ["/home/a/b", "C:\\a\\b", ["x", "/home/a/b"], [{"folder": "~/a"}], "see '/home/a'"])
+PATHS = (
+    *("/home/a/b", "C:\\a\\b", "see '/home/a'", "~user/x", "~user\\x", "home/u/x", "Users/u/x", "mnt/d", "a;/home/x"),
+    *(
+        "x@/home/x",
+        "a|/home/x",
+        "<../x>",
+        "file:///x",
+        "$HOME/x",
+        "a&~/x",
+        "\\\\server\\share",
+        "x-/home/x",
+        "me@host:/x",
+    ),
+)
+NO_PATHS = ("google/vit-base-patch16-224-in21k", "biometry/hrnet", "athome/x", "mm/px", "a~b", "lv+csp", "${a.b}/x")
+
+
+@pytest.mark.parametrize("value", [*PATHS, ["x", "/home/a/b"], [{"folder": "~/a"}]], ids=str)
 def test_no_path_is_shared_wherever_in_a_value_it_stands(value: object) -> None:
     shared = shareable({"a": value, "data": {"root": value}, "b": [1e-5, "l1", None], "c": "ushydra_lab.data.read"})
     assert shared == {"a": WITHHELD, "b": [1e-5, "l1", None], "c": "ushydra_lab.data.read"}
+
+
+@pytest.mark.parametrize("value", NO_PATHS)
+def test_what_is_no_path_is_shared(value: str) -> None:
+    assert shareable({"a": value}) == {"a": value}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -> int:
     from ushydra_lab.audit import page, report
-    from ushydra_lab.data import checks
+    from ushydra_lab.data import listings
 
     name, source = _source(words)
     folder = out or Path("multirun") / "check" / name
@@ -50,8 +50,8 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
     written = page.write(found, folder)
     _show(found)
     if not found.usable:
-        problems = found.examined.problems
-        print(checks.listing(source.name, found.examined) if problems else checks.no_image(source), file=sys.stderr)
+        told = listings.problems(source.name, found.examined) if found.examined.problems else listings.no_image(source)
+        print(told, file=sys.stderr)
     print(f"{source.name}: {found.verdict}\n{written}")
     return 0 if found.usable else 1
 
@@ -74,15 +74,18 @@ def _show(found: "Report") -> None:
     from rich.console import Console
 
     from ushydra_lab.data.checks import ignored
+    from ushydra_lab.data.listings import left_out
 
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(_overview(found))
     if names := ignored(found.source.table):
-        print(f"ignored columns: {', '.join(names)} (their names have no meaning here)")
+        print(printable(f"ignored columns: {', '.join(names)} (their names have no meaning here)"))
+    if found.examined.unusable:
+        print(left_out(found.examined))
     for finding in found.findings:
         if finding.flags:
             print(f"\n{finding.title}: {len(finding.flags)}")
-            print(*(f"  - {flag.text}" for flag in finding.flags[:SHOWN]), sep="\n")
+            print(*(printable(f"  - {flag.text}") for flag in finding.flags[:SHOWN]), sep="\n")
             print(f"  ... and {len(finding.flags) - SHOWN} more" if len(finding.flags) > SHOWN else "")
 
 

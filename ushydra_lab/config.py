@@ -43,8 +43,9 @@ NOT_DETERMINING = (
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 """What nobody else should see: paths."""
-PATH = re.compile(r"(^|[\s'\"=:,\[({])(~?[\\/]|\.\.?[\\/]|[A-Za-z]:[\\/])")
-"""What begins as a path does, anywhere in a text."""
+_ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
+PATH = re.compile(rf"(^|[^\w./\\}}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
+"""What begins as a path does, anywhere in a text: `/x`, `~user/x`, `../x`, `C:/x`, `$HOME/x`, `home/user/x`."""
 WITHHELD = "(a path, not shown)"
 
 

@@ -1,10 +1,19 @@
 """The one error a user is meant to read."""
 
 import errno
+import re
 from pathlib import Path
 
 NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
 """How that error begins, which a report may quote: no other is known to name neither files nor subjects."""
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey or could not show (escapes, changes of direction) written as code."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class UserError(Exception):
@@ -12,6 +21,9 @@ class UserError(Exception):
 
     Commands print it without a traceback and exit with status 1.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
     @classmethod
     def unwritable(cls, folder: Path, error: OSError, need: str) -> "UserError":

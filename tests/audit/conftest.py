@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.audit import report
-from ushydra_lab.data import checks, phantom
+from ushydra_lab.data import listings, phantom
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import manifest_csv
@@ -38,6 +38,6 @@ def audited(tmp_path: Path) -> Callable[[pd.DataFrame], dict[str, list[str]]]:
     def run(table: pd.DataFrame) -> dict[str, list[str]]:
         found = report.audit(Source(table, "heads", tmp_path, MaskCode.of(STRUCTURES)))
         kinds = {finding.kind: [flag.text for flag in finding.flags] for finding in found.findings}
-        return {"problems": checks.located(found.examined), **kinds}
+        return {"problems": listings.located(found.examined), **kinds}
 
     return run

@@ -55,3 +55,16 @@ def test_too_few_subjects_for_a_split_are_named(table: pd.DataFrame, tmp_path: P
         "site b: a single subject, so the site can only be held out, not trained on"
     ]
     assert "a single subject in all: there is nothing to validate on" in texts(table.iloc[:1], tmp_path)
+
+
+def test_white_backgrounds_are_named_by_site(table: pd.DataFrame, tmp_path: Path) -> None:
+    inside = np.zeros((40, 50), bool)
+    inside[10:30, 10:35] = True
+    for n, site in enumerate(table["site"]):
+        Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(tmp_path / f"mask{n}.png")
+        if site == "b":
+            Image.fromarray(np.where(inside, 0, 255).astype(np.uint8)).save(tmp_path / f"mask{n}.png")
+    (text,) = texts(table.assign(mask=[f"mask{n}.png" for n in range(6)]), tmp_path, "mask_background")
+    assert text.startswith("site b: head covers all four corners of 3 of 3 masks")
+    one = table.assign(mask=["mask0.png", "mask5.png", "mask1.png", "mask2.png", "mask0.png", "mask1.png"])
+    assert texts(one, tmp_path, "mask_background") == []

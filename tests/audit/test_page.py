@@ -100,7 +100,7 @@ def test_thumbnails_show_annotations_where_they_are(found: Report, monkeypatch: 
 
     drawn = overlay.thumbnail(found.examined, None, 0)
     plain = overlay.thumbnail(
-        report.checks.Examined(found.examined.table.drop(columns=["nt_x1"]), [], [], found.examined.paths, [], []),
+        report.checks.Examined(found.examined.table.drop(columns=["nt_x1"]), [], [], [], found.examined.paths, [], []),
         None,
         0,
     )

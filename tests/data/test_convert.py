@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def test_an_interrupted_conversion_leaves_nothing_that_counts(source: Path) -> N
     assert make.calls == 1
 
 
-def test_all_sources_that_fail_are_listed_at_once_and_the_others_are_kept(source: Path) -> None:
+def test_all_sources_that_fail_are_listed_at_once_and_the_others_are_kept(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail() -> Images:
         yield "a", PIXELS
         raise ImageProblem("is truncated")
@@ -111,15 +114,21 @@ def test_all_sources_that_fail_are_listed_at_once_and_the_others_are_kept(source
     link = source.with_name("link.avi")
     link.symlink_to(outside)
     jobs = [Job((source,), "v0", fail), Job((source,), "v1", make), Job((source.with_name("no.avi"),), "v1", make)]
+    jobs.append(Job((link,), "v1", make))
+    assert [bool(made) for made in converter(source).pngs(jobs)] == [False, True, False, False]
+    printed = capsys.readouterr().out
     with pytest.raises(UserError) as raised:
-        converter(source).pngs([*jobs, Job((link,), "v1", make)])
+        replace(converter(source), strict=True).pngs(jobs)
     for text in (
-        "3 of 4",
+        "3 of 4 files cannot be used",
         "Meier_Anna.avi: is truncated",
         "no.avi cannot be read",
         "link.avi: is a link that leads out",
     ):
         assert text in str(raised.value)
+        assert text in printed
+    with pytest.raises(UserError, match="1 of 1 files cannot be used"):
+        converter(source).pngs(jobs[:1])
     assert make.calls == 1
     assert not list((source.parents[1] / "cache").rglob(".*"))
 

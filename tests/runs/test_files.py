@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import csv
 import errno
 import os
 from pathlib import Path
@@ -69,3 +70,20 @@ def test_a_written_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> No
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\t=1", '=HYPERLINK("x")', "＝1", "+49 30 x", "- a"]
+)
+def test_a_text_that_a_spreadsheet_would_compute_is_inert(tmp_path: Path, cell: str) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"subject": [cell, "b"], "x": [-1.5, 2]}))
+    back = pd.read_csv(tmp_path / "a.csv", dtype=str, keep_default_na=False)
+    assert back.to_numpy().tolist() == [[f"'{cell}", "-1.5"], ["b", "2"]]
+
+
+@pytest.mark.parametrize("cell", ["-5", "-", "+0.21 [-0.05, +0.47]", "-20 %", "1=2", "a@b", "P-1", "", "-1e-5"])
+def test_other_texts_stay_what_they_are(tmp_path: Path, cell: str) -> None:
+    table = pd.DataFrame({"subject": [cell, None], "n": pd.Categorical(["a", "b"]), 3: [True, False]})
+    write_csv(tmp_path / "a.csv", table)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert next(iter(list(csv.reader(file))[1:])) == [cell, "a", "True"]

@@ -16,7 +16,8 @@ class Features:
     """An observer for `checks.examine`; rows are those of the table, filled in by any thread.
 
     descriptors (N, LENGTH), zeros where there is no image; with structures, NaN where there is no mask: shapes (N, S,
-    5), see SHAPE; whole (N, 3): area and centroid of the foreground, relative to the image; shift (N, 3), see mask_fit.
+    5), see SHAPE; whole (N, 3): area and centroid of the foreground, relative to the image; shift (N, 3), see mask_fit;
+    corners (N,): the label that all four corners of the mask have, 0 where they differ.
     """
 
     def __init__(self, rows: int, structures: tuple[str, ...]) -> None:
@@ -26,11 +27,14 @@ class Features:
         self.shapes = np.full((masks, len(structures), len(SHAPE)), np.nan, np.float32)
         self.whole = np.full((masks, 3), np.nan, np.float32)
         self.shift = np.full((masks, 3), np.nan, np.float32)
+        self.corners = np.zeros(masks, np.uint8)
 
     def __call__(self, row: int, grey: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:
         self.descriptors[row] = describe(grey)
         if labels is None:
             return
+        corners = labels[[0, 0, -1, -1], [0, -1, 0, -1]]
+        self.corners[row] = corners[0] if (corners == corners[0]).all() else 0
         inside = labels > 0
         self.whole[row, 0] = inside.mean()
         if inside.any():

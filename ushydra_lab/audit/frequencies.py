@@ -12,10 +12,10 @@ from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, annotations
 SIZES = {"pixel_mm": "mm per px", "height": "height, px", "width": "width, px"}
 
 
-def overview(table: pd.DataFrame, absent: list[int], seen: Features, canvas: tuple[int, int] | None) -> pd.DataFrame:
+def overview(table: pd.DataFrame, left_out: list[int], seen: Features, canvas: tuple[int, int] | None) -> pd.DataFrame:
     """One column of text per site; the rows say what: images, subjects, annotations, classes, structures, sizes."""
     present = np.ones(len(table), bool)
-    present[absent] = False
+    present[left_out] = False
     columns = {site: _site(table, rows, present, seen, canvas) for site, rows in by_site(table).items()}
     return pd.DataFrame(columns).fillna("0")
 
@@ -42,7 +42,7 @@ def _site(
     own, here = table.iloc[rows], present[rows]
     shown = {"images": str(int(here.sum())), "subjects": str(own.loc[here, SUBJECT].nunique())}
     if not here.all():
-        shown["rows without their image"] = str(int((~here).sum()))
+        shown["rows left out"] = str(int((~here).sum()))
     for name, annotation in annotations(table.columns).items():
         if annotation.kind == "category":
             shown |= {f"{name} {level}": str(int((own[name] == level).sum())) for level in annotation.levels}

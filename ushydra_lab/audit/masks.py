@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.audit.features import Features
-from ushydra_lab.audit.flags import Finding, Flag, positions
+from ushydra_lab.audit.flags import Finding, Flag, by_site, positions
 from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
 from ushydra_lab.data import checks
 
 FLOORS = np.array([0.2, 0.05, 0.05, 0.02])  # of log area, centroid x and y, extent: always allowed
 FRAGMENTS = 5  # pieces more than the median
 EXCHANGED = "exchanged colours?"
+CORNERS = 0.9  # share of a site's masks with a structure in all corners that nobody's anatomy has
 SHIFTED, GAIN = 0.08, 1.0  # of the image; standard deviations over shifts
 FOLLOWING = 0.75  # share of masks that must lie on the edges where they are, for the others to be suspicious
 
@@ -21,6 +22,10 @@ METHOD = (
     "of them; area and centroid of the foreground as a whole in the image. Flagged: a robust Mahalanobis distance "
     f"(minimum covariance determinant) beyond the {EXPECTED}; more than {FRAGMENTS} pieces above the median; empty "
     "masks. Colours count as exchanged where a structure lies beyond the limit as what it is, within it as another."
+)
+BACKGROUND_METHOD = (
+    "A structure that covers all four corners of the mask, and so is the background: sites of which "
+    f"{100 * CORNERS:g} % of the masks are like that."
 )
 SHIFT_METHOD = (
     f"The outline is moved over the edges of the image by up to 25 %: flagged where it fits best more than "
@@ -33,7 +38,24 @@ def audit(table: pd.DataFrame, seen: Features) -> list[Finding]:
     """Shapes and places of structures, and whether masks lie on their images; nothing for data without masks."""
     if np.isnan(seen.whole).all():
         return []
-    return [_shapes(table, seen), _shifts(table, seen)]
+    return [_background(table, seen), _shapes(table, seen), _shifts(table, seen)]
+
+
+def _background(table: pd.DataFrame, seen: Features) -> Finding:
+    given = np.isfinite(seen.whole[:, 0])
+    flags = []
+    for site, rows in by_site(table).items():
+        own = rows[given[rows]]
+        for k, name in enumerate(seen.structures, 1):
+            covered = int((seen.corners[own] == k).sum())
+            if covered and covered >= CORNERS * len(own):
+                flags.append(
+                    Flag(
+                        f"site {site}: {name} covers all four corners of {covered} of {len(own)} masks: it looks like "
+                        f"their background; give {name} the value of what is inside, and make the background black"
+                    )
+                )
+    return Finding("mask_background", "Structures that look like the background", BACKGROUND_METHOD, flags)
 
 
 def _shapes(table: pd.DataFrame, seen: Features) -> Finding:

@@ -14,7 +14,7 @@ from ushydra_lab.audit import density, frequencies
 from ushydra_lab.audit.flags import Finding, by_site
 from ushydra_lab.audit.overlay import palette, thumbnail
 from ushydra_lab.audit.report import Report
-from ushydra_lab.data import checks
+from ushydra_lab.data import checks, listings
 from ushydra_lab.data.vocabulary import IMAGE
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.files import disk_errors, write_csv, write_text
@@ -75,7 +75,7 @@ def flag_table(report: Report) -> pd.DataFrame:
 
 def render(report: Report) -> str:
     """The page. File names and other people's text are escaped."""
-    folder, problems = Path(__file__).parent, checks.located(report.examined)
+    folder, problems = Path(__file__).parent, listings.located(report.examined)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
     return environment.get_template("page.html").render(
         name=report.source.name,
@@ -87,6 +87,7 @@ def render(report: Report) -> str:
         problem_count=len(problems),
         rows=len(report.examined.table),
         absent=len(report.examined.absent),
+        unusable=listings.unusable(report.examined),
         repeats=frequencies.repeats(report.examined.table),
         sites=list(report.overview.columns),
         overview=[

@@ -64,5 +64,5 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
         *masks.audit(table, seen),
         *numbers.audit(table),
     ]
-    overview = frequencies.overview(table, examined.absent, seen, canvas)
+    overview = frequencies.overview(table, examined.left_out, seen, canvas)
     return Report(source, examined, findings, overview, frequencies.parts(table))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+from numpy.typing import NDArray
 
-from ushydra_lab.data import geometry
-from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved, there
+from ushydra_lab.data import declared, geometry
+from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved, there
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     CROP,
+    DECLARED,
     DERIVED,
     IMAGE,
     KNOWN,
@@ -38,16 +40,22 @@ MISSING = ("", "na", "nan", "n/a", "none", "null")
 @dataclass(frozen=True, eq=False)
 class Examined:
     """table: typed, the source's index, DERIVED columns filled in where readable; problems: what blocks its
-    use; absent: positions that a partial data set lacks the file of; paths, masks: absolute, None where there is none;
-    peaks: the largest value of 16-bit images, None of others.
+    use; absent: positions that a partial data set lacks the file of, unusable: those whose file it leaves out; paths,
+    masks: absolute, None where there is none; peaks: the largest value of 16-bit images, None of others.
     """
 
     table: pd.DataFrame
     problems: list[Problem]
     absent: list[int]
+    unusable: list[Problem]
     paths: list[Path | None]
     masks: list[Path | None]
     peaks: list[int | None]
+
+    @property
+    def left_out(self) -> list[int]:
+        """Positions of the rows that a partial data set goes without."""
+        return sorted({*self.absent, *(row for row, _ in self.unusable)})
 
 
 def examine(source: "Source", observe: Observer | None = None) -> Examined:
@@ -56,10 +64,11 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     Raises UserError where it is no table of images at all: no rows, columns missing or misspelt.
     """
     if problems := list(header(source)):
-        raise UserError.listing(f"{source.name}: {_count(problems)}", [text for _, text in problems])
+        raise UserError.listing(f"{source.name}: {counted(problems)}", [text for _, text in problems])
     if source.table.empty:
         raise UserError(f"{source.name}: no rows; a manifest has one row per image")
     table, problems = typed(source.table.drop(columns=list(DERIVED), errors="ignore"))
+    sizes, unread = _declared(source.table)
     paths, escapes = resolved(table[IMAGE], source.root, IMAGE)
     masks, mask_escapes = resolved(table.get("mask", pd.Series("", table.index)), source.root, "mask")
     escaped = {position for position, _ in escapes + mask_escapes}
@@ -67,33 +76,23 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     barred = escaped | set(absent)
     usable = [None if position in barred else path for position, path in enumerate(paths)]
     found = inspect(usable, masks, source.masks, observe)
+    files = [(i, each.problem) for i, each in enumerate(found) if each.problem]
+    files += declared.problems(np.array([[each.width, each.height] for each in found]), sizes)
+    whole = {i for i, each in enumerate(found) if each.sha256} - {i for i, _ in files}
+    lenient = source.partial and not source.strict and bool(whole)
+    unusable = sorted(files) if lenient else []
+    found = [each if i in whole or not lenient else Found() for i, each in enumerate(found)]
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
-    problems += [*escapes, *mask_escapes, *((i, each.problem) for i, each in enumerate(found) if each.problem)]
+    problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]
     problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
-    left_out = set(absent)
-    kept = [problem for problem in problems if problem[0] not in left_out]
-    return Examined(table, sorted(kept), absent, paths, masks, [each.peak for each in found])
+    gone = {*absent, *(i for i, _ in unusable)}
+    kept = [problem for problem in problems if problem[0] not in gone]
+    return Examined(table, sorted(kept), absent, unusable, paths, masks, [each.peak for each in found])
 
 
-def listing(name: str, found: Examined) -> UserError:
-    """All problems with their places, those alike together."""
-    lines = grouped([(place(found.table, row) if row >= 0 else "", text) for row, text in found.problems])
-    return UserError.listing(f"{name}: {_count(found.problems)}", lines)
-
-
-def no_image(source: "Source") -> UserError:
-    """Of a partial data set without any of its files."""
-    return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
-
-
-def located(found: Examined) -> list[str]:
-    """What blocks training, each with its place."""
-    return [text if row < 0 else f"{place(found.table, row)}: {text}" for row, text in found.problems]
-
-
-def _count(problems: list[Problem] | list[str]) -> str:
+def counted(problems: list[Problem] | list[str]) -> str:
     return f"{len(problems)} problem{'s' * (len(problems) > 1)}"
 
 
@@ -136,6 +135,15 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     return table, problems
 
 
+def _declared(table: pd.DataFrame) -> tuple[NDArray[np.float64], list[Problem]]:
+    """(N, 2) of width and height as the table has them, NaN where it does not; those not numbers."""
+    if not {*DECLARED} <= {*table}:
+        return np.full((len(table), len(DECLARED)), np.nan), []
+    columns = [_numbers(table[name]) for name in DECLARED]
+    bad = [(row, f"{name} = {text}") for name, (_, found) in zip(DECLARED, columns, strict=True) for row, text in found]
+    return np.stack([numbers.to_numpy(float) for numbers, _ in columns], axis=1), bad
+
+
 def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
     numbers = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     given = cells.notna() & ~cells.map(lambda cell: str(cell).strip().lower() in MISSING)
@@ -150,13 +158,14 @@ def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
 def _schema() -> pa.DataFrameSchema:
     tight = pa.Check.str_matches(r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name")
     text = pa.Check.str_matches(r"\A[^\ud800-\udfff]*\Z", error="is not UTF-8 text; rename the file or folder")
+    plain = pa.Check.str_matches(r"\A[^\x00-\x1f\x7f-\x9f]*\Z", error="has control characters; rename it without")
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
     schema = {
-        IMAGE: pa.Column(checks=[tight, text]),
+        IMAGE: pa.Column(checks=[tight, text, plain]),
         SITE: pa.Column(checks=folder),
-        SUBJECT: pa.Column(checks=[tight, text]),
+        SUBJECT: pa.Column(checks=[tight, text, plain]),
         PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }
     for annotation in ANNOTATIONS.values():

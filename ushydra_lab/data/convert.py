@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.data.inspection import grouped
 from ushydra_lab.errors import UserError
 
 INDEX = "index.json"
@@ -43,34 +44,37 @@ class Job:
 @dataclass(frozen=True)
 class Converter:
     """folder: made when first needed, may be relative to the current directory; root: of the data set, which no source
-    may lead out of.
+    may lead out of; strict: a source that cannot be converted is an error, not left out.
     """
 
     folder: Path
     root: Path
+    strict: bool = False
 
     def pngs(self, jobs: Sequence[Job]) -> list[dict[str, Path]]:
-        """Name -> PNG file (absolute) of every job, in order; `make` runs only where one is missing.
+        """Name -> PNG file (absolute) of every job, in order; `make` runs only where one is missing. Nothing for a
+        source that cannot be converted: these are listed with their reasons.
 
-        Raises UserError: every source that cannot be converted, cache not writable.
+        Raises UserError: no source can be converted, or `strict` and some cannot; cache not writable.
         """
 
-        def convert(job: Job) -> dict[str, Path] | str:
+        def convert(job: Job) -> dict[str, Path] | tuple[str, str]:
             try:
                 entry = self._entry(job)
                 known = _complete(entry)
                 return _written(entry, job.make()) if known is None else known
             except ImageProblem as problem:
-                return f"{_name(job.files[0], self.root)}: {problem}"
+                return _name(job.files[0], self.root), str(problem)
 
         try:
             results = in_threads(convert, jobs, "Converting to PNG")
         except OSError as error:
             need = "videos, volumes and DICOM files are converted to PNG here"
             raise UserError.unwritable(self.folder, error, need) from error
-        if problems := [result for result in results if isinstance(result, str)]:
-            raise UserError.listing(f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}", problems)
-        return [result for result in results if not isinstance(result, str)]
+        problems = [result for result in results if isinstance(result, tuple)]
+        if problems:
+            left_out(problems, len(jobs), self.strict)
+        return [{} if isinstance(result, tuple) else result for result in results]
 
     def _entry(self, job: Job) -> Path:
         digest = hashlib.sha256(job.how.encode())
@@ -86,6 +90,15 @@ class Converter:
         key = digest.hexdigest()
         # Absolute, since a manifest's relative paths lie below the data set's folder.
         return self.folder.absolute() / key[:2] / key
+
+
+def left_out(problems: Sequence[tuple[str, str]], count: int, strict: bool) -> None:
+    """Tell which of `count` files are left out, (file, why). Raises UserError where `strict`, or where none remains."""
+    lines = grouped(problems)
+    if strict or len(problems) == count:
+        raise UserError.listing(f"{len(problems)} of {count} files cannot be used; {REMEDY}", lines)
+    headline = f"{len(problems)} of {count} files cannot be used and are left out (data.strict=true: refuse them all)"
+    print(UserError.listing(headline, lines))
 
 
 def _name(file: Path, root: Path) -> str:

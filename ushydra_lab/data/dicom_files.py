@@ -5,6 +5,8 @@ No value of a tag of the patient goes into a message: only the keyed hash of Pat
 
 import hashlib
 import hmac
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ FRAMES = ("first", "middle", "all")
 MODALITIES = ("US", "IVUS", "")
 TAGS = [
     "Modality", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "BurnedInAnnotation", "Rows", "Columns",
-    "NumberOfFrames", "PixelSpacing", "SequenceOfUltrasoundRegions",
+    "NumberOfFrames", "PixelSpacing", "PixelAspectRatio", "SequenceOfUltrasoundRegions",
 ]  # fmt: skip
 DEFLATED = "1.2.840.10008.1.2.1.99"
 TWO_D, TISSUE, CENTIMETRES = 1, 1, 3  # PS3.3 C.8.5.5.1
@@ -30,22 +32,27 @@ OVERHANG = 1  # px: some machines count the far edge as inclusive when it is not
 
 @dataclass(frozen=True)
 class Region:
-    """box: x1, y1, x2, y2, edges in px; spacing: mm along (rows, columns), None if uncalibrated."""
+    """box: x1, y1, x2, y2, edges in px; spacing: mm along (rows, columns), None if uncalibrated; sides: of a pixel
+    along (rows, columns) in any unit.
+    """
 
     box: tuple[int, int, int, int]
     spacing: tuple[float, float] | None
+    sides: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class File:
-    """skipped: why it is not used, problem: why it cannot be; both empty for an image."""
+    """skipped: why it is not used, problem: why it cannot be; both empty for an image. burned_in: whether it says that
+    texts are burnt into the image, None where it does not say.
+    """
 
     path: Path
     skipped: str = ""
     problem: str = ""
     subject: str = ""
     unnamed: bool = False
-    burned_in: bool = False
+    burned_in: bool | None = None
     frames: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
 
@@ -59,7 +66,7 @@ def examined(path: Path, key: bytes, frame: str) -> File:
         chosen = _frames(header, frame)
         regions = _regions(header)
         subject, unnamed = _subject(header, key)
-        burned_in = header.get("BurnedInAnnotation", "") == "YES"
+        burned_in = {"YES": True, "NO": False}.get(str(given(header, "BurnedInAnnotation")).strip().upper())
     except ImageProblem as problem:
         return File(path, problem=str(problem))
     except UserError:
@@ -69,6 +76,39 @@ def examined(path: Path, key: bytes, frame: str) -> File:
     if not regions:
         return File(path, skipped="no 2-D tissue region")
     return File(path, "", "", subject, unnamed, burned_in, chosen, regions)
+
+
+def given(data: "Dataset", keyword: str) -> Any:
+    """The value of a tag, None where it is absent or empty. Raises ImageProblem for a tag that cannot be read."""
+    try:
+        value = data.get(keyword)
+        return None if value is None or (isinstance(value, Sequence) and not len(value)) else value
+    except Exception as error:  # as pydicom converts a value when it is first asked for
+        raise ImageProblem(f"its tag {keyword} is malformed") from error
+
+
+def numbers(data: "Dataset", keyword: str) -> list[float]:
+    """The values of a tag, none where it is absent or empty. Raises ImageProblem for what is no finite number."""
+    value = given(data, keyword)
+    cells = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    try:
+        found = [float(cell) for cell in cells if cell is not None and str(cell).strip()]
+    except (TypeError, ValueError):
+        raise ImageProblem(f"its tag {keyword} is no number") from None
+    if not all(map(math.isfinite, found)):
+        raise ImageProblem(f"its tag {keyword} is no finite number")
+    return found
+
+
+def needed(data: "Dataset", keyword: str) -> int:
+    """The one whole number of a tag. Raises ImageProblem where there is none."""
+    if len(found := numbers(data, keyword)) != 1:
+        raise ImageProblem(f"has {'several values' if found else 'no value'} in its tag {keyword}")
+    return int(found[0])
+
+
+def frame_count(header: "Dataset") -> int:
+    return needed(header, "NumberOfFrames") if given(header, "NumberOfFrames") is not None else 1
 
 
 def _header(path: Path) -> "Dataset | str":
@@ -87,7 +127,7 @@ def _header(path: Path) -> "Dataset | str":
         header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
     except (InvalidDicomError, EOFError):
         return "no DICOM file"
-    modality = str(header.get("Modality") or "").strip().upper()
+    modality = str(given(header, "Modality") or "").strip().upper()
     if "Rows" not in header:
         return "a report" if modality == "SR" else "no pixels"
     return header if modality in MODALITIES else f"not ultrasound but {modality[:16]}"
@@ -95,18 +135,17 @@ def _header(path: Path) -> "Dataset | str":
 
 def _subject(header: "Dataset", key: bytes) -> tuple[str, bool]:
     """Keyed hash of the patient, or without one of the study; whether it is the study's."""
-    patient = str(header.get("PatientID") or "").strip()
-    text = (
-        f"{header.get('IssuerOfPatientID') or ''}\0{patient}" if patient else str(header.get("StudyInstanceUID") or "")
-    )
+    patient = str(given(header, "PatientID") or "").strip()
+    study, issuer = (str(given(header, keyword) or "") for keyword in ("StudyInstanceUID", "IssuerOfPatientID"))
+    text = f"{issuer}\0{patient}" if patient else study
     if not text:
         raise ImageProblem("has neither PatientID nor StudyInstanceUID, so whose image it is cannot be told")
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16], not patient
 
 
 def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:
-    count = int(header.get("NumberOfFrames") or 1)
-    pixels = int(header.Rows) * int(header.Columns)
+    count = frame_count(header)
+    pixels = needed(header, "Rows") * needed(header, "Columns")
     if count < 1 or pixels < 1:
         raise ImageProblem("holds no pixels")
     if pixels > MAX_PIXELS or count * pixels > MAX_VIDEO_PIXELS:
@@ -116,28 +155,44 @@ def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:
 
 def _regions(header: "Dataset") -> tuple[Region, ...]:
     """The tissue regions, each once; the whole frame where the file has no regions of any kind."""
-    items = header.get("SequenceOfUltrasoundRegions") or []
-    given = header.get("PixelSpacing") or []
-    spacing = _usable(float(given[0]), float(given[1])) if len(given) == 2 else None
+    items = given(header, "SequenceOfUltrasoundRegions") or []
+    own, sides = numbers(header, "PixelSpacing"), numbers(header, "PixelAspectRatio")
+    spacing = _usable(own[0], own[1]) if len(own) == 2 else None
+    square = (_usable(sides[0], sides[1]) if len(sides) == 2 else None) or (1.0, 1.0)
     if not items:
-        return (Region((0, 0, int(header.Columns), int(header.Rows)), spacing),)
-    tissue = [i for i in items if i.get("RegionSpatialFormat") == TWO_D and i.get("RegionDataType") == TISSUE]
-    return tuple(dict.fromkeys(Region(_box(i, header), _calibration(i) or spacing) for i in tissue))
+        box = (0, 0, needed(header, "Columns"), needed(header, "Rows"))
+        return (Region(box, spacing, spacing or square),)
+    for item in items:
+        _refuse_stale(item, header)
+    tissue = [i for i in items if given(i, "RegionSpatialFormat") == TWO_D and given(i, "RegionDataType") == TISSUE]
+    found = [(_box(item, header), _calibration(item) or spacing) for item in tissue]
+    return tuple(dict.fromkeys(Region(box, mm, mm or square) for box, mm in found))
 
 
-def _box(item: Any, header: "Dataset") -> tuple[int, int, int, int]:
-    x1, y1 = int(item.RegionLocationMinX0), int(item.RegionLocationMinY0)
-    x2, y2 = int(item.RegionLocationMaxX1) + 1, int(item.RegionLocationMaxY1) + 1
-    columns, rows = int(header.Columns), int(header.Rows)
-    if not (0 <= x1 < x2 <= columns + OVERHANG and 0 <= y1 < y2 <= rows + OVERHANG) or x1 >= columns or y1 >= rows:
-        raise ImageProblem(f"its region {x1}, {y1}, {x2}, {y2} (x1, y1, x2, y2) leaves the {columns} x {rows} px")
-    return x1, y1, min(x2, columns), min(y2, rows)
+def _refuse_stale(item: "Dataset", header: "Dataset") -> None:
+    """Raises ImageProblem for a region of any kind that ends beyond the frame: calibrations are those of before."""
+    right, bottom = (numbers(item, f"RegionLocationMax{axis}1") for axis in "XY")
+    columns, rows = needed(header, "Columns"), needed(header, "Rows")
+    if (right and right[0] >= columns + OVERHANG) or (bottom and bottom[0] >= rows + OVERHANG):
+        raise ImageProblem(
+            f"has a region that ends at {right[0] if right else 0:g}, {bottom[0] if bottom else 0:g}, beyond its "
+            f"{columns} x {rows} px: it was resized after its calibration was written; export it in its original size"
+        )
 
 
-def _calibration(item: Any) -> tuple[float, float] | None:
-    if item.get("PhysicalUnitsXDirection") != CENTIMETRES or item.get("PhysicalUnitsYDirection") != CENTIMETRES:
+def _box(item: "Dataset", header: "Dataset") -> tuple[int, int, int, int]:
+    x1, y1, x2, y2 = (needed(item, f"RegionLocation{end}") for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
+    columns, rows = needed(header, "Columns"), needed(header, "Rows")
+    if not (0 <= x1 <= x2 and 0 <= y1 <= y2) or x1 >= columns or y1 >= rows:
+        raise ImageProblem(f"its region {x1}, {y1}, {x2}, {y2} (x1, y1, x2, y2) is none of the {columns} x {rows} px")
+    return x1, y1, min(x2 + 1, columns), min(y2 + 1, rows)
+
+
+def _calibration(item: "Dataset") -> tuple[float, float] | None:
+    if {given(item, f"PhysicalUnits{axis}Direction") for axis in "XY"} != {CENTIMETRES}:
         return None
-    return _usable(10 * abs(float(item.PhysicalDeltaY)), 10 * abs(float(item.PhysicalDeltaX)))
+    across, down = (numbers(item, f"PhysicalDelta{axis}") for axis in "XY")
+    return _usable(10 * abs(down[0]), 10 * abs(across[0])) if across and down else None
 
 
 def _usable(down: float, across: float) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-VERSION = 1  # part of every cache key: raise it when a canvas would look different
+VERSION = 2  # part of every cache key: raise it when a canvas would look different
 MIN_SIDE = 1.0  # canvas px; a thinner box need not contain a single pixel centre
 
 Floats = NDArray[np.float64]

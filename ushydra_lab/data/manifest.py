@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data import checks
+from ushydra_lab.data import checks, listings
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations
 from ushydra_lab.errors import UserError
@@ -33,7 +33,8 @@ class Source:
 
     The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
     masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
-    are left out, with their count, as in a public data set of which a part was downloaded; else they are problems.
+    are left out, with their count, as in a public data set of which a part was downloaded, and those whose files cannot
+    be used, with the reasons, unless `strict`; else all these are problems.
     """
 
     table: pd.DataFrame
@@ -41,20 +42,23 @@ class Source:
     root: Path
     masks: MaskCode | None = None
     partial: bool = False
+    strict: bool = False
 
     def checked(self) -> "Manifest":
         """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
         found = checks.examine(self)
         if found.problems:
-            raise checks.listing(self.name, found)
+            raise listings.problems(self.name, found)
         table = found.table.assign(**{IMAGE: list(map(str, found.paths))})
         if MASK in table:
             table[MASK] = [str(path or "") for path in found.masks]
         if found.absent:
             print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
-            table = table.drop(index=table.index[found.absent])
+        if found.unusable:
+            print(listings.left_out(found))
+        table = table.drop(index=table.index[found.left_out])
         if table.empty:
-            raise checks.no_image(self)
+            raise listings.no_image(self)
         table = table.astype({"height": int, "width": int}).reset_index(drop=True)
         return Manifest(table, self.name, self.masks)
 

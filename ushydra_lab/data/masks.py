@@ -72,16 +72,18 @@ class MaskCode:
         Raises ImageProblem: no image, colours that are no structure's or of two codes (with their counts), or what
         should be the outline of an ellipse is none.
         """
-        pixels = decode_colours(content).astype(np.int32)
-        labels = self._labels(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2])
+        colours = decode_colours(content)
+        pixels = colours.pixels.astype(np.int32)
+        labels = self._labels(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], colours.palette)
         return _filled(labels) if self.outline else labels
 
-    def _labels(self, values: NDArray[np.int32]) -> NDArray[np.uint8]:
+    def _labels(self, values: NDArray[np.int32], palette: bool) -> NDArray[np.uint8]:
         codes = [self.colours, *self.others]
         where = {colour: values == _value(colour) for code in codes for colour in code}
         strange = values[~np.logical_or.reduce([values == _value(BLACK), *where.values()])]
         if strange.size:
-            raise ImageProblem(self._unknown(strange))
+            indices = "; its palette's colours count, not its indices" if palette else ""
+            raise ImageProblem(self._unknown(strange) + indices)
         found = {colour: int(pixels.sum()) for colour, pixels in where.items() if pixels.any()}
         code = next((code for code in codes if found.keys() <= code.keys()), None)
         if code is None:

@@ -75,6 +75,8 @@ REQUIRED = (IMAGE, SITE, SUBJECT)
 PARTS = ("train", "val", "test")
 DERIVED = ("height", "width", "sha256", "shows")
 """Native rows and columns, digest of the file, structures in the mask (`csp+lv`): filled in by the check."""
+DECLARED = ("width", "height")
+"""In a table that is read: the size, px, that its annotations were made at; see `declared`."""
 SOURCE = "source"  # the file an image was taken from, where it is not the image file itself; for messages
 CROP = box("crop")
 """The part of an image that is used; annotations stay in px of the whole image."""

@@ -133,6 +133,8 @@ def _meta(path: Path) -> Header:
         raise ImageProblem(f"names {named} as its pixels (ElementDataFile), not {' or '.join(own)}")
     if int(fields.get("ElementNumberOfChannels", "1")) != 1:
         raise ImageProblem("holds several values per pixel, not grey frames")
+    if int(fields.get("HeaderSize", "0")) != 0 or fields.get("BinaryData", "True").lower() != "true":
+        raise ImageProblem("says that its pixels begin with a header or are text; save it as plain MetaImage")
     spacing = [float(mm) for mm in fields["ElementSpacing"].split()]
     big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() == "true"
     kind = np.dtype((">" if big else "<") + META_TYPES[fields["ElementType"]])

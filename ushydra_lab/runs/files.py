@@ -20,6 +20,8 @@ from ushydra_lab.errors import UserError
 
 CHECKSUM = "checksum"
 """The key under which a JSON file carries the SHA-256 of all its other content."""
+FORMULA = re.compile(r"'*([=@\t\r＝＠]|[+＋-](?![\d.,eE%±\[\] +-]*\Z))")
+"""Texts that a spreadsheet would compute; an apostrophe before them, which reading takes away, keeps them texts."""
 REMEDY = "Remove its folder and run the same command again."
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that `atomic` writes before they take their place."""
@@ -97,9 +99,20 @@ def refuse_change(file: Path, checksum: str, remedy: str) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically; floats keep nine digits, enough to give float32 back."""
+    """Write a table atomically; floats keep nine digits, enough to give float32 back; texts as `FORMULA` says."""
+    table = table.copy()
+    for column in table.select_dtypes(exclude="number").columns:
+        table[column] = table[column].map(_inert)
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g", errors="backslashreplace")
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+
+
+def _as_it_was(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def read_text(path: Path, remedy: str) -> str:
@@ -157,7 +170,7 @@ def read_table(path: Path, texts: set[str], remedy: str) -> pd.DataFrame:
         raise DamagedFile(path, "is damaged (rows longer than its header)", remedy)
     if words := [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]:
         raise DamagedFile(path, f"is damaged (column {words[0]!r} holds words)", remedy)
-    return table
+    return table.assign(**{name: table[name].map(_as_it_was) for name in texts & set(table)})
 
 
 def remove_temporary(folder: Path, older_s: float = 0.0) -> None:

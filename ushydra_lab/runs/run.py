@@ -27,7 +27,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pandas as pd
 import yaml
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, printable
 from ushydra_lab.runs.files import DamagedFile, read_json, read_table, read_text, refuse_change
 
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
@@ -366,9 +366,3 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         return isinstance(value, int | hint) and not isinstance(value, bool)
     return isinstance(value, dict if hint is StageSummary else hint)
-
-
-def printable(text: str) -> str:
-    """A text from a file without control characters, which a terminal would obey, and without half characters."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in shown)

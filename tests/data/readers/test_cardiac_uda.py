@@ -1,4 +1,5 @@
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_what_is_left_out_is_counted(root: Path, capsys: pytest.CaptureFixture[s
     read(root)
     printed = capsys.readouterr().out
     assert "4 videos of view 4; left out: 1 without labels, 1 in label_all_frame, 1 of other views" in printed
-    assert "4 of 4 videos have no pixel spacing" in printed
+    assert "3 of 3 videos have no pixel spacing" in printed
 
 
 def test_the_label_order_is_a_setting(root: Path) -> None:
@@ -147,10 +148,14 @@ IMAGE, LABEL = "patient-1-4_image.nii.gz", "patient-1-4_label.nii.gz"
     ],
     ids=range(9),
 )
-def test_files_that_cannot_be_used_are_named(root: Path, name: str, content: bytes, message: str) -> None:
+def test_files_that_cannot_be_used_are_left_out_and_named(
+    root: Path, name: str, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (root / "archive" / "cardiacUDC_dataset" / "Site_G_20" / name).write_bytes(content)
+    assert len(read(root).checked().table) == 4
+    assert re.search(message, capsys.readouterr().out)
     with pytest.raises(UserError, match=message) as raised:
-        read(root)
+        read(root, strict=True)
     assert "Site_G_20/patient-1-4_image.nii.gz: " in str(raised.value)
 
 
@@ -177,7 +182,7 @@ def test_a_link_out_of_the_folder_is_refused(root: Path) -> None:
     (folder / LABEL).rename(root / "outside.nii.gz")
     (folder / LABEL).symlink_to(root / "outside.nii.gz")
     with pytest.raises(UserError, match="is a link that leads out"):
-        read(root)
+        read(root, strict=True)
 
 
 def test_names_that_tell_no_view_are_counted(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

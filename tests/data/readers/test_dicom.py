@@ -73,7 +73,7 @@ def test_without_a_calibrated_region_the_spacing_is_that_of_the_image_or_none(
     write(root / "a.dcm", study(**changes))
     spacing = read_dicom(root).checked().table["pixel_mm"].iloc[0]
     assert spacing == pytest.approx(mm) if mm else np.isnan(spacing)
-    assert f"  {0 if mm else 1} without a spacing" in capsys.readouterr().out
+    assert ("1 without a spacing" in capsys.readouterr().out) == (mm is None)
 
 
 @pytest.mark.parametrize(("frame", "expected"), [("first", [0]), ("middle", [2]), ("all", [0, 1, 2, 3, 4])])

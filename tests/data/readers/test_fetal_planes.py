@@ -78,9 +78,9 @@ def test_12400_rows_take_a_moment(write: Write) -> None:
     [
         (["a;1;Fetal head;Other;Op. 1;Aloka;1"], HEADER, r"line 2: Plane = 'Fetal head' is not one of Fetal abdomen"),
         (
-            ["a;1;Other;Other;Op. 1;Aloka;2", "b;1;Other;Other;Op. 1;Aloka;"],
+            ["a;1;Other;Other;Op. 1;Aloka;2", "b;1;Other;Other;Op. 1;Aloka;x"],
             HEADER,
-            r"(?s)line 2: Train = '2'.*line 3: Train = ''",
+            r"(?s)line 2: Train = '2'.*line 3: Train = 'x'",
         ),
         (["a;1;Other;Other;Op. 1;Aloka;1;9"], HEADER, "line 2: 8 cells, the header has 7"),
         (["a;1;Other;Other;Op. 1;Aloka"], HEADER.replace(";Train ", ""), "'Train'"),
@@ -92,6 +92,11 @@ def test_sheets_of_another_layout_are_refused_with_the_place(
 ) -> None:
     with pytest.raises(UserError, match=message):
         fetal_planes.read(write(rows, header))
+
+
+def test_an_empty_plane_or_part_is_none(write: Write) -> None:
+    table = fetal_planes.read(write(["a;1;;;Op. 1;Aloka;", "b;2;Other;Other;Op. 1;Aloka;1"])).table
+    assert table[["plane", "part"]].to_numpy().tolist() == [["", ""], ["other", "train"]]
 
 
 def test_what_is_not_unpacked_or_not_there_is_said_with_where_to_get_it(tmp_path: Path) -> None:

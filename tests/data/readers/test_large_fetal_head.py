@@ -91,7 +91,7 @@ def test_a_mask_with_foreign_or_mixed_colours_is_named(root: Path) -> None:
         r"(?s)1_of_3.png\): mask has unknown colours \(\(250, 5, 5\): 400 px.*2_of_3.png\): mask mixes the colours"
     )
     with pytest.raises(UserError, match=message):
-        large_fetal_head.read(root).checked()
+        large_fetal_head.read(root, strict=True).checked()
 
 
 def test_an_exports_own_list_of_colours_is_compared(root: Path) -> None:

@@ -83,8 +83,17 @@ def test_masks_are_read_by_the_colours_that_are_given(write_images: Write, tmp_p
 
 def test_masks_and_their_colours_are_needed_together(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 1})
-    table.assign(mask="").to_csv(tmp_path / "m.csv", index=False)
+    table.assign(mask="a/0.png").to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(UserError, match=r"m.csv: has masks.*data.structures=\{head: 255\}"):
         manifest_csv.read(tmp_path / "m.csv")
     with pytest.raises(UserError, match=r"data.structures: head: 0 is the background"):
         manifest_csv.read(tmp_path / "m.csv", {"head": 0})
+
+
+def test_columns_without_any_value_count_as_absent(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a.png")
+    header = "image,site,subject,mask,ofd_1_x,pixelmm,part,nt_x1,nt_y1,nt_x2,nt_y2,width"
+    (tmp_path / "m.csv").write_text(f"{header}\na.png,x,1,, ,,,,,,,\n")
+    manifest = manifest_csv.read(tmp_path / "m.csv").checked()
+    assert manifest.masks is None
+    assert not manifest.annotations

@@ -20,11 +20,11 @@ COLUMNS = ["Patient_num", "Plane", "Train", "Center", "Filename"]
 DOWNLOAD = "download the African planes (doi.org/10.5281/zenodo.7540448)"
 
 
-def read(root: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], strict: bool = False) -> Source:
     """One row per image; the site is the country. Patient_num starts anew in each: a subject is both together.
 
-    Rows whose image is not there are left out by the check. Raises UserError: no such folder or table, planes or parts
-    that are not the data set's.
+    Rows whose image is not there are left out by the check, and those whose image cannot be used unless strict. Raises
+    UserError: no such folder or table, planes or parts that are not the data set's.
     """
     folder = folders.holding(root, SHEET, DOWNLOAD)
     rows = read_table(folder / SHEET, COLUMNS).apply(lambda cells: cells.str.strip())
@@ -38,4 +38,4 @@ def read(root: str | PathLike[str]) -> Source:
             "plane": words["Plane"],
         }
     )
-    return Source(table, f"{NAME} ({SHEET})", folder, partial=True)
+    return Source(table, f"{NAME} ({SHEET})", folder, partial=True, strict=strict)

@@ -32,6 +32,7 @@ HOW = "camus 1"
 DOWNLOAD = "download CAMUS (humanheart-project.creatis.insa-lyon.fr)"
 STRUCTURES = {"lv": 1, "myocardium": 2, "left_atrium": 3}
 QUALITIES = {"Good": "high", "Medium": "medium", "Poor": "low"}
+QUALITY = re.compile(r"(?m)^[ \t]*ImageQuality[ \t]*:[ \t]*(\S.*?)\s*$")
 SPLITS = "database_split"
 PARTS = {"subgroup_training.txt": "train", "subgroup_validation.txt": "val", "subgroup_testing.txt": "test"}
 
@@ -52,11 +53,13 @@ def read(
     cache: str | PathLike[str],
     views: Sequence[str] = ("2CH", "4CH"),
     structures: Sequence[str] = ("lv",),
+    strict: bool = False,
 ) -> Source:
     """One row per patient, view and phase, as PNG in `cache`; mask of `structures`, other labels are background.
 
-    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check. Raises
-    UserError: no such folder, unknown views or structures, files that cannot be used, contradicting splits.
+    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check;
+    those that cannot be used here, and listed, unless strict. Raises UserError: no such folder, unknown views or
+    structures, no file that can be used, contradicting splits.
     """
     _known(views, ("2CH", "4CH"), "views")
     _known(structures, tuple(STRUCTURES), "structures")
@@ -68,9 +71,10 @@ def read(
         raise UserError(
             f"{base}: no patient0001/patient0001_{views[0]}_ED.nii.gz here; {DOWNLOAD} and set data.root to it"
         )
-    pngs = Converter(Path(cache), base).pngs([Job(_files(frame), HOW, partial(_images, frame)) for frame in found])
-    table = _table(frames, dict(zip(found, pngs, strict=True)), base)
-    return Source(table, NAME, base, _code(structures), partial=True)
+    jobs = [Job(_files(frame), HOW, partial(_images, frame)) for frame in found]
+    pngs = dict(zip(found, Converter(Path(cache), base, strict).pngs(jobs), strict=True))
+    table = _table([frame for frame in frames if pngs.get(frame) != {}], pngs, base)
+    return Source(table, NAME, base, _code(structures), partial=True, strict=strict)
 
 
 def _known(given: Sequence[str], known: Sequence[str], key: str) -> None:
@@ -162,7 +166,7 @@ def _qualities(frames: list[Frame]) -> list[str]:
     found, problems = [], []
     for frame in frames:
         file = frame.patient / f"Info_{frame.view}.cfg"
-        given = re.search(r"(?m)^\s*ImageQuality\s*:\s*(.*?)\s*$", folders.text(file)) if file.is_file() else None
+        given = QUALITY.search(folders.text(file)) if file.is_file() else None
         if given and given[1] not in QUALITIES and frame.phase == "ED":
             problems.append(f"{file}: ImageQuality = {given[1]!r} is not one of {', '.join(QUALITIES)}")
         found.append(QUALITIES.get(given[1], "") if given else "")

@@ -53,14 +53,16 @@ def read(
     view: int = 4,
     labels: Mapping[str, int] = LABELS,
     ignored: Collection[int] = (5,),
+    strict: bool = False,
 ) -> Source:
     """One row per labelled frame, as PNG in `cache`. labels: value in the files of each structure; ignored: values that
     become background; any other value is a problem.
 
     The site is the hospital (Site_G, Site_R), as the authors adapt from one to the other; a subject is a folder and a
     patient. The folder label_all_frame is left out: its names do not say whose patients these are, and labels there
-    were found coded otherwise. Spacing of exactly 1 x 1 mm is none. Raises UserError: no such folder, no labelled
-    video of the view, labels given twice, files that cannot be used.
+    were found coded otherwise. Spacing of exactly 1 x 1 mm is none. Files that cannot be used are left out and listed,
+    unless strict. Raises UserError: no such folder, no labelled video of the view, labels given twice, no file that can
+    be used.
     """
     base = folders.holding(root, "Site_[GR]_*", DOWNLOAD)
     code = _code(labels, ignored)
@@ -68,7 +70,8 @@ def read(
     known = sorted({*labels.values(), *ignored})
     how = f"{HOW} {known}"
     jobs = [Job((video.image, video.labels), how, partial(_images, video, known)) for video in videos]
-    pngs = Converter(Path(cache), base).pngs(jobs)
+    converted = Converter(Path(cache), base, strict).pngs(jobs)
+    videos, pngs = [v for v, files in zip(videos, converted, strict=True) if files], [f for f in converted if f]
     spacings = in_threads(lambda video: volumes.header(video.image).spacing, videos, "Reading headers")
     if without := spacings.count(UNCALIBRATED):
         print(f"{NAME}: {without} of {len(videos)} videos have no pixel spacing")
@@ -87,7 +90,7 @@ def read(
     ]
     if not rows:
         raise UserError(f"{base}: no frame of view {view} has labels")
-    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base, code)
+    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base, code, strict=strict)
 
 
 def _code(labels: Mapping[str, int], ignored: Collection[int]) -> MaskCode:

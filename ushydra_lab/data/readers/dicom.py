@@ -26,7 +26,7 @@ from ushydra_lab.data.readers import folders
 from ushydra_lab.errors import UserError
 
 NAME = "dicom"
-HOW = "dicom 1"
+HOW = "dicom 2"
 KEY_BYTES = 16
 
 
@@ -36,14 +36,15 @@ def read(
     site: str,
     subject_key: str | PathLike[str],
     frame: str = "first",
+    strict: bool = False,
 ) -> Source:
     """One row per tissue region per frame (first, middle, or all of a file), as PNG in `cache`.
 
     site: of the whole folder. subject_key: a file with the secret of the subjects' hashes, made on first use. The same
     key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself. Files
     without PatientID are one subject per study. Without a calibrated region the spacing is PixelSpacing, else none.
-    Files that are no ultrasound images are counted with the reason. Raises UserError: no such folder, no image in it,
-    files that cannot be used.
+    Files that are no ultrasound images are counted with the reason, files that cannot be used are left out and listed;
+    strict: the latter are an error. Raises UserError: no such folder, no image in it that can be used.
     """
     if frame not in FRAMES:
         raise UserError(f"data.frame = {frame!r} is not one of {', '.join(FRAMES)}")
@@ -56,7 +57,7 @@ def read(
         used = [file for file in files if not file.skipped]
         _report(files, base)
         jobs = [Job((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used]
-        pngs = Converter(Path(cache), base).pngs(jobs)
+        pngs = Converter(Path(cache), base, strict).pngs(jobs)
     number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
     rows = [
         {
@@ -67,10 +68,11 @@ def read(
             "source": f"{number[file.path]}, frame {index}",
         }
         for file, made in zip(used, pngs, strict=True)
+        if made
         for index in file.frames
         for n, region in enumerate(file.regions)
     ]
-    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base)
+    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base, strict=strict)
 
 
 def _key(path: Path) -> bytes:
@@ -99,14 +101,17 @@ def _report(files: list[File], base: Path) -> None:
         print(f"  {count} left out: {reason}")
     if not used:
         raise UserError(f"{base}: no ultrasound image here; set data.root to the folder of the DICOM files")
-    spacing = sum(any(region.spacing is None for region in file.regions) for file in used)
+    good = [file for file in used if not file.problem]
+    said = Counter(file.burned_in for file in good)
     for count, what in (
-        (len({file.subject for file in used}), "subjects"),
-        (sum(file.unnamed for file in used), "without PatientID: one subject per study"),
-        (spacing, "without a spacing"),
-        (sum(file.burned_in for file in used), "say that texts are burnt into the image: look before you share them"),
+        (len({file.subject for file in good}), "subjects"),
+        (sum(file.unnamed for file in good), "without PatientID: one subject per study"),
+        (sum(any(region.spacing is None for region in file.regions) for file in good), "without a spacing"),
+        (said[True], "say that texts are burnt into the image: look before you share them"),
+        (said[None], "do not say whether text is burnt in: look before you share them"),
     ):
-        print(f"  {count} {what}")
+        if count:
+            print(f"  {count} {what}")
 
 
 def _part(frame: int, region: int) -> str:
@@ -119,5 +124,4 @@ def _images(file: File) -> Images:
     for index, pixels in dicom_pixels.frames(file.path, file.frames):
         for n, region in enumerate(file.regions):
             x1, y1, x2, y2 = region.box
-            cut = pixels[y1:y2, x1:x2]
-            yield _part(index, n), isotropic(cut, region.spacing) if region.spacing else cut
+            yield _part(index, n), isotropic(pixels[y1:y2, x1:x2], region.sides)

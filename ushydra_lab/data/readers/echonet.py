@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.convert import Converter, Images, Job
+from ushydra_lab.data.declared import differs
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
@@ -30,6 +31,7 @@ NAME = "echonet_dynamic"
 HOW = "echonet 1"
 LIST, TRACINGS = "FileList.csv", "VolumeTracings.csv"
 DOWNLOAD = "download EchoNet-Dynamic (echonet.github.io/dynamic)"
+SIZE = ["FrameWidth", "FrameHeight"]
 NUMBERS = ["X1", "Y1", "X2", "Y2", "Frame"]
 PARTS = {"TRAIN": "train", "VAL": "val", "TEST": "test"}
 
@@ -68,12 +70,13 @@ class Tracing:
         return inside.reshape(shape).astype(np.uint8)
 
 
-def read(root: str | PathLike[str], cache: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], cache: str | PathLike[str], strict: bool = False) -> Source:
     """Two rows per video, the frames with the largest (ED) and the smallest (ES) traced area, as PNG in `cache`, with
     masks of the left ventricle (lv). A subject is a video; ef: ejection fraction, %.
 
-    Videos that are not there are left out by the check. Raises UserError: no such folder, tables that cannot be
-    understood, videos that cannot be decoded or lack a traced frame.
+    Videos that are not there are left out by the check; those that cannot be decoded, lack a traced frame or have
+    another size than the list says are left out here, and listed, unless strict. Raises UserError: no such folder,
+    tables that cannot be understood, no video that can be used.
     """
     folder = folders.holding(root, LIST, DOWNLOAD)
     videos = _videos(folder / LIST)
@@ -84,11 +87,12 @@ def read(root: str | PathLike[str], cache: str | PathLike[str]) -> Source:
     if not pairs:
         raise UserError(f"{folder / TRACINGS}: no video of {LIST} has two traced frames")
     found = [name for name in pairs if there(_video(folder, name))]
-    jobs = [_job(_video(folder, name), pairs[name]) for name in found]
-    pngs = dict(zip(found, Converter(Path(cache), folder).pngs(jobs), strict=True))
-    rows = [row for name, pair in pairs.items() for row in _rows(name, pair, videos.loc[name], pngs.get(name))]
+    jobs = [_job(_video(folder, name), pairs[name], videos.loc[name, SIZE].to_numpy(float)) for name in found]
+    pngs = dict(zip(found, Converter(Path(cache), folder, strict).pngs(jobs), strict=True))
+    usable = {name: pair for name, pair in pairs.items() if pngs.get(name) != {}}
+    rows = [row for name, pair in usable.items() for row in _rows(name, pair, videos.loc[name], pngs.get(name))]
     table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
-    return Source(table, NAME, folder, MaskCode.of({"lv": 1}), partial=True)
+    return Source(table, NAME, folder, MaskCode.of({"lv": 1}), partial=True, strict=strict)
 
 
 def _videos(sheet: Path) -> pd.DataFrame:
@@ -108,7 +112,8 @@ def _videos(sheet: Path) -> pd.DataFrame:
     ]
     if problems:
         raise UserError.listing(f"{sheet}: rows that are not the data set's", problems)
-    return pd.DataFrame({"part": splits.map(PARTS), "ef": rows["EF"]}).set_index(names)
+    sizes = rows.reindex(columns=SIZE).apply(pd.to_numeric, errors="coerce")
+    return sizes.assign(part=splits.map(PARTS), ef=rows["EF"]).set_index(names)
 
 
 def _tracings(sheet: Path) -> dict[str, list[Tracing]]:
@@ -143,9 +148,10 @@ def _video(folder: Path, name: str) -> Path:
     return folder / "Videos" / f"{name}.avi"
 
 
-def _job(video: Path, pair: dict[str, Tracing]) -> Job:
+def _job(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Job:
+    """size: (width, height) that the tracings were made at, NaN where the list does not say."""
     traced = [(phase, tracing.frame, tracing.chords.tolist()) for phase, tracing in pair.items()]
-    return Job((video,), f"{HOW} {traced}", partial(_images, video, pair))
+    return Job((video,), f"{HOW} {size.tolist()} {traced}", partial(_images, video, pair, size))
 
 
 def _rows(
@@ -164,10 +170,13 @@ def _rows(
         }
 
 
-def _images(video: Path, pair: dict[str, Tracing]) -> Images:
+def _images(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Images:
     frames = _decoded(video, {tracing.frame for tracing in pair.values()})
     if missing := sorted({tracing.frame for tracing in pair.values()} - frames.keys()):
         raise ImageProblem(f"traced frames {', '.join(map(str, missing))} are beyond its end, or it is truncated")
+    shown = np.array([frames[pair["ED"].frame].shape[::-1]], float)
+    if differs(shown, size[None])[0]:
+        raise ImageProblem(f"is {shown[0, 0]:g} x {shown[0, 1]:g} px, but {LIST} says {size[0]:g} x {size[1]:g}")
     for phase, tracing in pair.items():
         yield phase, frames[tracing.frame]
         yield f"{phase}_mask", tracing.mask(frames[tracing.frame].shape)

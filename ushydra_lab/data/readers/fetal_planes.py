@@ -30,13 +30,14 @@ PLANES = {
 PARTS = {"1": "train", "0": "test"}
 
 
-def read(root: str | PathLike[str], by_machine: bool = True) -> Source:
+def read(root: str | PathLike[str], by_machine: bool = True, strict: bool = False) -> Source:
     """One row per image; its plane, the data set's own words for the brain plane, its train and test part.
 
     The data set does not say which hospital an image is from: the site is the ultrasound machine, the unit that its
     authors hold out, or with by_machine=False the same for all. Of a patient seen with several machines only the images
     of the one that took most are kept, else the patient would be trained and tested on. Rows whose image is not there
-    are left out by the check. Raises UserError: no such folder or table, planes or parts that are not the data set's.
+    are left out by the check, and those whose image cannot be used unless strict. Raises UserError: no such folder or
+    table, planes or parts that are not the data set's.
     """
     folder = folders.holding(root, SHEET, DOWNLOAD)
     rows = read_table(folder / SHEET, COLUMNS).apply(lambda cells: cells.str.strip())
@@ -57,7 +58,7 @@ def read(root: str | PathLike[str], by_machine: bool = True) -> Source:
             "us_machine": rows["US_Machine"],
         }
     )
-    return Source(table, f"{NAME} ({SHEET})", folder, partial=True)
+    return Source(table, f"{NAME} ({SHEET})", folder, partial=True, strict=strict)
 
 
 def _of_one_machine(rows: pd.DataFrame) -> pd.Series:
@@ -68,14 +69,16 @@ def _of_one_machine(rows: pd.DataFrame) -> pd.Series:
 
 
 def translated(rows: pd.DataFrame, sheet: PathLike[str], words: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """The columns of `words` in our words. Raises UserError listing every cell that has none, by its line."""
+    """The columns of `words` in our words, empty cells as they are. Raises UserError listing every other cell that has
+    none, by its line.
+    """
     problems = [
         f"line {line}: {column} = {cell!r} is not one of {', '.join(known)}"
         for column, known in words.items()
-        for line, cell in rows.loc[~rows[column].isin(list(known)), column].items()
+        for line, cell in rows.loc[~rows[column].isin(["", *known]), column].items()
     ]
     if problems:
         raise UserError.listing(
             f"{sheet}: cells that are not the data set's; is the separator or a column off?", problems
         )
-    return pd.DataFrame({column: rows[column].map(known) for column, known in words.items()})
+    return pd.DataFrame({column: rows[column].map({"": "", **known}) for column, known in words.items()})

@@ -14,7 +14,7 @@ import pandas as pd
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import digest, file_names, moved
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, printable
 
 DOWNLOAD = "download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f)"
 SHEET = "ObjectDetection.xlsx"
@@ -23,13 +23,13 @@ EDGES = {"w_min": "_x1", "h_min": "_y1", "w_max": "_x2", "h_max": "_y2"}
 SITE = "fetus_framework"
 
 
-def read(root: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], strict: bool = False) -> Source:
     """One row per image that the sheet names, with a box of every structure it has there: nt_x1, nasal_bone_x1, ...
 
     The limits are read as inclusive pixel indices, which the data set does not say: the box ends at the far
     edge of pixel h_max, w_max, i.e. x2 = w_max + 1, y2 = h_max + 1. One image is one subject; images of the
-    same content share theirs. There is no pixel spacing. Raises UserError: no such folder or sheet, two boxes of
-    one structure in one image.
+    same content share theirs. There is no pixel spacing. strict: see `Source`. Raises UserError: no
+    such folder or sheet, two boxes of one structure in one image.
     """
     root = folders.existing(root, DOWNLOAD)
     sheet = _sheet(root)
@@ -46,7 +46,7 @@ def read(root: str | PathLike[str]) -> Source:
         subjects.setdefault(images[name][1], name) if name in images else name for name in table["image"]
     ]
     table["image"] = [str(images[name][0]) if name in images else name for name in table["image"]]
-    return Source(table, f"{SITE} ({SHEET})", root, partial=True)
+    return Source(table, f"{SITE} ({SHEET})", root, partial=True, strict=strict)
 
 
 def _sheet(root: Path) -> Path:
@@ -65,6 +65,7 @@ def _boxes(sheet: Path) -> pd.DataFrame:
     if missing := [column for column in COLUMNS if column not in table]:
         raise UserError(f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    table = table.dropna(how="all")  # spreadsheets keep empty rows
     names = file_names(sheet, table["fname"])
     structures = table["structure"].fillna("").map(str).str.strip()
     words = structures.str.lower().str.replace(r"\W+", "_", regex=True)
@@ -87,5 +88,5 @@ def _images(root: Path) -> dict[str, tuple[Path, str]]:
             found.setdefault(path.name, {})[digest(path)] = path.relative_to(root)
     unique = {name: (path, key) for name, files in found.items() if len(files) == 1 for key, path in files.items()}
     if ambiguous := sorted(found.keys() - unique.keys()):
-        print(f"{SITE}: {len(ambiguous)} names of several images are left out: {', '.join(ambiguous)}")
+        print(printable(f"{SITE}: {len(ambiguous)} names of several images are left out: {', '.join(ambiguous)}"))
     return unique

@@ -32,7 +32,7 @@ MASKS = replace(LINES, outline=True)
 LANDMARKS = list(ANNOTATIONS["landmarks"].columns)
 
 
-def read(root: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], strict: bool = False) -> Source:
     """One row per image of both CSVs: mask of the head, its circumference (mm), the end points of OFD and BPD (px).
 
     The annotations are ellipses whose line is 3 px wide; its middle is the head's edge: the perimeter there agrees
@@ -40,7 +40,8 @@ def read(root: str | PathLike[str]) -> Source:
     filled to the middle, and OFD and BPD are the ellipse's axes; an end point that lies outside the image leaves
     the image without landmarks. `NNN_2HC.png` is a further scan of the fetus of `NNN_HC.png`. Training images are
     of part train. The test images' annotations were never published, so nothing can be tested on them: they are of
-    no part, for whoever can use images alone; their numbers are those of other fetuses. Raises UserError: no CSV.
+    no part, for whoever can use images alone; their numbers are those of other fetuses. strict: see `Source`. Raises
+    UserError: no CSV.
     """
     root = folders.existing(root, DOWNLOAD)
     train = training(root)
@@ -53,7 +54,7 @@ def read(root: str | PathLike[str]) -> Source:
     if (csv := _csv(root).with_name(TEST)).exists():
         test = _rows(csv, read_table(csv, [NAME, PIXEL]), root)
         tables[TEST] = test.assign(subject="test_" + test["subject"], part="", mask="")
-    return Source(stacked(tables), "HC18", root, MASKS, partial=True)
+    return Source(stacked(tables), "HC18", root, MASKS, partial=True, strict=strict)
 
 
 def training(root: Path) -> pd.DataFrame:

@@ -49,14 +49,14 @@ GROUPS = (
 )
 
 
-def read(root: str | PathLike[str]) -> Source:
+def read(root: str | PathLike[str], strict: bool = False) -> Source:
     """One row per image or mask, wherever the four archives and the archives in them were unpacked below root.
 
     Site FP are the three planes, HC18 the diverse heads. Of several exports of the masks the one named Segmentation is
     taken; in the diverse set its CSP is yellow, and a PASCAL export has colours of its own. Subjects are the numbers in
     the names. mm per px are published for the planes only: the diverse heads were stretched to one size, so that theirs
-    differ in x and y. Raises UserError: none of the folders, masks without images, a labelmap.txt with other colours,
-    two pixel sizes of one image.
+    differ in x and y. strict: see `Source`. Raises UserError: none of the folders, masks without images, a labelmap.txt
+    with other colours, two pixel sizes of one image.
     """
     root = folders.existing(root, DOWNLOAD)
     places = [path for path in sorted(root.rglob("*")) if path.is_dir()]
@@ -69,7 +69,7 @@ def read(root: str | PathLike[str]) -> Source:
     table = pd.DataFrame(rows)
     spacing = _spacing(root)
     table["pixel_mm"] = [spacing.get(Path(image).stem, "") for image in table["image"]]
-    return Source(table.rename_axis(index="row"), "large_fetal_head", root, MASKS, partial=True)
+    return Source(table.rename_axis(index="row"), "large_fetal_head", root, MASKS, partial=True, strict=strict)
 
 
 def _rows(group: Group, places: list[Path], root: Path) -> list[dict[str, str]]:
@@ -119,7 +119,7 @@ def _spacing(root: Path) -> dict[str, str]:
         table = read_table(path, ["Label", PIXEL])
         for line, label, pixel in table[["Label", PIXEL]].itertuples():
             name = Path(label.strip()).stem
-            if found.setdefault(name, pixel) != pixel:
+            if pixel.strip() and found.setdefault(name, pixel) != pixel:
                 problems.append(f"{path} line {line}: {name} has {pixel} mm per px, elsewhere {found[name]}")
     if problems:
         raise UserError.listing("large_fetal_head: pixel sizes contradict each other", problems)

@@ -7,15 +7,25 @@ from pathlib import Path
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.resample import resampled
+from ushydra_lab.data.vocabulary import REQUIRED
 from ushydra_lab.errors import UserError
 
 ABSENT = "no such manifest; give the path of a CSV file (data.path=...)"
 
 
-def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | None = None) -> Source:
-    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab.
+def read(
+    path: str | PathLike[str],
+    structures: Mapping[str, int | list[int]] | None = None,
+    resample: str | None = None,
+    cache: str | PathLike[str] = "",
+) -> Source:
+    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab. A column
+    without any value counts as absent.
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
+    resample='declared': images of another size than the columns `width` and `height` say are brought to that size, as
+    PNG in `cache`.
     Raises UserError: no such file, a folder or no table, a column `mask` without structures or the reverse, no colours.
     """
     path = Path(path)
@@ -26,6 +36,8 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
             f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
         )
     table = read_table(path, absent=ABSENT)
+    empty = [column for column in table if column not in REQUIRED and not table[column].str.strip().any()]
+    table = table.drop(columns=empty)
     if "mask" in table and not structures:
         raise UserError(
             f"{path}: has masks; say which colour is what, e.g. data.structures={{head: 255}}, "
@@ -37,4 +49,4 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
         masks = MaskCode.of(structures) if structures else None
     except ValueError as error:
         raise UserError(f"data.structures: {error}") from error
-    return Source(table, str(path), path.parent, masks)
+    return resampled(Source(table, str(path), path.parent, masks), cache, resample)

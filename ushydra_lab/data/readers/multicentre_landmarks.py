@@ -17,7 +17,8 @@ from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, moved, read_table, stacked
-from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
+from ushydra_lab.data.resample import resampled
+from ushydra_lab.data.vocabulary import ANNOTATIONS, DECLARED, nearest
 from ushydra_lab.errors import UserError
 
 DOWNLOAD = "download the annotations (github.com/surgical-vision/Multicentre-Fetal-Biometry)"
@@ -29,14 +30,23 @@ IMAGES = (".png", ".jpg", ".jpeg")
 UNLABELLED = "test_set"  # of HC18: other images of the same names
 
 
-def read(root: str | PathLike[str], anatomy: str = "head", images: Mapping[str, str] | None = None) -> Source:
+def read(
+    root: str | PathLike[str],
+    anatomy: str = "head",
+    images: Mapping[str, str] | None = None,
+    resample: str | None = None,
+    cache: str | PathLike[str] = "",
+    strict: bool = False,
+) -> Source:
     """One row per image of one anatomy: end points (px), mm per px where known, the published train and test part.
 
     images: site -> folder of its images, below root or absolute; elsewhere an image is looked for by its name under
     root, where folders named after another site do not count. The points are pixel indices, so 0.5 is added; rows
     with a point outside the image (a skull that the image cuts) have none. Where no subject is given it is the name's
     number: 002_3HC.jpeg is the third image of 002. The published parts of UCL share some of these: their training
-    images are then of no part. Raises UserError: no CSV of that anatomy, two different images of one name.
+    images are then of no part. The tables tell each image's size: copies that were stretched are left out by the check,
+    or with resample='declared' brought back to it, as PNG in `cache`. strict: see `Source`. Raises UserError: no CSV of
+    that anatomy, two different images of one name.
     """
     root = Path(os.path.abspath(folders.existing(root, DOWNLOAD)))  # noqa: PTH100 (links are followed only where they are checked)
     if anatomy not in ANATOMIES:
@@ -44,7 +54,8 @@ def read(root: str | PathLike[str], anatomy: str = "head", images: Mapping[str, 
     tables = {path.relative_to(root).as_posix(): _table(path, site, anatomy) for path, site in _csvs(root, anatomy)}
     table = stacked(tables)
     table["image"] = _images(table, root, images or {})
-    return Source(_kept_apart(table), f"multicentre_landmarks ({anatomy})", root, partial=True)
+    source = Source(_kept_apart(table), f"multicentre_landmarks ({anatomy})", root, partial=True, strict=strict)
+    return resampled(source, cache, resample)
 
 
 def _csvs(root: Path, anatomy: str) -> list[tuple[Path, str]]:
@@ -83,7 +94,8 @@ def _table(path: Path, site: str, anatomy: str) -> pd.DataFrame:
             "pixel_mm": table[PIXEL],
         }
     )
-    return rows.join(_inside(path, moved(table[points], 0.5), 2 * table[CENTRE].apply(pd.to_numeric, errors="coerce")))
+    rows[list(DECLARED)] = 2 * table[CENTRE].apply(pd.to_numeric, errors="coerce")
+    return rows.join(_inside(path, moved(table[points], 0.5), rows[list(DECLARED)]))
 
 
 def _inside(path: Path, points: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:

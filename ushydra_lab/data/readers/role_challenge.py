@@ -15,11 +15,13 @@ from ushydra_lab.errors import UserError
 NAME = "image_name"
 
 
-def read(root: str | PathLike[str], csv: str | PathLike[str], swap_columns: bool = False) -> Source:
+def read(
+    root: str | PathLike[str], csv: str | PathLike[str], swap_columns: bool = False, strict: bool = False
+) -> Source:
     """One row per row of `csv`; root: the folder of HC18.
 
     The points are pixel indices, so 0.5 is added. swap_columns exchanges OFD and BPD; nothing is exchanged unasked.
-    Raises UserError: no HC18, no such CSV or columns, images that are no training images of HC18.
+    strict: see `Source`. Raises UserError: no HC18, no such CSV or columns, images that are no training images of HC18.
     """
     root, csv = folders.existing(root, hc18.DOWNLOAD), Path(csv)
     table = read_table(csv, [NAME, *hc18.LANDMARKS], absent="no such file; set data.csv to the landmark CSV")
@@ -34,4 +36,4 @@ def read(root: str | PathLike[str], csv: str | PathLike[str], swap_columns: bool
     if swap_columns:
         points.columns = [*hc18.LANDMARKS[4:], *hc18.LANDMARKS[:4]]
     rows = images.loc[names].set_axis(table.index)
-    return Source(rows.join(points), f"role_challenge ({csv.name})", root, partial=True)
+    return Source(rows.join(points), f"role_challenge ({csv.name})", root, partial=True, strict=strict)
