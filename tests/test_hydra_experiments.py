@@ -19,7 +19,7 @@ from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.runs.run import Run
 from ushydra_lab.validation import check
 
 TINY = [
@@ -99,7 +99,7 @@ def test_arms_that_route_otherwise_share_both_trainings_and_the_single_decoder_h
     kind: str, finished: dict[str, Path], manifests: dict[str, Path]
 ) -> None:
     arms = [run(kind, finished[kind].parents[3], manifests[kind], f"arm=hydra/{arm}") for arm in ("random", "single")]
-    keys = [[read_json(path / "run.json")["stages"][s]["key"] for s in STAGES] for path in (finished[kind], *arms)]
+    keys = [[Run(path).summary.stages[stage].key for stage in STAGES] for path in (finished[kind], *arms)]
     assert keys[0] == keys[1]
     assert not set(keys[0]) & set(keys[2])
     assert images(arms[1])["route"].dropna().unique().tolist() == [0]
@@ -133,7 +133,7 @@ def test_a_finished_run_gives_the_same_figures_again(
 ) -> None:
     chosen = ["data=manifest", f"data.path='{manifests[kind]}'"]
     chosen += ["data.structures={lv: 1}"] if kind == "hydra_unet" else []
-    again = pd.read_csv(evaluate(finished[kind], chosen) / "per_image.csv").set_index(["stage", "record"])
+    again = pd.read_csv(evaluate(Run(finished[kind]), chosen) / "per_image.csv").set_index(["stage", "record"])
     own = images(finished[kind]).set_index(["stage", "record"])
     numbers = own.columns.difference(["part", "site"])
     pd.testing.assert_frame_equal(again.loc[own.index, numbers], own[numbers], rtol=1e-4, check_dtype=False)
