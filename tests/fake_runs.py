@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 
 def write(
@@ -37,5 +38,5 @@ def write(
     split[["record", "image", "site", "subject", "part"]].to_csv(run / "split.csv", index=False)
     own = {"data": {"_target_": "here.read"}, "network": {}, "scale": "laptop"}
     own |= {"stages": {name: {"task": {}, "max_epochs": 3} for name in stages}}
-    (run / "config.yaml").write_text(json.dumps(own | (config or {})))  # JSON is YAML
+    (run / "config.yaml").write_text(yaml.safe_dump(own | (config or {}), sort_keys=False))
     return run
