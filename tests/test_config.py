@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from ushydra_lab.config import CONF, WITHHELD, determining, digest, flatten, register_resolvers, run_path, shareable
 from ushydra_lab.errors import UserError
-from ushydra_lab.validation import check, explain
+from ushydra_lab.runs.run import Run
+from ushydra_lab.validation import check, check_stored, explain
+
+from . import fake_runs
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -112,6 +116,28 @@ def test_flatten_gives_every_leaf_its_dotted_key() -> None:
 def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
     assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] in named(path)
+
+
+def stored(folder: Path, config: dict[str, Any]) -> Run:
+    images = pd.DataFrame({"record": [0], "site": "a", "part": "val"})
+    keys = dict.fromkeys(config["stages"], "key")
+    return Run(fake_runs.write(folder / "exp" / "a" / "seed1" / "v", keys, images, config=config))
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_stored_configuration_of_every_experiment_is_accepted_as_it_was(path: Path, tmp_path: Path) -> None:
+    config = check(composed(f"+experiment={path.stem}", "data.root=here"))
+    assert check_stored(stored(tmp_path, config)) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("logger", 3), ("loss", []), ("loss", None), ("loss", {"terms": None}), ("weighting", None), ("canvas", 3)],
+)
+def test_a_stored_value_of_another_kind_is_named(key: str, value: object, tmp_path: Path) -> None:
+    config = check(composed("+experiment=nt_phase2"))
+    with pytest.raises(UserError, match=rf"config\.yaml cannot be used.*\n  - {key}"):
+        check_stored(stored(tmp_path, config | {key: value}))
 
 
 def named(experiment: Path) -> set[str]:

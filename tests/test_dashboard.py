@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ushydra_lab.dashboard import Logged, build, logged, publish
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import write_json, write_text
+from ushydra_lab.runs.files import write_text
+
+from . import fake_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of wandb-workspaces
 KEYS = Logged("study", ["phase1/val/loss"], {"b": ["final/phase1/test/b/psnr"]}, ["final/phase1/weight/global"])
@@ -18,11 +21,12 @@ KEYS = Logged("study", ["phase1/val/loss"], {"b": ["final/phase1/test/b/psnr"]},
 
 def run(root: Path, held_out: str, variant: str, status: str = "finished") -> None:
     path = root / "study" / held_out / "seed1" / variant
+    sites = {"record": [0, 1], "site": [held_out, "other"], "part": ["test", "val"]}
+    images = pd.DataFrame(sites | {"psnr": [20, 30], "nt_mm": [None, 1]})
     weights = {"global": 1.0} if variant == "plain" else {"global": 1.0, "roi": 2.0}
-    write_json(path / "run.json", {"name": "study", "status": status, "stages": {"phase1": {"loss_weights": weights}}})
+    stages = {"phase1": {"key": variant, "loss_weights": weights}}
+    fake_runs.write(path, stages, images, name="study", status=status)
     write_text(path / "history" / "phase1.csv", "epoch,train/loss,train/global,val/loss\n0,1,1,1\n")
-    rows = ["stage,part,record,site,psnr,nt_mm", f"phase1,test,0,{held_out},20,", "phase1,val,1,other,30,1"]
-    write_text(path / "per_image.csv", "\n".join(rows) + "\n")
 
 
 def test_what_to_show_is_read_from_the_finished_runs(tmp_path: Path) -> None:

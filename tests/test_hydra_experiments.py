@@ -19,7 +19,6 @@ from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
-from ushydra_lab.runs.files import read_json
 from ushydra_lab.runs.run import Run
 from ushydra_lab.validation import check
 
@@ -100,7 +99,7 @@ def test_arms_that_route_otherwise_share_both_trainings_and_the_single_decoder_h
     kind: str, finished: dict[str, Path], manifests: dict[str, Path]
 ) -> None:
     arms = [run(kind, finished[kind].parents[3], manifests[kind], f"arm=hydra/{arm}") for arm in ("random", "single")]
-    keys = [[read_json(path / "run.json")["stages"][s]["key"] for s in STAGES] for path in (finished[kind], *arms)]
+    keys = [[Run(path).summary.stages[stage].key for stage in STAGES] for path in (finished[kind], *arms)]
     assert keys[0] == keys[1]
     assert not set(keys[0]) & set(keys[2])
     assert images(arms[1])["route"].dropna().unique().tolist() == [0]
@@ -168,11 +167,13 @@ def test_training_images_without_quality_are_all_named(manifests: dict[str, Path
     table = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
     table.loc[table["site"] == "clinic_low", "quality"] = ""
     table.to_csv(folder / "manifest.csv", index=False)
+    config, path = configured("hydra_vit", tmp_path / "runs", folder / "manifest.csv")
     with pytest.raises(UserError) as refused:
-        run("hydra_vit", tmp_path / "runs", folder / "manifest.csv")
-    split = pd.read_csv(next((tmp_path / "runs").rglob("split.csv")))
+        experiment.run(config, path)
+    split = experiment.prepare(config)[0].split_table()
     lost = split[(split["site"] == "clinic_low") & (split["part"] == "train")]["record"]
     assert all(f"record {record}: no quality among low, medium, high" in str(refused.value) for record in lost)
+    assert len(lost)
 
 
 NEED_TORCHVISION = {"vgg16", "fcn", "deeplabv3"}

@@ -214,13 +214,17 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
                 yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
                 yield from _check_keys(stage.get("instead") or {}, INSTEAD, f"stages.{name}.instead.")
                 yield from _walk(stage, f"stages.{name}.", trusted)
+        elif key in ("logger", "loss", "weighting") and not isinstance(node, dict):
+            yield f"{key}={node}: it has keys of its own"
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
             yield f"logger.mode={node.get('mode')}: choose one of {', '.join(LOGGER_MODES)}"
         elif key == "loss":
             yield from _check_keys(node, {"name", "terms", "geometry", "shares", "class_weighted"}, "loss.")
-            plain_terms = [
-                name for name, term in node["terms"].items() if not isinstance(term, dict) or "_target_" not in term
-            ]
+            terms = node.get("terms", {})  # a stored configuration of a task without such a loss has none
+            if not isinstance(terms, dict):
+                yield f"loss.terms={terms}: it has keys of its own"
+                continue
+            plain_terms = [name for name, term in terms.items() if not isinstance(term, dict) or "_target_" not in term]
             yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
             yield from _walk(node, "loss.", trusted)
         elif key == "weighting":
@@ -282,7 +286,7 @@ def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
             yield f"{key}={content.get(key)}: it names a folder; letters, digits and _ . + - only"
     if content.get("scale") not in SCALES:
         yield f"scale={content.get('scale')}: choose one of {', '.join(SCALES)}"
-    if len(content.get("canvas", [])) != 2:
+    if not isinstance(canvas := content.get("canvas"), list) or len(canvas) != 2:
         yield f"canvas={content.get('canvas')}: two numbers, [rows,columns]"
     yield from _check_types(Experiment, content, "")
     for name, stage in content["stages"].items():

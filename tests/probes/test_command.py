@@ -13,6 +13,7 @@ from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import __main__ as command
 from ushydra_lab.probes import projection
+from ushydra_lab.runs.files import read_json, sha256, write_json
 from ushydra_lab.validation import check
 
 
@@ -63,15 +64,19 @@ def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
     command.probes([run])
     assert first == ((run / "probes.csv").read_bytes(), (run / "probes.json").read_bytes())
 
-    summary = json.loads((run / "run.json").read_text())
+    summary = read_json(run / "run.json", "")
     summary["stages"]["phase2"]["key"] = "other weights"
-    (run / "run.json").write_text(json.dumps(summary))
+    write_json(run / "run.json", summary)
     capsys.readouterr()
     command.probes([run])
     assert "probed: " in capsys.readouterr().out
 
     split = pd.read_csv(run / "split.csv", dtype=str)
     split.assign(part=split["part"].replace({"val": "train"})).to_csv(run / "split.csv", index=False)
+    with pytest.raises(UserError, match=r"split\.csv is damaged \(not as it was written"):
+        command.probes([run], "empirical")
+    summary["files"]["split.csv"] = sha256(run / "split.csv")
+    write_json(run / "run.json", summary)
     with pytest.raises(UserError, match=r"another site, subject or part than in its split\.csv"):
         command.probes([run], "empirical")
 

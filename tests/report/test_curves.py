@@ -8,10 +8,18 @@ import pytest
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.curves import draw, read, section
+from ushydra_lab.runs.run import Run
+
+from .. import fake_runs
+
+
+def write_run(experiment: Path, variant: str, keys: dict[str, str]) -> Path:
+    images = pd.DataFrame({"record": [0], "site": "c", "part": "test"})
+    return fake_runs.write(experiment / "c" / "seed1" / variant, keys, images)
 
 
 def stage(run: Path, method: str, key: str, name: str = "train") -> dict[str, object]:
-    return {"run": run, "stage": name, "key": key, "method": method, "held_out": "c", "fold": "c", "seed": 1}
+    return {"run": Run(run), "stage": name, "key": key, "method": method, "held_out": "c", "fold": "c", "seed": 1}
 
 
 def write_history(run: Path, name: str, offset: float, dice: bool = True) -> pd.DataFrame:
@@ -27,7 +35,7 @@ def stages(tmp_path: Path) -> pd.DataFrame:
     """Two runs of a method of their own, which share a first stage."""
     rows = []
     for number, name in enumerate(("a", "b")):
-        run = tmp_path / name
+        run = write_run(tmp_path / "exp", name, {"pretrain": "same", "train": name})
         write_history(run, "pretrain", 0)
         write_history(run, "train", 0.1 * number)
         rows += [stage(run, "pretrain", "same", "pretrain"), stage(run, f"train {name}", name)]
@@ -53,14 +61,15 @@ def test_training_is_dashed_validation_solid_and_a_method_one_colour(stages: pd.
 
 
 def test_other_systems_have_losses_alone_and_runs_without_curves_add_nothing(tmp_path: Path) -> None:
-    write_history(tmp_path / "run", "train", 0, dice=False)
-    found = pd.DataFrame([stage(tmp_path / "run", "train", "k")])
+    run, bare = (write_run(tmp_path / "exp", name, {"train": name}) for name in ("run", "bare"))
+    write_history(run, "train", 0, dice=False)
+    found = pd.DataFrame([stage(run, "train", "run")])
     assert len(draw(read(found)).axes) == 1
     texts = section(Collected(pd.DataFrame(), found, {}), tmp_path / "report")
     assert "![Loss curves](<curves.png>)" in "".join(texts)
     assert "Dice" not in "".join(texts)
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"curves.png", "curves.pdf"}
-    nothing = pd.DataFrame([stage(tmp_path / "nowhere", "train", "k")])
+    nothing = pd.DataFrame([stage(bare, "train", "bare")])
     assert section(Collected(pd.DataFrame(), nothing, {}), tmp_path / "none") == []
 
 

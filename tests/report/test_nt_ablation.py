@@ -1,6 +1,5 @@
 """The ablation's rows stand beside the paper's, and what was not run is seen."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from ushydra_lab.report.__main__ import report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.nt_ablation import COLUMNS, PAPER, ROWS, section
 
+from .. import fake_runs
+
 SUBJECTS = 6
 FAILED = "the weights of the frozen DINO network cannot be loaded\\nFOLDER /home/me/dino"
 
@@ -18,35 +19,17 @@ FAILED = "the weights of the frozen DINO network cannot be loaded\\nFOLDER /home
 def write_run(root: Path, seed: int, variant: str, gain: float, error: str = "", phase1: str = "p1") -> Path:
     """Phase 2 adds 10 gain dB and multiplies the errors by 1 - gain; validation is 2 dB better than test."""
     run = root / "site_c" / f"seed{seed}" / variant
-    run.mkdir(parents=True)
-    stages = {"phase1": {"key": f"{phase1}-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
-    who = {
-        "seed": seed,
-        "variant": variant,
-        "stages": stages,
-        "settings": variant,
-        "started": f"{len(list(root.rglob('run.json')))}",
-    }
-    (run / "run.json").write_text(
-        json.dumps(who | ({"status": "failed", "error": error} if error else {"status": "finished"}))
-    )
+    stages = {"phase1": f"{phase1}-{seed}", "phase2": f"p2-{seed}-{variant}"}
     if error:
-        return run
+        return fake_runs.write(run, stages, status="failed", error=error)
     tables = []
-    for part, better in (("val", 2.0), ("test", 0.0)):
-        table = pd.DataFrame({"part": part, "record": range(SUBJECTS), "site": part, "psnr_content": 20.0})
+    for first, part, site, better in ((0, "val", "site_a", 2.0), (SUBJECTS, "test", "site_c", 0.0)):
+        records = range(first, first + SUBJECTS)
+        table = pd.DataFrame({"part": part, "record": records, "site": site, "psnr_content": 20.0})
         table = table.assign(psnr=30.0 + better + seed, ms_ssim=0.9, roi_mae=0.01, roi_edge_mae=0.1)
         after = table.assign(psnr=table["psnr"] + 10 * gain, roi_mae=0.01 * (1 - gain), roi_edge_mae=0.1 * (1 - gain))
         tables += [table.assign(stage="phase1"), after.assign(stage="phase2")]
-    pd.concat(tables).to_csv(run / "per_image.csv", index=False)
-    subjects = [f"{i:03d}" for i in range(SUBJECTS)]
-    split = pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "site": "site_c", "part": "test"})
-    split.to_csv(run / "split.csv", index=False)
-    configured = {name: {"task": {}, "max_epochs": 3} for name in stages}
-    (run / "config.yaml").write_text(
-        json.dumps({"stages": configured, "network": {}, "scale": "laptop", "data": {"_target_": "read"}})
-    )
-    return run
+    return fake_runs.write(run, stages, pd.concat(tables))
 
 
 @pytest.fixture

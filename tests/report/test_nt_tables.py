@@ -13,6 +13,8 @@ from ushydra_lab.report.latex import document
 from ushydra_lab.report.nt_printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
 from ushydra_lab.report.nt_tables import COLUMNS, paper_protocol, section
 
+from .. import fake_runs
+
 SITES = ("anna", "berta", "clara")
 COUNTS = {"anna": 7, "berta": 6, "clara": 5}
 
@@ -22,28 +24,22 @@ def write_run(
 ) -> None:
     """A run with random numbers of its own; Phase 1 is that of all variants."""
     run = root / held_out / f"seed{seed}" / variant
-    run.mkdir(parents=True)
-    stages = {"phase1": {"key": f"p1-{held_out}-{seed}"}, "phase2": {"key": f"p2-{held_out}-{seed}-{variant}"}}
-    started = f"{len(list(root.rglob('run.json'))):03d}"
-    who = {"seed": seed, "variant": variant, "stages": stages, "settings": variant, "started": started}
-    (run / "run.json").write_text(json.dumps(who | {"status": status}))
+    stages = {"phase1": f"p1-{held_out}-{seed}", "phase2": f"p2-{held_out}-{seed}-{variant}"}
     if status != "finished":
+        fake_runs.write(run, stages, status=status)
         return
     split = pd.DataFrame([{"site": site, "subject": f"{i:03d}"} for site in SITES for i in range(COUNTS[site])])
     split["record"] = split.index
     split["part"] = np.where((split["site"] == held_out) & sites, "test", "train")
     split.loc[split.index[split["part"] == "train"][:val], "part"] = "val"
-    split.to_csv(run / "split.csv", index=False)
     known = split[split["part"] != "train"].drop(columns="subject")
     tables = []
     for stage in stages:
-        rng = np.random.default_rng([seed, *stages[stage]["key"].encode()])
+        rng = np.random.default_rng([seed, *stages[stage].encode()])
         tables.append(
             known.assign(stage=stage, psnr_content=1.0, **{c: rng.uniform(1, 2, len(known)) for c in COLUMNS})
         )
-    pd.concat(tables).to_csv(run / "per_image.csv", index=False)
-    config = {"stages": {name: {"task": {}, "max_epochs": 3} for name in stages}, "network": {}, "scale": "laptop"}
-    (run / "config.yaml").write_text(json.dumps(config))
+    fake_runs.write(run, stages, pd.concat(tables), split)
 
 
 @pytest.fixture

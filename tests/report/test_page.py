@@ -3,13 +3,13 @@
 import ast
 import base64
 import io
-import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from ushydra_lab.report.__main__ import report
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.protocol import SYNTHETIC
 from ushydra_lab.report.verdict import RULE
+
+from .. import fake_runs
 
 SUBJECTS, SITE = 20, "<b>&"
 PICTURED = ("test", "hardest", "easiest", "sites", "test_roi", "hardest_roi")
@@ -78,30 +80,25 @@ def write_run(
     root: Path, seed: int, variant: str, gain: float, deidentified: bool = True, held_out: str = SITE
 ) -> Path:
     """A run with validation and test images whose ROI-MAE is less by `gain`; a site's name is HTML."""
-    run = root / "exp" / held_out / f"seed{seed}" / variant
-    (run / "figures").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     mae = rng.uniform(0.01, 0.02, SUBJECTS)
     parts, sites = ["val"] * 5 + ["test"] * 15, ["seen"] * 5 + [held_out] * 15
     images = pd.DataFrame({"stage": "train", "part": parts, "record": range(SUBJECTS), "site": sites})
     own = np.random.default_rng([seed, *variant.encode()])
     noisy = mae * (1 - gain) * own.uniform(0.99, 1.01, SUBJECTS)
-    images.assign(psnr_content=30 + own.normal(0, 1, SUBJECTS), roi_mae=noisy).to_csv(
-        run / "per_image.csv", index=False
-    )
+    images = images.assign(psnr_content=30 + own.normal(0, 1, SUBJECTS), roi_mae=noisy)
     names = [f"{SECRET} {i}" for i in range(SUBJECTS)]
     split = {"record": range(SUBJECTS), "image": [f"/home/me/{i}.png" for i in names], "site": sites, "subject": names}
-    pd.DataFrame(split | {"part": parts}).to_csv(run / "split.csv", index=False)
     config: dict[str, Any] = {"name": "exp", "variant": variant, "seed": seed, "deidentified": deidentified}
     config |= {"run_root": "/home/me/runs", "cache_dir": "/home/me/cache", "logger": {"project": "mine"}}
     config |= {"data": {"_target_": "reader", "root": "/home/me/data"}, "network": {"weights": "/home/me/vit.pt"}}
     config |= {"split": {"_target_": "a.LeaveOneSiteOut", "held_out": held_out, "val_fraction": 0.15}}
     config |= {"stages": {"train": {"task": {"lr": 0.1}}}, "loss": {"name": variant}}
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-    summary = {"status": "finished", "seed": seed, "variant": variant, "settings": variant}
-    summary |= {"stages": {"train": {"key": f"{seed}-{variant}", "selected_by": "val/loss"}}}
-    summary |= {"versions": {"torch": "2.13.0"}, "started": f"2026-01-01T00:00:0{len(list(root.rglob('run.json')))}"}
-    (run / "run.json").write_text(json.dumps(summary))
+    stages = {"train": {"key": f"{seed}-{variant}", "selected_by": "val/loss"}}
+    run = root / "exp" / held_out / f"seed{seed}" / variant
+    versions = {"torch": "2.13.0"}
+    fake_runs.write(run, stages, images, pd.DataFrame(split | {"part": parts}), config, versions=versions)
+    (run / "figures").mkdir()
     for name in PICTURED:
         Image.fromarray(rng.integers(0, 256, (300, 2000), dtype=np.uint8)).save(run / "figures" / f"{name}.png")
     return run
@@ -308,7 +305,7 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [  # and what the page says
     (lambda run: cut(run / "per_image.csv"), "per_image.csv has"),
     (lambda run: (run / "per_image.csv").write_bytes(b"\xff\x00"), "per_image.csv is damaged"),
     (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing"),
@@ -327,7 +324,12 @@ def test_a_damaged_run_is_named_with_what_is_wrong_and_the_page_is_there(
 ) -> None:
     damage(experiment / SITE / "seed2" / "better")
     (experiment / SITE / "stray.txt").write_text("x")
-    html, read = made(experiment)
+    damaged = said.partition(" ")[0] if said.partition(".")[2].startswith(("csv", "yaml", "json")) else ""
+    told = rf"Damaged, and so not in the tables:\n  - \S+/seed2/better/{re.escape(damaged)} "
+    with pytest.raises(UserError, match=told) if damaged else nullcontext():
+        report(experiment)
+    html = (experiment / "report" / "index.html").read_text()
+    read = Page(html)
     (row,) = read.table("run", "what is wrong")[1:]
     assert row[0] == f"{SITE}/seed2/better"
     assert said in row[1]

@@ -17,6 +17,9 @@ from ushydra_lab.report.nt_tables import COLUMNS
 from ushydra_lab.report.probe_figures import draw_histograms, draw_plane, draw_roc
 from ushydra_lab.report.probe_tables import PRINTED, TABLES, auroc_interval, caption, table
 from ushydra_lab.report.probes import read, section
+from ushydra_lab.runs.run import Run
+
+from .. import fake_runs
 
 SCORES = {"site_accuracy": 0.8, "site_auroc": 0.9, "max_softmax": 0.6, "entropy": 0.5, "mahalanobis_auroc": 0.7}
 SCORES |= {"mahalanobis_l2_auroc": 0.7, "knn_auroc": 0.6, "quality_r2": -0.5, "quality_rho": 0.1}
@@ -25,7 +28,6 @@ PARTS = {"train": 20, "val": 10, "test": 15}
 
 def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[str, object]:
     """A probed run of one stage; its row of the collected stages."""
-    run.mkdir(parents=True)
     held_out = run.parts[-3]
     rng = np.random.default_rng(seed)
     parts = [part for part, count in PARTS.items() for _ in range(count)]
@@ -36,13 +38,14 @@ def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[
         {"stage": "phase2", "feature": "z", "part": parts, "record": range(45), "site": sites} | numbers
     )
     codes.loc[codes["part"] == "train", ["knn", "max_softmax"]] = np.nan
+    split = codes[["record", "site", "part"]].assign(subject="s")
+    fake_runs.write(run, {"phase2": "k"}, split.loc[split["part"] != "train", ["record", "site", "part"]], split)
     codes.to_csv(run / "probes.csv", index=False)
-    codes[["record", "site", "part"]].to_csv(run / "split.csv", index=False)
     scores = {name: value + shift for name, value in SCORES.items()} | {"triage_lost_auroc": None}
     content = {"made_from": {"stages": {"phase2": key}}, "images": PARTS, "stages": {"phase2": {"z": scores}}}
     (run / "probes.json").write_text(json.dumps(content))
     who = {"held_out": held_out, "fold": held_out, "seed": seed, "variant": "roi", "stage": "phase2"}
-    return who | {"method": "phase2", "run": run, "key": "k", "sites": ("a", "b", "c")}
+    return who | {"method": "phase2", "run": Run(run), "key": "k", "sites": ("a", "b", "c")}
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def test_each_hospital_has_its_own_printed_number(stages: pd.DataFrame) -> None:
 
 
 def test_other_features_than_the_code_have_no_printed_number(stages: pd.DataFrame) -> None:
-    for run in stages["run"][:2]:
+    for run in (one.path for one in stages["run"][:2]):
         content = json.loads((run / "probes.json").read_text())
         content["stages"]["phase2"]["roi"] = SCORES
         (run / "probes.json").write_text(json.dumps(content))
@@ -195,7 +198,7 @@ def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd
 
 def test_a_stage_that_two_variants_share_counts_once(stages: pd.DataFrame, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "nt/c/seed1/roi", tmp_path / "nt/c/seed1/other")
-    other = stages.iloc[[0]].assign(run=tmp_path / "nt/c/seed1/other", variant="other")
+    other = stages.iloc[[0]].assign(run=Run(tmp_path / "nt/c/seed1/other"), variant="other")
     scores, codes, _ = read(pd.concat([stages, other]))
     assert scores["seed"].tolist() == [1, 2]
     assert len(codes) == 2 * 45
@@ -253,7 +256,7 @@ def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_
 
 def test_all_files_damaged_is_a_gap_too(stages: pd.DataFrame, tmp_path: Path) -> None:
     for run in stages["run"][:3]:
-        half(run / "probes.csv")
+        half(run.path / "probes.csv")
     text = "\n".join(section(found(stages), tmp_path / "nt" / "report"))
     assert "- c/seed1/roi, c/seed2/roi, c/seed3/roi: probes.csv is damaged.\n" in text
     assert "(Table 4)" not in text

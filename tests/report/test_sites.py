@@ -1,6 +1,5 @@
 """Over all held-out sites: every site counts alike, and the worst one is named in the metric's own direction."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,24 +8,21 @@ import pytest
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.sites import section
 
+from .. import fake_runs
+
 VALUES = {"clinic": (30.0, 0.03), "lab": (20.0, 0.01), "mobile": (28.0, 0.02)}
 """PSNR (dB) and ROI-MAE."""
 
 
 def write_run(root: Path, held_out: str, images: int, seed: int = 1) -> Path:
     """A run on some images of the held-out site, all alike but for the first, which is 1 dB better and as bad."""
-    run = root / "exp" / held_out / f"seed{seed}" / "v"
-    run.mkdir(parents=True)
     psnr, mae = VALUES[held_out]
-    table = pd.DataFrame({"stage": "train", "part": "test", "record": range(images), "site": held_out})
+    table = pd.DataFrame({"part": "test", "record": range(images), "site": held_out})
     table = table.assign(psnr_content=psnr + seed + (table["record"] == 0), roi_mae=mae)
-    table.to_csv(run / "per_image.csv", index=False)
     others = pd.DataFrame({"record": range(900, 903), "site": list(VALUES), "part": "train"})
-    pd.concat([table[["record", "site", "part"]], others]).assign(subject="s").to_csv(run / "split.csv", index=False)
-    (run / "config.yaml").write_text(json.dumps({"stages": {"train": {"task": {}}}, "network": {}, "data": {}}))
-    summary = {"status": "finished", "seed": seed, "variant": "v", "settings": "same"}
-    (run / "run.json").write_text(json.dumps(summary | {"stages": {"train": {"key": f"{held_out}{seed}"}}}))
-    return run
+    split = pd.concat([table[["record", "site", "part"]], others]).assign(subject="s")
+    run = root / "exp" / held_out / f"seed{seed}" / "v"
+    return fake_runs.write(run, {"train": f"{held_out}{seed}"}, table, split)
 
 
 def test_sites_count_alike_however_many_images_they_have_and_the_worst_is_named(tmp_path: Path) -> None:

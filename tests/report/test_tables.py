@@ -1,6 +1,7 @@
 """Tables from run directories: nothing averaged silently, nothing lost."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from ushydra_lab.report.__main__ import main, report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
 from ushydra_lab.report.verdict import briefly
+
+from .. import fake_runs
 
 SUBJECTS = 12
 
@@ -28,35 +31,16 @@ def write_run(
     network: dict[str, str | None] | None = None,
 ) -> Path:
     """A run of two stages; Phase 2 multiplies ROI-MAE by 1 - gain and adds 10 gain dB."""
-    run = root / "exp" / held_out / f"seed{seed}" / variant
-    run.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     mae = rng.uniform(0.01, 0.02, SUBJECTS)
     first = pd.DataFrame({"stage": "phase1", "part": "test", "record": range(SUBJECTS), "site": "site_c"})
     first = first.assign(psnr_content=30.0 + seed, roi_mae=mae)
     second = first.assign(stage="phase2", psnr_content=first["psnr_content"] + 10 * gain, roi_mae=mae * (1 - gain))
-    pd.concat([first, second]).to_csv(run / "per_image.csv", index=False)
-    subjects = [f"{i:03d}" for i in range(SUBJECTS)]
-    pd.DataFrame({"record": range(SUBJECTS), "subject": subjects, "part": "test"}).to_csv(
-        run / "split.csv", index=False
-    )
-    stages = {"phase1": {"key": f"p1-{seed}"}, "phase2": {"key": f"p2-{seed}-{variant}"}}
-    configured = {"stages": {stage: {"task": task or {}} for stage in stages}, "network": network or {}}
-    configured |= {"data": {"_target_": "here.read"}}
-    (run / "config.yaml").write_text(json.dumps(configured))  # JSON is YAML
-    (run / "run.json").write_text(
-        json.dumps(
-            {
-                "status": status,
-                "seed": seed,
-                "variant": variant,
-                "stages": stages,
-                "settings": settings,
-                "error": "out of memory",
-            }
-        )
-    )
-    return run
+    stages = {"phase1": f"p1-{seed}", "phase2": f"p2-{seed}-{variant}"}
+    config = {"stages": {stage: {"task": task or {}} for stage in stages}, "network": network or {}}
+    run = root / "exp" / held_out / f"seed{seed}" / variant
+    said = {"status": status, "settings": settings, "error": "out of memory"}
+    return fake_runs.write(run, stages, pd.concat([first, second]), config=config, **said)
 
 
 @pytest.fixture
@@ -146,10 +130,11 @@ def test_what_is_missing_is_said(experiment: Path, capsys: pytest.CaptureFixture
     write_run(experiment.parent, 3, "roi", 0.5, status="failed")
     write_run(experiment.parent, 5, "roi", 0.5, settings="other")
     (write_run(experiment.parent, 4, "roi", 0.5) / "per_image.csv").unlink()
-    report(experiment)
+    with pytest.raises(UserError, match=r"Damaged, and so .*:\n  - .*seed4/roi/per_image\.csv is missing"):
+        report(experiment)
     printed = " ".join(capsys.readouterr().out.split())
     assert "seed3/roi: out of memory" in printed
-    assert "seed4/roi: damaged" in printed
+    assert re.search(r"seed4/roi: \S+per_image.csv is missing", printed)
     assert "seed5/roi: other settings" in printed
     assert "2 seeds" in printed
     written = (experiment / "report" / "tables.md").read_text()
@@ -188,8 +173,9 @@ def test_runs_on_other_images_or_labels_are_not_compared_with_those_before_them(
     found = collect(experiment)
     assert set(found.images.loc[found.images["variant"] == "roi", "seed"]) == {1}
     ((run, why),) = found.unfinished.items()
-    assert "seed2" in run
-    assert "other images or labels" in why
+    assert run.name == "site_c/seed2/roi"
+    assert "other images or labels" in why.text
+    assert str(experiment) not in why.public
     write_run(experiment.parent, 3, "roi", 0.1, held_out="site_d")
     assert len(collect(experiment).unfinished) == 1
 

@@ -1,6 +1,5 @@
 """The fetal brain thesis's tables: scores are scikit-learn's of the pixels, and the printed numbers stand beside."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.thesis import examples_table, section
 from ushydra_lab.report.thesis_printed import PRINTED_4_1, PRINTED_4_2, PRINTED_4_3
+
+from .. import fake_runs
 
 ALL = ("parenchyma", "csp", "lv")
 UNSEEN = "site_u"
@@ -53,19 +54,12 @@ def table_of(maps: Maps, structures: tuple[str, ...]) -> pd.DataFrame:
 
 
 def write_run(root: Path, seed: int, variant: str, maps: Maps, structures: tuple[str, ...] = ALL) -> None:
-    run = root / UNSEEN / f"seed{seed}" / variant
-    run.mkdir(parents=True)
-    summary = {"status": "finished", "seed": seed, "variant": variant, "settings": variant}
-    summary |= {"started": f"{len(list(root.rglob('run.json'))):02d}", "stages": {"train": {"key": f"{variant}{seed}"}}}
-    (run / "run.json").write_text(json.dumps(summary))
     test = table_of(maps, structures).assign(part="test", site=UNSEEN)
     table = pd.concat([test.head(FIRST).assign(part="val", site="site_a", hits_csp=0), test])
-    table = table.assign(stage="train", record=range(len(table)))
-    table.to_csv(run / "per_image.csv", index=False)
+    table = table.assign(record=range(len(table)))
     subjects = [f"patient-{i}" for i in range(len(table))]
     split = table[["record", "site", "part"]].assign(subject=subjects, image=[f"/home/me/{s}.png" for s in subjects])
-    split.to_csv(run / "split.csv", index=False)
-    (run / "config.yaml").write_text(json.dumps({"stages": {"train": {"task": {}}}, "network": {}}))
+    fake_runs.write(root / UNSEEN / f"seed{seed}" / variant, {"train": f"{variant}{seed}"}, table, split)
 
 
 def without(maps: Maps, *labels: int) -> Maps:

@@ -13,6 +13,8 @@ from ushydra_lab.config import CONF, register_resolvers
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.ushydranet import SYSTEMS, section
 
+from .. import fake_runs
+
 QUALITIES = {"site_a": "medium", "site_b": "low", "site_c": "high"}
 DOMAINS = ["low", "medium", "high"]
 PLANES = ("abdomen", "brain", "femur")
@@ -41,13 +43,8 @@ def hearts_of(seed: int, skill: float) -> pd.DataFrame:
 
 def write_run(root: Path, seed: int, variant: str, images: pd.DataFrame, status: str = "finished") -> Path:
     """Routed variants have two stages, of which the first is far worse, and know their images' quality."""
-    run = root / UNSEEN / f"seed{seed}" / variant
-    run.mkdir(parents=True)
     routed = variant in ("weight_10", "weight_1", "single")
-    stages = {name: {"key": f"{variant}{name}{seed}"} for name in (["specialise", "route"] if routed else ["train"])}
-    started = f"{len(list(root.rglob('run.json'))):02d}"
-    summary = {"status": status, "seed": seed, "variant": variant, "stages": stages, "settings": variant}
-    (run / "run.json").write_text(json.dumps(summary | {"started": started}))
+    stages = {name: f"{variant}{name}{seed}" for name in (["specialise", "route"] if routed else ["train"])}
     part = np.where(images["site"] == UNSEEN, "test", "val")
     own = images.assign(part=part, record=range(len(images)))
     if routed:
@@ -55,11 +52,9 @@ def write_run(root: Path, seed: int, variant: str, images: pd.DataFrame, status:
     worse = own.assign(**{name: 0.01 for name in own if str(name).startswith("dice")})
     worse = worse.assign(**{name: 1 / 3 for name in own if str(name).startswith("prob")})
     tables = [(own if name != "specialise" else worse).assign(stage=name) for name in stages]
-    pd.concat(tables).to_csv(run / "per_image.csv", index=False)
-    own.assign(subject=range(len(own)))[["record", "site", "subject", "part"]].to_csv(run / "split.csv", index=False)
-    task = {"domains": DOMAINS} if routed else {}
-    (run / "config.yaml").write_text(json.dumps({"stages": {name: {"task": task} for name in stages}, "network": {}}))
-    return run
+    config = {"stages": {name: {"task": {"domains": DOMAINS} if routed else {}} for name in stages}}
+    run = root / UNSEEN / f"seed{seed}" / variant
+    return fake_runs.write(run, stages, pd.concat(tables), config=config, status=status)
 
 
 @pytest.fixture

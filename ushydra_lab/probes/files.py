@@ -8,7 +8,16 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.probes import CSV, JSON
-from ushydra_lab.runs.files import DamagedFile, read_json, read_table, refuse_change, sha256, write_csv, write_json
+from ushydra_lab.runs.files import (
+    DamagedFile,
+    read_json,
+    read_table,
+    read_text,
+    refuse_change,
+    sha256,
+    write_csv,
+    write_json,
+)
 
 NAMES = ["stage", "feature", "part", "site"]
 """The columns of texts; all others are numbers."""
@@ -40,6 +49,8 @@ def read(folder: Path, *, old: bool = False) -> tuple[dict[str, Any], pd.DataFra
         raise DamagedFile(folder / JSON, "is damaged (scores are missing, or are no numbers)", remedy) from error
     if "files" in content or not old:
         refuse_change(folder / CSV, str(content.get("files", {}).get(CSV)), remedy)
+    elif not read_text(folder / CSV, remedy).endswith("\n"):
+        raise DamagedFile(folder / CSV, "is damaged (its last line is cut short)", remedy)
     table = read_table(folder / CSV, set(NAMES), remedy)
     if not set(table) >= {*PLACES, *NAMES} or table.groupby(NAMES[:3]).size().to_dict() != expected:
         raise DamagedFile(folder / CSV, "is damaged (rows or columns are missing)", remedy)

@@ -71,9 +71,9 @@ def collect(experiment: Path) -> Collected:
                 text = f"other settings than {first.name}; name one of them variant=..."
                 unfinished[run] = Reason(text, text)
                 continue
-            before, data = of_data.setdefault(_who(run)["held_out"], (run, summary.data))
-            if summary.data and data and summary.data != data:
-                text = f"other images or labels than {before.name}; to keep both: {OTHER_DATA}"
+            held_out, data = _who(run)["held_out"], summary.data
+            if data and (before := of_data.setdefault(held_out, (run, data)))[1] != data:
+                text = f"other images or labels than {before[0].name}; to keep both: {OTHER_DATA}"
                 unfinished[run] = Reason(text, text)
                 continue
             of_run, images = _stages(run), _images(run)
