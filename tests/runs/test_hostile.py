@@ -1,0 +1,534 @@
+"""Damaged runs, and runs that somebody else wrote: every command names the file and stops, and nothing foreign is run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from ushydra_lab import evaluate as evaluate_command
+from ushydra_lab import experiment
+from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.data import phantom
+from ushydra_lab.errors import UserError
+from ushydra_lab.probes import __main__ as probes_command
+from ushydra_lab.report import __main__ as report_command
+from ushydra_lab.runs import __main__ as runs_command
+from ushydra_lab.runs.files import read_json, write_json
+from ushydra_lab.validation import check
+
+TINY = [
+    "+experiment=nt_phase2", "loss=roi", "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4",
+    "stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1", "logger.mode=disabled", "panel_images=1",
+    "data=manifest", "held_out=hospital_c",
+]  # fmt: skip
+MODULES = {"runs": runs_command, "report": report_command, "evaluate": evaluate_command, "probes": probes_command}
+Damage = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hospitals")
+    return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 6))
+
+
+def configured(root: Path, hospitals: Path) -> tuple[dict[str, Any], Path]:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*TINY, f"data.path='{hospitals}'", f"run_root='{root}'"])
+    return check(cfg), run_path(cfg)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: Path) -> Path:
+    """The run_root of one finished run."""
+    root = tmp_path_factory.mktemp("finished")
+    experiment.run(*configured(root, hospitals))
+    return root
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    root = tmp_path / "Müller (2024), a=b [x] #1"
+    shutil.copytree(finished, root)
+    return root / "nt_phase2" / "hospital_c" / "seed1000" / "roi"
+
+
+@pytest.fixture
+def command(hospitals: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """command(name, run, *more): what a command that must refuse says; its exit status is not 0."""
+
+    def refused(name: str, run: Path, *more: str) -> str:
+        folder = run.parents[2] if name in ("runs", "report") else run
+        words = ["data=manifest", f"data.path='{hospitals}'"] if name == "evaluate" else []
+        monkeypatch.setattr(sys, "argv", [name, str(folder), *words, *more])
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            MODULES[name].main()
+        assert end.value.code not in (0, None)
+        return str(end.value.code)
+
+    return refused
+
+
+def cut(name: str) -> Damage:
+    return lambda run: (run / name).write_bytes((run / name).read_bytes()[: (run / name).stat().st_size // 2])
+
+
+def write(name: str, content: bytes) -> Damage:
+    return lambda run: (run / name).write_bytes(content)
+
+
+def remove(name: str) -> Damage:
+    return lambda run: (run / name).unlink()
+
+
+def folder(name: str) -> Damage:
+    return lambda run: ((run / name).unlink(), (run / name).mkdir())
+
+
+def flip(name: str, place: float) -> Damage:
+    """One bit, at a share of the file's length."""
+
+    def damage(run: Path) -> None:
+        content = bytearray((run / name).read_bytes())
+        content[int(place * (len(content) - 1))] ^= 1
+        (run / name).unlink()  # not through the hard link
+        (run / name).write_bytes(content)
+
+    return damage
+
+
+def edit(name: str, old: str, new: str) -> Damage:
+    def damage(run: Path) -> None:
+        text = (run / name).read_text()
+        assert old in text
+        (run / name).write_text(text.replace(old, new, 1))
+
+    return damage
+
+
+WEIGHTS, CURVES = "checkpoints/phase2.ckpt", "history/phase1.csv"
+READ_BY = {
+    "run.json": ("runs", "report", "evaluate", "probes"),
+    "config.yaml": ("runs", "report", "evaluate", "probes"),
+    "split.csv": ("runs", "report", "evaluate", "probes"),
+    "per_image.csv": ("runs", "report", "probes"),
+    WEIGHTS: ("runs", "evaluate", "probes"),
+    CURVES: ("runs", "report"),
+}
+DAMAGES: dict[str, tuple[str, Damage]] = {
+    **{f"{name} {how}": (name, damage(name)) for name in READ_BY for how, damage in {
+        "missing": remove, "cut": cut, "a folder": folder, "empty": lambda name: write(name, b""),
+        "binary": lambda name: write(name, bytes(range(256)) * 9), "flipped early": lambda name: flip(name, 0.2),
+        "flipped in the middle": lambda name: flip(name, 0.5), "flipped late": lambda name: flip(name, 0.9),
+    }.items()},
+    **{f"run.json {text[:12]}": ("run.json", write("run.json", text.encode())) for text in (
+        "[]", "null", "1", '"x"', "{}", '{"status": 1}', '{"status": "finished"}', '{"status": "done"}', "[" * 9000,
+        '{"status": "finished", "seed": "1", "variant": "v", "stages": {"a": {"key": "k"}}}',
+        '{"status": "finished", "seed": 1, "variant": "v", "stages": []}',
+        '{"status": "finished", "seed": 1, "variant": "v", "stages": {"a": 3}, "files": {}}',
+        '{"status": "finished", "seed": 1, "variant": "v", "stages": {"a": {"key": "k"}}, "files": []}',
+    )},
+    "a seed changed": ("run.json", edit("run.json", '"seed": 1000', '"seed": 1001')),
+    "a digit of a result": ("per_image.csv", edit("per_image.csv", "0.1", "0.7")),
+    "a key less": ("config.yaml", edit("config.yaml", "batch_size: 4\n", "")),
+    "a subject renamed": ("split.csv", edit("split.csv", ",hospital_c,", ",hospital_b,")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_named_by_every_command_that_reads_it(
+    name: str, run: Path, command: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, damage = DAMAGES[name]
+    damage(run)
+    before = sorted(run.parents[2].rglob("metrics.json"))
+    for reader in READ_BY[file]:
+        if name == "run.json missing" and reader != "evaluate":
+            continue  # then it is no run, which the others say of the folder
+        said = command(reader, run) + capfd.readouterr().out.replace("│", "").replace("\n", "").replace(" ", "")
+        assert Path(file).name in said, reader
+    assert sorted(run.parents[2].rglob("metrics.json")) == before, "no result of a damaged run"
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "split.csv", "per_image.csv", WEIGHTS, CURVES, "run.json"])
+def test_what_was_removed_is_made_again_to_the_same_bits(file: str, run: Path, hospitals: Path, finished: Path) -> None:
+    there = finished / run.relative_to(run.parents[3])
+    (run / file).unlink()
+    experiment.run(*configured(run.parents[3], hospitals))
+    if file != "run.json":
+        assert (run / file).read_bytes() == (there / file).read_bytes() or file == "config.yaml"
+    assert read_json(run / "run.json")["files"].keys() == read_json(there / "run.json")["files"].keys()
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "split.csv", "per_image.csv", WEIGHTS, CURVES])
+def test_the_same_command_refuses_what_was_damaged(file: str, run: Path, hospitals: Path) -> None:
+    flip(file, 0.5)(run)
+    with pytest.raises(UserError, match=rf"{Path(file).name} is damaged.*Remove"):
+        experiment.run(*configured(run.parents[3], hospitals))
+
+
+def test_a_run_folder_that_vanishes_while_it_is_trained_is_whole_at_the_end(
+    hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, path = configured(tmp_path, hospitals)
+    evaluated = experiment.evaluate_stages
+
+    def vanish(*given: Any) -> pd.DataFrame:
+        shutil.rmtree(path)
+        return evaluated(*given)
+
+    monkeypatch.setattr(experiment, "evaluate_stages", vanish)
+    experiment.run(config, path)
+    files = read_json(path / "run.json")["files"]
+    assert {"config.yaml", "split.csv", "per_image.csv", WEIGHTS, CURVES} <= files.keys()
+    assert all((path / file).is_file() for file in files)
+
+
+def test_weights_saved_over_in_one_run_are_not_used_by_the_next(run: Path, hospitals: Path) -> None:
+    content = torch.load(run / "checkpoints" / "phase1.ckpt", weights_only=True)
+    content["state_dict"] = {key: value + 0.1 for key, value in content["state_dict"].items()}
+    shutil.rmtree(run)
+    (store,) = (file.parent for file in run.parents[3].glob(".stages/*/stage.json") if _epochs_of(file, "phase1"))
+    with (store / "best.ckpt").open("r+b") as file:  # the file that all runs link to
+        torch.save(content, file)
+    with pytest.raises(UserError, match=r"best.ckpt is damaged.*the stage is trained again"):
+        experiment.run(*configured(run.parents[3], hospitals))
+
+
+def _epochs_of(stage: Path, name: str) -> bool:
+    """Whether a folder of the store is Phase 1's: its loss has the global term alone."""
+    return (list(read_json(stage)["loss_weights"]) == ["global"]) == (name == "phase1")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"{}", b'{"key": 1}', b"\xff", b""])
+def test_a_damaged_record_of_a_stage_is_named(content: bytes, run: Path, hospitals: Path) -> None:
+    shutil.rmtree(run)
+    for file in run.parents[3].glob(".stages/*/stage.json"):
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=r"stage.json is damaged"):
+        experiment.run(*configured(run.parents[3], hospitals))
+
+
+# Runs that somebody wrote on purpose, their sums in order
+
+
+@pytest.fixture
+def rewritten(run: Path, reseal: Callable[[Path], None]) -> Callable[..., Path]:
+    """rewritten({"dotted.key": value}): the run with another configuration, as its author would have stored it."""
+
+    def rewrite(changes: dict[str, Any]) -> Path:
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        for key, value in changes.items():
+            *nodes, leaf = key.split(".")
+            node = config
+            for one in nodes:
+                node = node.setdefault(one, {})
+            node[leaf] = value
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        reseal(run)
+        return run
+
+    return rewrite
+
+
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module in the working directory, and a file that is there once it was imported or called."""
+    trace = tmp_path / "trace"
+    code = f"import pathlib\npathlib.Path({str(trace)!r}).touch()\ndef f(*a, **k): pass\nclass Network: pass\n"
+    (tmp_path / "evil_module.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(trace),)
+
+    (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb()))
+    yield trace
+    sys.modules.pop("evil_module", None)
+
+
+FOREIGN: list[dict[str, Any]] = [
+    {"_target_": "evil_module.f"},
+    {"_target_": "evil_module.Network"},
+    {"_target_": "pandas.read_pickle", "filepath_or_buffer": "bomb.pkl"},
+    {"_target_": "joblib.load", "filename": "bomb.pkl"},
+    {"_target_": "torch.load", "f": "bomb.pkl", "weights_only": False},
+    {"_target_": "numpy.load", "file": "bomb.pkl", "allow_pickle": True},
+    {"_target_": "os.system", "command": "touch trace"},
+    {"_target_": "subprocess.run", "args": ["touch", "trace"]},
+    {"_target_": "builtins.exec", "_args_": ["open('trace', 'w')"]},
+    {"_target_": "hydra.utils.get_method", "path": "evil_module.f"},
+    {"_target_": "hydra.utils.instantiate", "config": {"_target_": "evil_module.f"}},
+    {"_target_": "ushydra_lab.runs.calls.pickle.load"},
+    {"_target_": "ushydra_lab.runs.files.write_text", "path": "trace", "text": "x"},
+    {"_target_": "ushydra_lab.networks.unet.torch.load", "f": "bomb.pkl", "weights_only": False},
+    {"_target_": "ushydra_lab.data.readers.dicom.Path.touch"},
+    {"_target_": "ushydra_lab.losses.roi.__builtins__"},
+    {"_target_": "torch.optim.lr_scheduler.warnings.warn", "message": "x"},
+    {"_target_": "torch.optim.torch.load", "f": "bomb.pkl"},
+    {"_target_": "lightning.pytorch.cli.LightningCLI"},
+    {"_target_": ["evil_module.f"]},
+    {"_target_": None},
+    {"_target_": 3},
+]
+PLACES = {
+    "network": lambda node: {"network": node},
+    "task": lambda node: {"stages.phase1.task": node},
+    "optimizer": lambda node: {"stages.phase1.task.optimizer": node},
+    "callback": lambda node: {"stages.phase2.callbacks": {"one": node}},
+    "term": lambda node: {"stages.phase2.task.terms.global": node},
+    "in a list": lambda node: {"network.widths": [2, 4, 4, node]},
+    "trainer": lambda node: {"trainer": node},
+    "data of a stage": lambda node: {"stages.phase1.instead": {"data": node}},
+    "split": lambda node: {"split": node},
+    "logger": lambda node: {"logger": node},
+    "augmentation": lambda node: {"augment": node},
+    "unknown key": lambda node: {"anything": node},
+}
+
+
+@pytest.mark.parametrize("node", FOREIGN, ids=lambda node: str(node["_target_"]))
+def test_nothing_that_a_run_names_is_imported_or_called(
+    node: dict[str, Any], rewritten: Callable[..., Path], command: Callable[..., str], evil: Path
+) -> None:
+    run = rewritten({"network": node})
+    for name in ("evaluate", "probes"):
+        assert "config.yaml cannot be used" in command(name, run)
+        assert not evil.exists()
+        assert "evil_module" not in sys.modules
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_a_run_names_it(
+    place: str, rewritten: Callable[..., Path], command: Callable[..., str], evil: Path
+) -> None:
+    run = rewritten(PLACES[place]({"_target_": "evil_module.f"}))
+    for name in ("evaluate", "probes"):
+        assert "config.yaml" in command(name, run)
+    assert not evil.exists()
+
+
+def test_whom_a_run_trusts_is_not_asked(
+    rewritten: Callable[..., Path], command: Callable[..., str], evil: Path
+) -> None:
+    run = rewritten({"trust": ["evil_module"], "network": {"_target_": "evil_module.Network"}})
+    for name in ("evaluate", "probes"):
+        assert "trust=[evil_module]" in command(name, run)
+    assert not evil.exists()
+
+
+def test_who_types_the_command_may_trust_a_module(
+    rewritten: Callable[..., Path], command: Callable[..., str], evil: Path
+) -> None:
+    run = rewritten({"network": {"_target_": "evil_module.Network"}})
+    for name in ("evaluate", "probes"):  # it is imported and called; that it is no network is found out then
+        assert "cannot be built" in command(name, run, "trust=[evil_module]")
+        assert evil.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"network.widht": [1]}, "unknown key 'network.widht'"),
+        ({"name": "../../x"}, "name=../../x: it names a folder"),
+        ({"variant": "a/b"}, "variant=a/b: it names a folder"),
+        ({"scale": "laptop hydra=x"}, "scale="),
+        ({"held_out": "${oc.env:HOME}"}, "held_out: a stored value refers to no other"),
+        ({"network.widths": "${oc.decode:x}"}, "network.widths: a stored value"),
+        ({"batch_size": "many"}, "batch_size"),
+        ({"stages": {}}, "stages"),
+        ({"stages": 3}, "config.yaml"),
+        ({"data": None}, "config.yaml"),
+        ({"canvas": 7}, "canvas"),
+        ({"loss": []}, "loss"),
+        ({"logger": "x"}, "logger"),
+    ],
+)
+def test_a_configuration_is_held_to_the_rules_of_a_new_one(
+    changes: dict[str, Any], said: str, rewritten: Callable[..., Path], command: Callable[..., str]
+) -> None:
+    run = rewritten(changes)
+    for name in ("evaluate", "probes"):
+        assert said in command(name, run)
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    "text", ["&a [*a]", "[" * 5000, BOMB, "!!python/object/apply:os.system ['touch trace']", "2001-99-99", "? [a]\n: 1"]
+)
+def test_yaml_that_does_things_is_damaged(
+    text: str, run: Path, reseal: Callable[[Path], None], command: Callable[..., str], tmp_path: Path
+) -> None:
+    (run / "config.yaml").write_text(text)
+    reseal(run)
+    for name in ("report", "evaluate", "probes"):
+        assert "config.yaml is damaged" in command(name, run)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(
+    run: Path, reseal: Callable[[Path], None], command: Callable[..., str]
+) -> None:
+    content = torch.load(run / WEIGHTS, weights_only=True)
+    name = next(key for key in content["state_dict"] if key.endswith("weight"))
+    content["state_dict"][name][0] = float("nan")
+    (run / WEIGHTS).unlink()
+    torch.save(content, run / WEIGHTS)
+    reseal(run)
+    for reader in ("evaluate", "probes"):
+        assert "holds weights that are not finite" in command(reader, run)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": [], "epoch": 1}, {}, [1], torch.zeros(1)])
+def test_a_checkpoint_of_something_else_is_refused(
+    content: Any, run: Path, reseal: Callable[[Path], None], command: Callable[..., str]
+) -> None:
+    (run / WEIGHTS).unlink()
+    torch.save(content, run / WEIGHTS)
+    reseal(run)
+    assert "phase2.ckpt" in command("evaluate", run)
+
+
+def test_a_pickle_among_the_weights_is_not_run(
+    run: Path, reseal: Callable[[Path], None], command: Callable[..., str], evil: Path
+) -> None:
+    shutil.copy(evil.parent / "bomb.pkl", run / WEIGHTS)
+    reseal(run)
+    assert "phase2.ckpt is damaged" in command("evaluate", run)
+    assert not evil.exists()
+
+
+def test_a_planted_programming_error_shows_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ushydra_lab.runs.run.parse_summary", lambda content: content["no such key"])
+    for name, module in MODULES.items():
+        words = ["data=manifest"] if name == "evaluate" else []
+        monkeypatch.setattr(sys, "argv", [name, str(run.parents[2] if name in ("runs", "report") else run), *words])
+        with pytest.raises(KeyError):
+            module.main()
+
+
+# What is not damage
+
+
+def test_one_damaged_run_leaves_the_tables_of_the_others(
+    run: Path, command: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = run.parent.parent / "seed1001" / "roi"
+    shutil.copytree(run, other)
+    content = read_json(other / "run.json")
+    write_json(other / "run.json", content | {"seed": 1001})
+    flip("per_image.csv", 0.5)(run)
+    assert "per_image.csv is damaged" in command("report", run)
+    assert "1 seed" in (run.parents[2] / "report" / "tables.md").read_text()
+    capfd.readouterr()
+    command("runs", run)
+    assert "2 jobs: 1 finished, 1 failed" in capfd.readouterr().out
+
+
+def test_a_report_stays_within_the_folder_it_was_given(run: Path, command: Callable[..., str]) -> None:
+    for below in (run, run.parent, run.parent.parent):
+        monkey = [str(below)]
+        with pytest.raises(SystemExit, match="is part of an experiment"), _argv(["report", *monkey]):
+            report_command.main()
+    assert not (run.parents[2] / "report").exists()
+
+
+@contextlib.contextmanager
+def _argv(words: list[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, words
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def test_an_oversized_picture_is_named_and_nothing_else_is_lost(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with _argv(["report", str(run.parents[2])]):
+        Image.new("1", (20000, 20000)).save(run / "figures" / "test.png")
+        report_command.main()
+    page = (run.parents[2] / "report" / "index.html").read_text()
+    assert "test.png is damaged" in page
+
+
+def test_a_received_run_is_evaluated_on_this_machine(
+    rewritten: Callable[..., Path], hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender's folders are not there, and may not be made."""
+    run = rewritten({"cache_dir": "/nobody/cache", "run_root": "/nobody/runs"})
+    monkeypatch.chdir(tmp_path)
+    for more in ([], [f"cache_dir='{tmp_path}/mine'"]):
+        with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", *more]):
+            evaluate_command.main()
+        shutil.rmtree(next(run.glob("external/*")))
+    assert (tmp_path / "multirun" / ".cache").is_dir()
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_other_weights_are_not_taken_for_evaluated_before(
+    run: Path, hospitals: Path, reseal: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]
+    with _argv(words):
+        evaluate_command.main()
+        content = torch.load(run / WEIGHTS, weights_only=True)
+        content["state_dict"] = {key: value * 1.1 for key, value in content["state_dict"].items()}
+        (run / WEIGHTS).unlink()
+        torch.save(content, run / WEIGHTS)
+        reseal(run)
+        evaluate_command.main()
+    tables = [pd.read_csv(file) for file in run.glob("external/*/per_image.csv")]
+    assert len(tables) == 2
+    assert not np.allclose(tables[0]["roi_mae"], tables[1]["roi_mae"])
+
+
+@pytest.mark.parametrize("damage", [cut("per_image.csv"), cut("metrics.json"), remove("per_image.csv")])
+def test_a_damaged_evaluation_is_named(
+    damage: Damage, run: Path, hospitals: Path, command: Callable[..., str], tmp_path: Path
+) -> None:
+    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", f"cache_dir='{tmp_path}/c'"]):
+        evaluate_command.main()
+    damage(next(run.glob("external/*")))
+    assert "and evaluate again" in command("evaluate", run)
+
+
+def test_a_run_of_0_2_0_is_read_and_marked(run: Path) -> None:
+    content = json.loads((run / "run.json").read_text())
+    del content["files"], content["checksum"]
+    content["versions"]["ushydra_lab"] = "0.2.0"
+    (run / "run.json").write_text(json.dumps(content))
+    with _argv(["report", str(run.parents[2])]):
+        report_command.main()
+    assert "Unverified: hospital_c/seed1000/roi" in (run.parents[2] / "report" / "tables.md").read_text()
+
+
+def test_temporary_files_of_killed_processes_go_with_the_next_run(run: Path, hospitals: Path) -> None:
+    left = [run / ".per_image.csv.0123abcd", run / ".run.json.ffffffff"]
+    kept = [run / ".lock", run / "mine.0123abcd"]
+    for file in [*left, *kept]:
+        file.touch()
+    experiment.run(*configured(run.parents[3], hospitals))
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in kept)
