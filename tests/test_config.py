@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from ushydra_lab.config import CONF, WITHHELD, determining, digest, flatten, register_resolvers, run_path, shareable
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
-from ushydra_lab.validation import check, check_stored, explain
+from ushydra_lab.stored import check_stored
+from ushydra_lab.validation import check, explain
 
 from . import fake_runs
 

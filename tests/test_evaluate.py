@@ -17,7 +17,8 @@ from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate, own_images, seen_sites
 from ushydra_lab.runs.run import Run
-from ushydra_lab.validation import check, check_stored
+from ushydra_lab.stored import check_stored
+from ushydra_lab.validation import check
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])

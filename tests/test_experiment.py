@@ -25,7 +25,8 @@ from ushydra_lab.evaluate import evaluate
 from ushydra_lab.probes.__main__ import probe
 from ushydra_lab.runs.files import read_json
 from ushydra_lab.runs.run import Run
-from ushydra_lab.validation import AS_STORED, check
+from ushydra_lab.stored import AS_STORED
+from ushydra_lab.validation import check
 
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
 """Those of the others are in test_hydra_experiments.py."""

@@ -59,7 +59,7 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
 def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
     from ushydra_lab.config import make
-    from ushydra_lab.validation import chosen_data
+    from ushydra_lab.stored import chosen_data
 
     name = ""
     if not re.match(r"[+~]*[\w./@]+=", words[0]):

@@ -18,7 +18,8 @@ import pandas as pd
 import wandb
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import FINISHED, runs_below
+from ushydra_lab.runs.run import runs_below
+from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.runs.wandb_logger import FINAL
 
 INSTALL = "pip install 'ushydra_lab[dashboard]'"

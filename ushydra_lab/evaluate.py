@@ -17,7 +17,7 @@ from rich.console import Console
 from ushydra_lab import __version__
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run
-from ushydra_lab.validation import Local, check_stored, chosen_data, here
+from ushydra_lab.stored import Local, check_stored, chosen_data, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData

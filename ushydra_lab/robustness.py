@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import track
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import FINISHED, Run, runs_below
-from ushydra_lab.validation import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
+from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,8 +24,9 @@ from ushydra_lab.config import determining, digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.run import Run, StageSummary
+from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
+from ushydra_lab.runs.summary import StageSummary
 from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
 

@@ -9,15 +9,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import inspect
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -26,24 +22,17 @@ from ushydra_lab.components import find
 from ushydra_lab.config import (
     CONF,
     LOGGER_MODES,
-    NOT_DETERMINING,
     SCALES,
     Experiment,
     Stage,
-    flatten,
     omegaconf_message,
     plain,
-    register_resolvers,
 )
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import CONFIG, Run
 
 INSTEAD = {"data", "split", "structures", "oversample"}
 """What a stage may have of its own in `instead`."""
-LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
-"""What may be told anew of a finished run."""
-LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
 
 
 def check(cfg: DictConfig) -> dict[str, Any]:
@@ -59,25 +48,11 @@ def check(cfg: DictConfig) -> dict[str, Any]:
     trusted = content.pop("trust")
     if not isinstance(trusted, list) or not all(isinstance(module, str) for module in trusted):
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
-    return _checked(content, trusted, "The configuration cannot be used:")
+    return checked(content, trusted, "The configuration cannot be used:")
 
 
-def check_stored(run: Run, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """The configuration of a finished run, held to the same rules as a new one.
-
-    Raises:
-        UserError: the run is not finished, or config.yaml is damaged or holds what a new one may not.
-    """
-    run.require_finished()
-    content = dict(run.config)
-    content.pop("trust", None)
-    headline = f"{run.path / CONFIG} cannot be used. {run.remedy}"
-    if unresolved := [key for key, value in flatten(content) if "${" in str(value)]:
-        raise UserError.listing(headline, [f"{key}: a stored value refers to no other" for key in unresolved])
-    return _checked(content, trusted, headline)
-
-
-def _checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> dict[str, Any]:
+def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> dict[str, Any]:
+    """Plain content as a configuration. Raises UserError listing its problems below the headline."""
     if not isinstance(content.get("stages"), dict) or not content["stages"]:
         raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
     problems = list(_unknown_keys(content, trusted)) or list(_wrong_values(content))
@@ -85,104 +60,6 @@ def _checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> 
         raise UserError.listing(headline, problems)
     content["stages"] = {name: vars(Stage(**stage)) for name, stage in ordered(content["stages"])}
     return vars(Experiment(**content))
-
-
-@dataclass(frozen=True)
-class Local:
-    """What somebody types about this machine to use a finished run on it: whom to trust, and where things lie."""
-
-    trust: Sequence[str] = ()
-    cache_dir: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, words: Sequence[str]) -> Local:
-        """From key=value words.
-
-        Raises:
-            UserError: a word is not understood, or its key is none of these.
-        """
-        found: dict[str, Any] = {}
-        for word in words:
-            try:
-                (override,) = OverridesParser.create().parse_overrides([word])
-            except HydraException as error:
-                raise UserError(explain(error)) from error
-            key = override.key_or_group
-            if key not in LOCAL or override.is_sweep_override():
-                raise UserError(f"{word}: of a finished run only these can be told anew: {', '.join(LOCAL)}")
-            found[key] = override.value()
-        trust = found.pop("trust", [])
-        if not isinstance(trust, list):
-            raise UserError(f"trust={trust}: names of your own modules, trust=[my_package]")
-        cache_dir = found.pop("cache_dir", None)
-        data = {key.removeprefix("data."): value for key, value in found.items()}
-        return cls([str(module) for module in trust], None if cache_dir is None else str(cache_dir), data)
-
-
-AS_STORED = Local()
-"""Nothing is told anew."""
-
-
-def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
-    """The folders of a command line, and its key=value words; a folder's name may have a = too."""
-    typed = [word for word in words if word.partition("=")[0] in LOCAL and not Path(word).exists()]
-    return [Path(word) for word in words if word not in typed], Local.of(typed)
-
-
-def here(config: dict[str, Any], local: Local) -> dict[str, Any]:
-    """A stored configuration for this machine.
-
-    A cache_dir that is not on this machine, as in a run that was received, becomes that of a new run; what the data
-    have below it moves along.
-    """
-    before = str(config["cache_dir"])
-    after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
-    config = moved(config, before, after) | {"cache_dir": after}
-    return config | {"data": config["data"] | dict(local.data)}
-
-
-def chosen_data(
-    overrides: list[str], scale: str = "laptop", cache_dir: str | None = None, trusted: Sequence[str] = ()
-) -> tuple[str, dict[str, Any]]:
-    """Name and configuration of the data that the overrides choose.
-
-    scale, cache_dir: those of the run that it is for.
-
-    Raises:
-        UserError: no data set is chosen, or a key is missing or unknown.
-    """
-    if not any(override.startswith("data=") for override in overrides):
-        raise UserError(
-            f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
-        )
-    register_resolvers()
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[f"scale={scale}", *overrides], return_hydra_config=True)
-    except HydraException as error:
-        raise UserError(explain(error)) from error
-    if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted
-        OmegaConf.update(cfg, "cache_dir", cache_dir)
-    try:
-        resolved = OmegaConf.to_container(cfg.data, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(omegaconf_message(error)) from error
-    data = plain(OmegaConf.create({"data": resolved}))["data"]
-    if problems := list(_walk(data, "data.", trusted)):
-        raise UserError.listing("The data cannot be used:", problems)
-    return cfg.hydra.runtime.choices["data"], data
-
-
-def moved(content: Any, before: str, after: str) -> Any:
-    """Plain content in which every path at or below one folder lies below another."""
-    if isinstance(content, dict):
-        return {key: moved(value, before, after) for key, value in content.items()}
-    if isinstance(content, list):
-        return [moved(value, before, after) for value in content]
-    if isinstance(content, str) and content.startswith(before) and content[len(before) :][:1] in ("", "/", os.sep):
-        return after + content[len(before) :]
-    return content
 
 
 def explain(error: HydraException) -> str:
@@ -213,7 +90,7 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
                     continue
                 yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
                 yield from _check_keys(stage.get("instead") or {}, INSTEAD, f"stages.{name}.instead.")
-                yield from _walk(stage, f"stages.{name}.", trusted)
+                yield from target_problems(stage, f"stages.{name}.", trusted)
         elif key in ("logger", "loss", "weighting") and not isinstance(node, dict):
             yield f"{key}={node}: it has keys of its own"
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
@@ -226,15 +103,15 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
                 continue
             plain_terms = [name for name, term in terms.items() if not isinstance(term, dict) or "_target_" not in term]
             yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
-            yield from _walk(node, "loss.", trusted)
+            yield from target_problems(node, "loss.", trusted)
         elif key == "weighting":
             yield from _check_keys(node, {"module", "callbacks"}, "weighting.")
-            yield from _walk(node, "weighting.", trusted)
+            yield from target_problems(node, "weighting.", trusted)
         else:
-            yield from _walk({key: node}, "", trusted)
+            yield from target_problems({key: node}, "", trusted)
 
 
-def _walk(node: Any, prefix: str, trusted: Sequence[str]) -> Iterator[str]:
+def target_problems(node: Any, prefix: str, trusted: Sequence[str]) -> Iterator[str]:
     """Problems of every `_target_` node at or below `node`."""
     if isinstance(node, list):
         node = dict(enumerate(node))
@@ -243,7 +120,7 @@ def _walk(node: Any, prefix: str, trusted: Sequence[str]) -> Iterator[str]:
     if "_target_" in node:
         yield from _check_target(node, prefix, trusted)
     for key, child in node.items():
-        yield from _walk(child, f"{prefix}{key}.", trusted)
+        yield from target_problems(child, f"{prefix}{key}.", trusted)
 
 
 def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> Iterator[str]:

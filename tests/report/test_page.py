@@ -306,7 +306,7 @@ def cut(file: Path) -> None:
 
 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [  # and what the page says
-    (lambda run: cut(run / "per_image.csv"), "per_image.csv has"),
+    (lambda run: cut(run / "per_image.csv"), "per_image.csv is damaged"),
     (lambda run: (run / "per_image.csv").write_bytes(b"\xff\x00"), "per_image.csv is damaged"),
     (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing"),
     (lambda run: (run / "split.csv").write_text(""), "split.csv is damaged"),

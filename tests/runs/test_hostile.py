@@ -1,4 +1,4 @@
-"""Damaged runs, and runs that somebody else wrote: every command names the file and stops, and nothing foreign is run."""
+"""Damaged runs, and runs that somebody else wrote: each command names the file and stops; nothing foreign is run."""
 
 from __future__ import annotations
 
@@ -372,7 +372,7 @@ def test_a_configuration_is_held_to_the_rules_of_a_new_one(
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)  # noqa: E501
+)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
 from ushydra_lab.runs.files import DamagedFile
-from ushydra_lab.runs.run import FINISHED, Run, runs_below
-from ushydra_lab.validation import AS_STORED, LOCAL_HELP, Local, check_stored, chosen_data, folders_and_local, here
+from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, chosen_data, folders_and_local, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData

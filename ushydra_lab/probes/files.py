@@ -12,7 +12,6 @@ from ushydra_lab.runs.files import (
     DamagedFile,
     read_json,
     read_table,
-    read_text,
     refuse_change,
     sha256,
     write_csv,
@@ -49,8 +48,6 @@ def read(folder: Path, *, old: bool = False) -> tuple[dict[str, Any], pd.DataFra
         raise DamagedFile(folder / JSON, "is damaged (scores are missing, or are no numbers)", remedy) from error
     if "files" in content or not old:
         refuse_change(folder / CSV, str(content.get("files", {}).get(CSV)), remedy)
-    elif not read_text(folder / CSV, remedy).endswith("\n"):
-        raise DamagedFile(folder / CSV, "is damaged (its last line is cut short)", remedy)
     table = read_table(folder / CSV, set(NAMES), remedy)
     if not set(table) >= {*PLACES, *NAMES} or table.groupby(NAMES[:3]).size().to_dict() != expected:
         raise DamagedFile(folder / CSV, "is damaged (rows or columns are missing)", remedy)

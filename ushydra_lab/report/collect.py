@@ -14,7 +14,8 @@ import pandas as pd
 
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.ledger import job
-from ushydra_lab.runs.run import CONFIG, FINISHED, Run, runs_below
+from ushydra_lab.runs.run import CONFIG, Run, runs_below
+from ushydra_lab.runs.summary import FINISHED
 
 
 @dataclass(frozen=True)

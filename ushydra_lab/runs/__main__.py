@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ushydra_lab.runs.ledger import job, table
-from ushydra_lab.runs.run import FAILED, Run, runs_below
+from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.summary import FAILED
 
 
 def main() -> None:

@@ -35,20 +35,8 @@ from ushydra_lab.runs.files import (
     write_json,
     write_text,
 )
-from ushydra_lab.runs.run import (
-    CONFIG,
-    FAILED,
-    FINISHED,
-    IMAGES,
-    INTERRUPTED,
-    PLANNED,
-    RUNNING,
-    SPLIT,
-    SUMMARY,
-    TIME,
-    Run,
-    StageSummary,
-)
+from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run, read_config
+from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary
 
 if TYPE_CHECKING:
     from ushydra_lab.runs.stage_store import StageFolder
@@ -83,7 +71,9 @@ class RunDirectory:
         """
         if not (self.path / CONFIG).exists():
             return
-        before = dict(flatten(determining(self.found.config)))
+        known = (self.path / SUMMARY).exists()
+        stored = self.found.config if known else read_config(self.path / CONFIG, self.found.remedy)
+        before = dict(flatten(determining(stored)))
         now = dict(flatten(determining(self.config)))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:

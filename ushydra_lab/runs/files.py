@@ -158,6 +158,8 @@ def read_table(path: Path, texts: set[str], remedy: str) -> pd.DataFrame:
         DamagedFile: the file is missing, is no table, or another column than these holds words.
     """
     content = read_text(path, remedy)
+    if not content.endswith("\n"):
+        raise DamagedFile(path, "is damaged (its last line is cut short)", remedy)
     try:
         names = list(pd.read_csv(io.StringIO(content), nrows=0).columns)
         numbers = {name: [""] for name in names if name not in texts}

@@ -24,7 +24,8 @@ from ushydra_lab.config import run_path
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import SWEEP, RunDirectory
 from ushydra_lab.runs.ledger import Job, job, table
-from ushydra_lab.runs.run import FINISHED, RUNNING, Run
+from ushydra_lab.runs.run import Run
+from ushydra_lab.runs.summary import FINISHED, RUNNING
 from ushydra_lab.validation import check, explain
 
 

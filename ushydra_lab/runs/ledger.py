@@ -14,18 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ushydra_lab.runs.files import DamagedFile
-from ushydra_lab.runs.run import (
-    FAILED,
-    FINISHED,
-    INTERRUPTED,
-    PLANNED,
-    RUNNING,
-    SUMMARY,
-    TIME,
-    Run,
-    Summary,
-    runs_below,
-)
+from ushydra_lab.runs.run import SUMMARY, Run, runs_below
+from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, Summary
 
 MISSING = "missing"
 UNVERIFIED = "unverified: made by a version that wrote no checksums"

@@ -32,7 +32,7 @@ from ushydra_lab.runs.files import (
     sha256,
     write_json,
 )
-from ushydra_lab.runs.run import StageSummary, parse_stage
+from ushydra_lab.runs.summary import StageSummary, parse_stage
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from ushydra_lab.config import digest, shareable
-from ushydra_lab.runs.run import StageSummary
+from ushydra_lab.runs.summary import StageSummary
 
 Mode = Literal["offline", "online", "disabled"]
 

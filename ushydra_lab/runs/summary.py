@@ -1,0 +1,113 @@
+"""run.json and stage.json as objects: what is known of a job and of its stages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ushydra_lab.errors import printable
+
+PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
+TIME = "%Y-%m-%dT%H:%M:%S%z"
+"""How run.json tells when a job started and ended."""
+UNVERIFIED_VERSIONS = ("0.1.0", "0.2.0", None)
+"""Versions of the lab that wrote no sums; None: run.json does not tell."""
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What run.json and stage.json say of a trained stage; key: the hash of what determines its weights."""
+
+    key: str
+    epochs: int | None = None
+    selected_by: str = ""
+    selected_epoch: int | None = None
+    score: float = math.nan
+    loss_weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """run.json. Of a job that has not finished only `status` is certain to be there.
+
+    settings: hash of the configuration without the seed; identity: of all that determines the run's numbers; data: of
+    its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
+    that is being trained.
+    """
+
+    status: str
+    seed: int = -1
+    variant: str = ""
+    name: str = ""
+    settings: str = ""
+    identity: str = ""
+    data: str = ""
+    planned: str = ""
+    started: str = ""
+    ended: str = ""
+    error: str = ""
+    sweep: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, StageSummary] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    now: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] | None = None
+
+
+def parse_summary(content: dict[str, Any]) -> Summary:
+    """run.json as an object; keys that this version does not know are left out.
+
+    Raises:
+        ValueError: a value is missing or of another kind.
+    """
+    known = _typed(Summary, {key: value for key, value in content.items() if value is not None})
+    if "status" not in known:
+        raise ValueError("no status")
+    stages = {str(name): parse_stage(stage) for name, stage in known.pop("stages", {}).items()}
+    summary = Summary(**known, stages=stages)
+    if summary.status not in (PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED):
+        raise ValueError(f"status {summary.status!r} is none")
+    if summary.status == FINISHED:
+        if summary.seed < 0 or not summary.variant or not stages:
+            raise ValueError("seed, variant or stages are missing")
+        if summary.files is None and summary.versions.get("ushydra_lab") not in UNVERIFIED_VERSIONS:
+            raise ValueError("the sums of its files are missing")
+    return summary
+
+
+def parse_stage(content: Any) -> StageSummary:
+    """A stage's record.
+
+    Raises:
+        ValueError: a value is missing or of another kind.
+    """
+    if not isinstance(content, dict) or "key" not in content:
+        raise ValueError("a stage without a key")
+    return StageSummary(**_typed(StageSummary, {key: value for key, value in content.items() if value is not None}))
+
+
+def _typed(kind: type, content: dict[str, Any]) -> dict[str, Any]:
+    """The keys that a dataclass has, each of its kind; texts without what a terminal would obey."""
+    hints, known = get_type_hints(kind), {}
+    for name, value in content.items():
+        if name not in hints:
+            continue
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{name} is {printable(repr(value))[:40]}")
+        known[name] = printable(value) if isinstance(value, str) else value
+    return known
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(one, get_args(hint)[1]) for one in value.values())
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return isinstance(value, dict if hint is StageSummary else hint)

@@ -1,0 +1,137 @@
+"""The configuration of a finished run, used on this machine: held to the rules of a new one, its places told anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ushydra_lab.config import CONF, NOT_DETERMINING, flatten, omegaconf_message, plain, register_resolvers
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.run import CONFIG, Run
+from ushydra_lab.validation import checked, explain, target_problems
+
+LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
+"""What may be told anew of a finished run."""
+LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
+
+
+def check_stored(run: Run, trusted: Sequence[str] = ()) -> dict[str, Any]:
+    """The configuration of a finished run, held to the same rules as a new one.
+
+    Raises:
+        UserError: the run is not finished, or config.yaml is damaged or holds what a new one may not.
+    """
+    run.require_finished()
+    content = dict(run.config)
+    content.pop("trust", None)
+    headline = f"{run.path / CONFIG} cannot be used. {run.remedy}"
+    if unresolved := [key for key, value in flatten(content) if "${" in str(value)]:
+        raise UserError.listing(headline, [f"{key}: a stored value refers to no other" for key in unresolved])
+    return checked(content, trusted, headline)
+
+
+@dataclass(frozen=True)
+class Local:
+    """What somebody types about this machine to use a finished run on it: whom to trust, and where things lie."""
+
+    trust: Sequence[str] = ()
+    cache_dir: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Local:
+        """From key=value words.
+
+        Raises:
+            UserError: a word is not understood, or its key is none of these.
+        """
+        found: dict[str, Any] = {}
+        for word in words:
+            try:
+                (override,) = OverridesParser.create().parse_overrides([word])
+            except HydraException as error:
+                raise UserError(explain(error)) from error
+            key = override.key_or_group
+            if key not in LOCAL or override.is_sweep_override():
+                raise UserError(f"{word}: of a finished run only these can be told anew: {', '.join(LOCAL)}")
+            found[key] = override.value()
+        trust = found.pop("trust", [])
+        if not isinstance(trust, list):
+            raise UserError(f"trust={trust}: names of your own modules, trust=[my_package]")
+        cache_dir = found.pop("cache_dir", None)
+        data = {key.removeprefix("data."): value for key, value in found.items()}
+        return cls([str(module) for module in trust], None if cache_dir is None else str(cache_dir), data)
+
+
+AS_STORED = Local()
+"""Nothing is told anew."""
+
+
+def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
+    """The folders of a command line, and its key=value words; a folder's name may have a = too."""
+    typed = [word for word in words if word.partition("=")[0] in LOCAL and not Path(word).exists()]
+    return [Path(word) for word in words if word not in typed], Local.of(typed)
+
+
+def here(config: dict[str, Any], local: Local) -> dict[str, Any]:
+    """A stored configuration for this machine.
+
+    A cache_dir that is not on this machine, as in a run that was received, becomes that of a new run; what the data
+    have below it moves along.
+    """
+    before = str(config["cache_dir"])
+    after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
+    config = moved(config, before, after) | {"cache_dir": after}
+    return config | {"data": config["data"] | dict(local.data)}
+
+
+def chosen_data(
+    overrides: list[str], scale: str = "laptop", cache_dir: str | None = None, trusted: Sequence[str] = ()
+) -> tuple[str, dict[str, Any]]:
+    """Name and configuration of the data that the overrides choose.
+
+    scale, cache_dir: those of the run that it is for.
+
+    Raises:
+        UserError: no data set is chosen, or a key is missing or unknown.
+    """
+    if not any(override.startswith("data=") for override in overrides):
+        raise UserError(
+            f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
+        )
+    register_resolvers()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=[f"scale={scale}", *overrides], return_hydra_config=True)
+    except HydraException as error:
+        raise UserError(explain(error)) from error
+    if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted
+        OmegaConf.update(cfg, "cache_dir", cache_dir)
+    try:
+        resolved = OmegaConf.to_container(cfg.data, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(omegaconf_message(error)) from error
+    data = plain(OmegaConf.create({"data": resolved}))["data"]
+    if problems := list(target_problems(data, "data.", trusted)):
+        raise UserError.listing("The data cannot be used:", problems)
+    return cfg.hydra.runtime.choices["data"], data
+
+
+def moved(content: Any, before: str, after: str) -> Any:
+    """Plain content in which every path at or below one folder lies below another."""
+    if isinstance(content, dict):
+        return {key: moved(value, before, after) for key, value in content.items()}
+    if isinstance(content, list):
+        return [moved(value, before, after) for value in content]
+    if isinstance(content, str) and content.startswith(before) and content[len(before) :][:1] in ("", "/", os.sep):
+        return after + content[len(before) :]
+    return content
