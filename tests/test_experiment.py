@@ -23,9 +23,12 @@ from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.probes.__main__ import probe
+from ushydra_lab.report.__main__ import report
+from ushydra_lab.report.collect import collect
 from ushydra_lab.runs.files import read_json
 from ushydra_lab.runs.run import Run
 from ushydra_lab.stored import AS_STORED
+from ushydra_lab.tasks.base import Task
 from ushydra_lab.validation import check
 
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
@@ -88,6 +91,27 @@ def test_a_run_directory_holds_what_it_says(finished: Path) -> None:
     assert sum(summary["stages"]["phase2"]["loss_weights"].values()) == pytest.approx(3)
     for file in ("config.yaml", "split.csv", "per_image.csv", "figures/test.png", "history/phase1.csv"):
         assert (finished / file).stat().st_size > 0
+
+
+def test_a_job_builds_each_task_once_and_reads_few_checkpoints(
+    hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, reads = [], []
+    build, read = Task.__init__, torch.load
+
+    def counted(task: Task, *given: Any, **settings: Any) -> None:
+        tasks.append(task)
+        build(task, *given, **settings)
+
+    def read_counted(*given: Any, **settings: Any) -> Any:
+        reads.append(given)
+        return read(*given, **settings)
+
+    monkeypatch.setattr(Task, "__init__", counted)
+    monkeypatch.setattr(torch, "load", read_counted)
+    run(tmp_path, hospitals)
+    assert len(tasks) == 2
+    assert len(reads) <= 5
 
 
 def test_every_image_of_validation_and_test_is_measured_once_a_stage(finished: Path) -> None:
@@ -360,3 +384,41 @@ def test_help_does_not_import_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "+experiment=nt_phase2" in done.stdout
+
+
+NAMES = [
+    "NA",
+    "None",
+    "null",
+    "nan",
+    "001",
+    "1e5",
+    "TRUE",
+    "N/A",
+    "#N/A",
+    "-nan",
+    "inf",
+    "1_000",
+    "=1+1",
+    "'=1",
+    "<NA>",
+]
+
+
+def test_texts_stay_texts_from_the_manifest_to_the_report(
+    write_images: Callable[..., pd.DataFrame], tmp_path: Path
+) -> None:
+    """A site called NA, and subjects whose names a type-guessing reader would make numbers or missing values of."""
+    table = write_images({"NA": len(NAMES), "b": 8, "TRUE": 8}, size=(168, 176))
+    table.loc[table["site"] == "NA", "subject"] = NAMES
+    table.to_csv(tmp_path / "images.csv", index=False)
+    short = ["stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1"]
+    done = run(tmp_path / "runs", tmp_path / "images.csv", "held_out=NA", *short)
+    found = collect(done.parents[2])
+    assert not found.unfinished
+    tested = found.images[found.images["part"] == "test"]
+    assert sorted(tested.drop_duplicates("record")["subject"]) == sorted(NAMES)
+    assert set(tested["site"]) == {"NA"}
+    assert set(found.images["held_out"]) == {"NA"}
+    report(done.parents[2])
+    assert f"{len(NAMES)} images" in (done.parents[2] / "report" / "tables.md").read_text()

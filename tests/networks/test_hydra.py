@@ -220,6 +220,19 @@ def test_pickled_weights_are_not_read(folder):
     assert "model.safetensors" in refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "[]"), ("config.json", "null"), ("config.json", "3"), ("preprocessor_config.json", "[]"),
+        ("preprocessor_config.json", "null"), ("preprocessor_config.json", '{"image_mean": "x"}'),
+        ("preprocessor_config.json", '{"image_std": [1, 2]}'),
+    ],
+)  # fmt: skip
+def test_settings_that_are_none_are_refused(folder, name, content):
+    (folder[0] / name).write_text(content)
+    assert name in refusal(folder[0])
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocessor_config.json"])
 def test_a_damaged_file_is_refused(folder, name):
     file = folder[0] / name

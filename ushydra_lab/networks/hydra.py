@@ -132,6 +132,7 @@ def load_vit(
 
     load: Any = ViTModel.from_pretrained
     try:
+        _settings(weights, "config.json")  # transformers takes what is no object for one, and fails somewhere
         how = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
         vit, info = load(weights, add_pooling_layer=False, **how, **EAGER)
         normalisation = _normalisation(weights)
@@ -147,16 +148,32 @@ def load_vit(
 
 
 def _normalisation(weights: str) -> Normalisation:
-    from transformers.utils import cached_file
-
-    file = cached_file(weights, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
-    if file is None:
+    settings = _settings(weights, "preprocessor_config.json")
+    if settings is None:
         return HALF
-    with open(file, encoding="utf-8") as text:  # noqa: PTH123 - networks do not handle paths
-        settings = json.load(text)
     if not settings.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return settings.get("image_mean", HALF[0]), settings.get("image_std", HALF[1])
+    mean, sd = settings.get("image_mean", HALF[0]), settings.get("image_std", HALF[1])
+    for values in (mean, sd):
+        if not (
+            isinstance(values, list | tuple) and len(values) == 3 and all(isinstance(v, float | int) for v in values)
+        ):
+            raise ValueError(f"preprocessor_config.json: image_mean and image_std are three numbers, not {values}")
+    return tuple(mean), tuple(sd)
+
+
+def _settings(weights: str, name: str) -> dict[str, Any] | None:
+    """A JSON file beside the weights, None where there is none. Raises ValueError where it is no object."""
+    from transformers.utils import cached_file
+
+    file = cached_file(weights, name, _raise_exceptions_for_missing_entries=False)
+    if file is None:
+        return None
+    with open(file, encoding="utf-8") as text:  # noqa: PTH123 - networks do not handle paths
+        settings = json.load(text)
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name} holds no JSON object")
+    return settings
 
 
 def _check_canvas(canvas: Sequence[int], patch_size: int) -> None:
