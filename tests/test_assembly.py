@@ -8,9 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab.assembly import rehearse
-from ushydra_lab.config import CONF, register_resolvers
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.validation import check
 
 SPLITS = "ushydra_lab.data.split"
 RANDOM = f"split: {{_target_: {SPLITS}.Random}}"

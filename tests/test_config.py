@@ -13,11 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ushydra_lab.config import CONF, WITHHELD, determining, digest, flatten, register_resolvers, run_path, shareable
+from ushydra_lab.config.identity import WITHHELD, determining, digest, flatten, shareable
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.stored import check_stored
+from ushydra_lab.config.validation import check, explain
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
-from ushydra_lab.stored import check_stored
-from ushydra_lab.validation import check, explain
 
 from . import fake_runs
 
@@ -37,8 +39,8 @@ def test_scale_chooses_the_column_of_every_setting() -> None:
 
 
 def test_paper_scale_is_table_8() -> None:
-    stages = check(composed("+experiment=nt_phase2", "scale=paper"))["stages"]
-    shown = {name: (s["max_epochs"], s["patience"], s["min_delta"]) for name, s in stages.items()}
+    stages = check(composed("+experiment=nt_phase2", "scale=paper")).stages
+    shown = {name: (s.max_epochs, s.patience, s.min_delta) for name, s in stages.items()}
     assert shown == {"phase1": (250, 5, 2e-5), "phase2": (250, 7, 5e-5)}
 
 
@@ -87,7 +89,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 def test_an_unknown_key_names_the_file_it_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ushydra_lab.validation.CONF", tmp_path)
+    monkeypatch.setattr("ushydra_lab.config.validation.CONF", tmp_path)
     (tmp_path / "mine.yaml").write_text("learning_rat: 3\n")
     with pytest.raises(UserError, match=r"'learning_rat' \(in mine.yaml\)"):
         check(composed("+experiment=nt_phase2", "+learning_rat=3"))
@@ -100,7 +102,7 @@ def test_the_run_directory_names_experiment_site_seed_and_variant() -> None:
 
 def test_identity_follows_what_changes_numbers_and_nothing_else() -> None:
     def identity(*overrides: str) -> str:
-        return digest(determining(check(composed("+experiment=nt_phase2", *overrides))))
+        return digest(determining(check(composed("+experiment=nt_phase2", *overrides)).as_dict()))
 
     same = ["run_root=elsewhere", "logger.mode=disabled", "variant=other", "panel_images=1"]
     different = ["seed=1", "batch_size=4", "network.decoder_input=latent", "stages.phase1.patience=6", "loss=l1"]
@@ -116,7 +118,7 @@ def test_flatten_gives_every_leaf_its_dotted_key() -> None:
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_is_short_and_composes(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 45
-    assert check(composed(f"+experiment={path.stem}", "data.root=here"))["name"] in named(path)
+    assert check(composed(f"+experiment={path.stem}", "data.root=here")).name in named(path)
 
 
 def stored(folder: Path, config: dict[str, Any]) -> Run:
@@ -127,8 +129,8 @@ def stored(folder: Path, config: dict[str, Any]) -> Run:
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_stored_configuration_of_every_experiment_is_accepted_as_it_was(path: Path, tmp_path: Path) -> None:
-    config = check(composed(f"+experiment={path.stem}", "data.root=here"))
-    assert check_stored(stored(tmp_path, config)) == config
+    experiment = check(composed(f"+experiment={path.stem}", "data.root=here"))
+    assert check_stored(stored(tmp_path, experiment.as_dict())) == experiment
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_the_stored_configuration_of_every_experiment_is_accepted_as_it_was(path
     [("logger", 3), ("loss", []), ("loss", None), ("loss", {"terms": None}), ("weighting", None), ("canvas", 3)],
 )
 def test_a_stored_value_of_another_kind_is_named(key: str, value: object, tmp_path: Path) -> None:
-    config = check(composed("+experiment=nt_phase2"))
+    config = check(composed("+experiment=nt_phase2")).as_dict()
     with pytest.raises(UserError, match=rf"config\.yaml cannot be used.*\n  - {key}"):
         check_stored(stored(tmp_path, config | {key: value}))
 
@@ -175,7 +177,7 @@ def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(path: Path)
         jobs = [compose("config", overrides=[*start, *filter(None, job)]) for job in product(*choices)]
     paths = [run_path(job) for job in jobs]
     assert len(set(paths)) == len(paths)
-    assert {check(job)["name"] for job in jobs} == named(path)
+    assert {check(job).name for job in jobs} == named(path)
 
 
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
@@ -204,7 +206,7 @@ def arms() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("experiment", "arm"), sorted(arms()))
 def test_every_arm_composes_and_names_its_variant(experiment: str, arm: str) -> None:
     content = check(composed(f"+experiment={experiment}", f"arm={arm}"))
-    assert content["variant"] == str(OmegaConf.load(CONF / "arm" / f"{arm}.yaml").variant)
+    assert content.variant == str(OmegaConf.load(CONF / "arm" / f"{arm}.yaml").variant)
 
 
 def test_every_folder_of_arms_is_of_some_experiment() -> None:
@@ -219,15 +221,16 @@ def test_structures_alone_say_what_is_segmented_selected_by_and_drawn_more_often
     structures: str, expected: list[str]
 ) -> None:
     config = check(composed("+experiment=brain_attention_unet", f"structures={structures}"))
-    assert config["stages"]["train"]["task"]["select"] == expected
-    assert config["oversample"]["structures"] == expected
+    assert config.stages["train"].task["select"] == expected
+    assert config.oversample
+    assert config.oversample["structures"] == expected
 
 
 def test_domains_alone_say_how_many_decoders_there_are() -> None:
     two = check(composed("+experiment=hydra_vit", "stages.specialise.task.domains=[low,medium]"))
-    assert two["network"]["domains"] == 2
-    assert two["stages"]["route"]["task"]["domains"] == ["low", "medium"]
-    assert check(composed("+experiment=hydra_vit", "arm=hydra/single"))["network"]["domains"] == 1
+    assert two.network["domains"] == 2
+    assert two.stages["route"].task["domains"] == ["low", "medium"]
+    assert check(composed("+experiment=hydra_vit", "arm=hydra/single")).network["domains"] == 1
 
 
 @pytest.mark.parametrize(

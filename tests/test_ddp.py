@@ -87,7 +87,7 @@ def test_ranks_take_whole_validation_batches_and_no_image_twice(images: int, ran
 def test_a_strategy_that_starts_the_sweep_again_is_refused() -> None:
     trainer = {"_target_": "lightning.pytorch.Trainer", "accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"}
     with pytest.raises(UserError, match=r"ddp_spawn.*choose ddp"):
-        build_trainer({"trainer": trainer}, [], max_epochs=1)
+        build_trainer(trainer, [], max_epochs=1)
 
 
 def test_nothing_of_a_process_group_is_left_for_the_next_job(folder: Path) -> None:

@@ -2,23 +2,25 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from ushydra_lab import assembly, experiment
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.identity import to_yaml
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.schema import OwnSettings
+from ushydra_lab.config.stored import check_stored
+from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate, own_images, seen_sites
 from ushydra_lab.runs.run import Run
-from ushydra_lab.stored import check_stored
-from ushydra_lab.validation import check
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])
@@ -63,13 +65,14 @@ def test_sites_of_pre_training_are_seen(
     run: Path, table: pd.DataFrame, tmp_path: Path, reseal: Callable[[Path], None]
 ) -> None:
     table.assign(site="d").iloc[:3].to_csv(tmp_path / "other.csv", index=False)
-    config: dict[str, Any] = check_stored(Run(run))
+    experiment = check_stored(Run(run))
     data = {"_target_": "ushydra_lab.data.readers.manifest_csv.read", "path": str(tmp_path / "other.csv")}
-    own = {"data": data, "split": {"_target_": "ushydra_lab.data.split.Random", "val_fraction": 0.4}}
-    assert seen_sites(Run(run), config) == {"a", "b"}
-    stages = {"pretrain": config["stages"]["train"] | {"instead": own}, **config["stages"]}
-    assert seen_sites(Run(run), config | {"stages": stages}) == {"a", "b", "d"}
-    (run / "config.yaml").write_text(yaml.safe_dump(config | {"stages": stages}))
+    split = {"_target_": "ushydra_lab.data.split.Random", "val_fraction": 0.4}
+    assert seen_sites(Run(run), experiment) == {"a", "b"}
+    pretrain = replace(experiment.stages["train"], instead=OwnSettings(data=data, split=split))
+    longer = replace(experiment, stages={"pretrain": pretrain, **experiment.stages})
+    assert seen_sites(Run(run), longer) == {"a", "b", "d"}
+    (run / "config.yaml").write_text(to_yaml(longer.as_dict()))
     (run / "checkpoints" / "pretrain.ckpt").write_bytes((run / "checkpoints" / "train.ckpt").read_bytes())
     reseal(run)
     folder = evaluate(Run(run), ["data=manifest", f"data.path='{tmp_path}/other.csv'"])

@@ -18,7 +18,11 @@ from PIL import Image
 from ushydra_lab import experiment
 from ushydra_lab.assembly import rehearse
 from ushydra_lab.callbacks.history import History
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.stored import AS_STORED
+from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
@@ -27,9 +31,7 @@ from ushydra_lab.report.__main__ import report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.runs.files import read_json
 from ushydra_lab.runs.run import Run
-from ushydra_lab.stored import AS_STORED
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.validation import check
 
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
 """Those of the others are in test_hydra_experiments.py."""
@@ -53,7 +55,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantom.write(root, "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 10))
 
 
-def configured(root: Path, manifest: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
+def configured(root: Path, manifest: Path, *overrides: str) -> tuple[Experiment, Path]:
     register_resolvers()
     chosen = ["data=manifest", f"data.path='{manifest}'", "held_out=hospital_c", f"run_root='{root}'"]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -4,7 +4,6 @@ import importlib.util
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,14 @@ from PIL import Image
 
 from ushydra_lab import experiment
 from ushydra_lab.assembly import rehearse
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.runs.run import Run
-from ushydra_lab.validation import check
 
 TINY = [
     "scale=laptop", "canvas=[32,32]", "batch_size=8", "logger.mode=disabled", "panel_images=1",
@@ -43,7 +44,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: phantom.write(root / scene, scene, 0, counts[scene]) for kind, scene in SCENES.items()}
 
 
-def configured(kind: str, root: Path, manifest: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
+def configured(kind: str, root: Path, manifest: Path, *overrides: str) -> tuple[Experiment, Path]:
     register_resolvers()
     where = ["data=manifest", f"data.path='{manifest}'", f"run_root='{root}'"]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -13,10 +13,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab import training
-from ushydra_lab.config import CONF, register_resolvers, to_yaml
+from ushydra_lab.config.identity import to_yaml
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs import directory
-from ushydra_lab.validation import check
 
 KNOWN = json.loads(Path(__file__).with_name("identities.json").read_text())
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -27,24 +29,26 @@ class Images:
         return "the same"
 
 
-def identities(experiment: str, scale: str) -> dict[str, str]:
+def identities(name: str, scale: str) -> dict[str, str]:
     """Beginnings of the hashes: of config.yaml, of the job and of each stage."""
     register_resolvers()
+    overrides = [f"+experiment={name}", f"scale={scale}", "data.root=here"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = check(compose("config", overrides=[f"+experiment={experiment}", f"scale={scale}", "data.root=here"]))
+        experiment = check(compose("config", overrides=overrides))
+    images = cast(UltrasoundData, Images())
     keys: dict[str, str] = {}
-    for name, stage in config["stages"].items():
-        keys[name] = training.stage_key(config | stage["instead"], name, cast(UltrasoundData, Images()), keys)
-    hashes = {"config.yaml": hashlib.sha256(to_yaml(config).encode()).hexdigest()}
-    hashes |= {"job": directory.job_identity(config, "the same"), **keys}
-    return {name: value[:16] for name, value in hashes.items()}
+    for stage in experiment.stages:
+        keys[stage] = training.stage_key(experiment.with_own(experiment.stages[stage]), stage, images, keys)
+    hashes = {"config.yaml": hashlib.sha256(to_yaml(experiment.as_dict()).encode()).hexdigest()}
+    hashes |= {"job": directory.job_identity(experiment, "the same"), **keys}
+    return {what: value[:16] for what, value in hashes.items()}
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_is_stored_and_hashed_of_an_experiment_stays(
-    experiment: str, scale: str, monkeypatch: pytest.MonkeyPatch
+    name: str, scale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (training, directory):
         monkeypatch.setattr(module, "__version__", "any")
-    assert identities(experiment, scale) == KNOWN.get(f"{experiment} {scale}")
+    assert identities(name, scale) == KNOWN.get(f"{name} {scale}")

@@ -8,11 +8,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab import assembly, experiment, robustness
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.data.perturbations import SWEEPS
 from ushydra_lab.errors import UserError
-from ushydra_lab.validation import check
 
 
 @pytest.fixture(scope="module")

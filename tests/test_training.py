@@ -1,8 +1,15 @@
 """What a stage's key stands for."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from hydra import compose, initialize_config_dir
+
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.schema import INHERITED, Experiment, OwnSettings, Stage
+from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.training import stage_key
 
@@ -12,11 +19,16 @@ class Images:
         return "the same"
 
 
+def experiment() -> Experiment:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("config", overrides=["+experiment=brain_attention_unet", "scale=laptop"]))
+
+
 def key(weights: Path | str | None) -> str:
     task = {"_target_": "ushydra_lab.tasks.segmentation.Segmentation", "terms": {"dino": {"weights": str(weights)}}}
-    config: dict[str, Any] = {"network": {"weights": weights and str(weights)}, "stages": {"train": {"task": task}}}
-    config["stages"]["train"] |= {"init": None, "instead": {}}
-    return stage_key(config, "train", cast(UltrasoundData, Images()), {})
+    begun = replace(experiment(), network={"weights": weights and str(weights)}, stages={"train": Stage(task, 1)})
+    return stage_key(begun, "train", cast(UltrasoundData, Images()), {})
 
 
 def test_new_weights_in_the_same_folder_are_another_stage_and_the_same_elsewhere_are_not(tmp_path: Path) -> None:
@@ -27,3 +39,13 @@ def test_new_weights_in_the_same_folder_are_another_stage_and_the_same_elsewhere
         keys.append(key(tmp_path / folder))
     assert keys[0] != keys[1] == keys[2]
     assert len({key("google/vit-base"), key("facebook/dino"), key(None)}) == 3
+
+
+def test_a_stage_sees_what_it_has_of_its_own_null_too_and_else_what_the_experiment_has() -> None:
+    whole = experiment()
+    assert whole.oversample
+    assert whole.with_own(Stage({}, 1)) == whole
+    alone = whole.with_own(Stage({}, 1, instead=OwnSettings(data={"root": "x"}, oversample=None)))
+    assert alone == replace(whole, data={"root": "x"}, oversample=None)
+    assert OwnSettings(oversample=None).given == {"oversample": None}
+    assert OwnSettings().split is INHERITED

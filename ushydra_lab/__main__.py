@@ -10,12 +10,13 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.validation import check, explain
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import SWEEP, Busy
 from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
-from ushydra_lab.validation import check, explain
 
 log = logging.getLogger("ushydra_lab")
 OTHER_MODES = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"}
@@ -31,11 +32,12 @@ def job(cfg: DictConfig) -> None:
     from ushydra_lab.runs.memory import give_back
 
     path = run_path(cfg)
-    if cfg.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
-        log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
-        return
     try:
-        run(check(cfg), path)
+        experiment = check(cfg)
+        if experiment.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
+            log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
+            return
+        run(experiment, path)
     except Busy as busy:
         log.info("left out: %s", busy)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""From a resolved configuration to objects: data, tasks, trainer, logger."""
+"""From an `Experiment` to the objects it describes: data, tasks, trainer, logger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
-from ushydra_lab.config import digest, make
+from ushydra_lab.config.identity import digest
+from ushydra_lab.config.instantiate import make
+from ushydra_lab.config.schema import Experiment, Node, Stage
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
@@ -34,20 +36,21 @@ _manifests: dict[str, Manifest] = {}
 _rehearsed: set[str] = set()
 
 
-def rehearse(config: dict[str, Any]) -> UltrasoundData:
+def rehearse(experiment: Experiment) -> UltrasoundData:
     """Everything that can be refused before anything is written: the data and their split, every stage's task.
 
     Raises:
         UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
             refuses its settings, the canvas is too small.
     """
-    data = job_data(config)
-    key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
+    data = job_data(experiment)
+    content = experiment.as_dict()
+    key = digest([content[part] for part in ("network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
-    for stage in config["stages"]:
+    for stage in experiment.stages:
         with torch.device("meta"):
-            task = build_task(config, stage)
+            task = build_task(experiment, stage)
         try:
             task.rehearse(data.canvas)
         except ValueError as error:
@@ -58,31 +61,31 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
                 task.scheduler(optimizer)
         except (TypeError, ValueError) as error:
             raise UserError(f"stages.{stage}.task: optimizer or scheduler: {error}") from error
-    build_trainer(config, [], max_epochs=1)
+    build_trainer(experiment.trainer, [], max_epochs=1)
     _rehearsed.add(key)
     return data
 
 
-def job_data(config: dict[str, Any]) -> UltrasoundData:
+def job_data(experiment: Experiment) -> UltrasoundData:
     """A job's data module.
 
     Raises:
         UserError: the data cannot be used, or a stage's own images (`instead`) are held out by the experiment.
     """
-    data = build_data(config)
-    _refuse_leaks(config, data.manifest)
+    data = build_data(experiment)
+    _refuse_leaks(experiment, data.manifest)
     return data
 
 
-def _refuse_leaks(config: dict[str, Any], manifest: Manifest) -> None:
-    own = {name: stage["instead"] for name, stage in config["stages"].items() if stage["instead"]}
+def _refuse_leaks(experiment: Experiment, manifest: Manifest) -> None:
+    own = {name: stage for name, stage in experiment.stages.items() if stage.instead.given}
     if not own:
         return
-    part = make(config["split"]).assign(manifest.table, config["seed"])  # of images the task leaves out, too
+    part = make(experiment.split).assign(manifest.table, experiment.seed)  # of images the task leaves out, too
     problems = [
         f"stages.{name}.instead: {leak}"
-        for name, instead in own.items()
-        for leak in _leaks(manifest.table.assign(part=part), build_data(config | instead))
+        for name, stage in own.items()
+        for leak in _leaks(manifest.table.assign(part=part), build_data(experiment.with_own(stage)))
     ]
     if problems:
         remedy = "Without its own `split` a stage takes the experiment's; or leave these images out of its data."
@@ -109,46 +112,52 @@ def _subjects(table: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]])
 
 
-def read_manifest(config: dict[str, Any]) -> Manifest:
+def read_manifest(reader: Node) -> Manifest:
     """The checked manifest; read once a process, whatever number of jobs use it."""
-    key = digest(config["data"])
+    key = digest(reader)
     if key not in _manifests:
-        source: Source = make(config["data"])
+        source: Source = make(reader)
         _manifests[key] = source.checked()
     return _manifests[key]
 
 
-def build_data(config: dict[str, Any]) -> UltrasoundData:
+def task_class(stage: Stage) -> type[Task]:
+    """The class of a stage's task, for what is known of it without an object."""
+    found: type[Task] = get_object(stage.task["_target_"])
+    return found
+
+
+def build_data(experiment: Experiment) -> UltrasoundData:
     """The data module: the manifest checked, the split drawn."""
-    tasks = [stage["task"] for stage in config["stages"].values()]
-    requires = sorted({name for task in tasks for name in get_object(task["_target_"]).requires(task)})
-    manifest = read_manifest(config)
+    requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
+    manifest = read_manifest(experiment.data)
+    rows, columns = experiment.canvas
     return UltrasoundData(
-        manifest=manifest.with_structures(config["structures"]) if config["structures"] else manifest,
-        split=make(config["split"]),
-        seed=config["seed"],
-        canvas=tuple(config["canvas"]),
-        batch_size=config["batch_size"],
+        manifest=manifest.with_structures(experiment.structures) if experiment.structures else manifest,
+        split=make(experiment.split),
+        seed=experiment.seed,
+        canvas=(rows, columns),
+        batch_size=experiment.batch_size,
         requires=requires,
-        cache_dir=Path(config["cache_dir"]) / "canvases",
-        cache_gb=config["cache_gb"],
-        augment=config["augment"] and make(config["augment"]),
-        oversample=config["oversample"] and make(config["oversample"]),
-        label_audit=config["label_audit"] and make(config["label_audit"]),
+        cache_dir=Path(experiment.cache_dir) / "canvases",
+        cache_gb=experiment.cache_gb,
+        augment=make(experiment.augment) if experiment.augment else None,
+        oversample=make(experiment.oversample) if experiment.oversample else None,
+        label_audit=make(experiment.label_audit) if experiment.label_audit else None,
     )
 
 
-def build_task(config: dict[str, Any], stage: str) -> Task:
+def build_task(experiment: Experiment, stage: str) -> Task:
     """A stage's task with freshly initialised weights, a function of the seed alone.
 
     Raises:
         UserError: a component refuses its settings.
     """
     keep_freed()
-    L.seed_everything(config["seed"], workers=True, verbose=False)
+    L.seed_everything(experiment.seed, workers=True, verbose=False)
     try:
-        network: nn.Module = instantiate(config["network"], _convert_="all").to(memory_format=torch.channels_last)
-        task: Task = instantiate(config["stages"][stage]["task"], _partial_=True, _convert_="all")(network=network)
+        network: nn.Module = instantiate(experiment.network, _convert_="all").to(memory_format=torch.channels_last)
+        task: Task = instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
     except Exception as error:
         cause = error.__cause__ or error
         raise UserError(f"stages.{stage} cannot be built: {cause}") from error
@@ -169,10 +178,10 @@ class FreshTask:
         torch.set_rng_state(self.generator)
 
 
-def fresh_task(config: dict[str, Any], stage: str) -> FreshTask:
+def fresh_task(experiment: Experiment, stage: str) -> FreshTask:
     """A stage's task with freshly initialised weights. Raises UserError as `build_task` does."""
-    task = build_task(config, stage)
-    return FreshTask(task, config["seed"], torch.get_rng_state())
+    task = build_task(experiment, stage)
+    return FreshTask(task, experiment.seed, torch.get_rng_state())
 
 
 def quieten_lightning() -> None:
@@ -188,7 +197,7 @@ def quieten_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def build_trainer(config: dict[str, Any], callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
+def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
     """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
 
     Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
@@ -199,8 +208,8 @@ def build_trainer(config: dict[str, Any], callbacks: list[Callback], max_epochs:
     """
     quieten_lightning()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
-    trainer: L.Trainer = make(
-        config["trainer"] | parallel(config["trainer"], fits=max_epochs is not None),
+    built: L.Trainer = make(
+        trainer | parallel(trainer, fits=max_epochs is not None),
         callbacks=[*callbacks, *bar],
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
@@ -208,10 +217,10 @@ def build_trainer(config: dict[str, Any], callbacks: list[Callback], max_epochs:
         logger=False,  # the history publishes the curves
         max_epochs=max_epochs,
     )
-    return trainer
+    return built
 
 
-def parallel(trainer: dict[str, Any], fits: bool) -> dict[str, Any]:
+def parallel(trainer: Node, fits: bool) -> Node:
     """The Trainer's devices and strategy: as configured to fit, one device otherwise."""
     devices, strategy = trainer["devices"], trainer.get("strategy", "auto")
     several = str(devices) != "1" and not (isinstance(devices, list) and len(devices) == 1)
@@ -257,7 +266,7 @@ def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
         )
 
 
-def open_logger(config: dict[str, Any], path: Path, identity: str) -> AbstractContextManager[RunLogger]:
+def open_logger(experiment: Experiment, path: Path, identity: str) -> AbstractContextManager[RunLogger]:
     """The configured logger, opened for this job."""
-    opened: AbstractContextManager[RunLogger] = make(config["logger"], _partial_=True)(config, path, identity)
+    opened: AbstractContextManager[RunLogger] = make(experiment.logger, _partial_=True)(experiment, path, identity)
     return opened

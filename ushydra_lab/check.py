@@ -58,16 +58,16 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
 
 def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
-    from ushydra_lab.config import make
-    from ushydra_lab.stored import chosen_data
+    from ushydra_lab.config.instantiate import make
+    from ushydra_lab.config.stored import chosen_data
 
     name = ""
     if not re.match(r"[+~]*[\w./@]+=", words[0]):
         path = Path(words[0])
         quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
         name, words = path.stem.strip(".") or "manifest", ["data=manifest", f"data.path='{quoted}'", *words[1:]]
-    chosen, config = chosen_data(words)
-    return name or chosen, make(config)
+    chosen, reader = chosen_data(words)
+    return name or chosen, make(reader)
 
 
 def _show(found: "Report") -> None:

@@ -8,22 +8,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 
 from ushydra_lab import __version__
+from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.stored import Local, check_stored, chosen_data, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run
-from ushydra_lab.stored import Local, check_stored, chosen_data, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
 
-EXTERNAL = {"split": {"_target_": "ushydra_lab.data.split.External"}, "oversample": None, "label_audit": None}
-"""Settings for a data set that is tested as a whole: nothing of it is trained on."""
+EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
+"""The split of a data set that is tested as a whole."""
 COMPARED = ["record", "site", "subject", "part"]
 METRICS, IMAGES = "metrics.json", "per_image.csv"
 
@@ -38,20 +40,20 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
         UserError: RUN is not a finished run or is damaged, or the data cannot be used.
     """
     from ushydra_lab.assembly import build_data
-    from ushydra_lab.config import digest
+    from ushydra_lab.config.identity import digest
     from ushydra_lab.experiment import evaluate_stages, part_means
     from ushydra_lab.pictures import draw_panels
     from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
     from ushydra_lab.training import finished_tasks
 
     local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir="))])
-    config = here(check_stored(run, local.trust), local)
-    name, data_config = chosen_data(overrides, config["scale"], config["cache_dir"], local.trust)
-    seen = seen_sites(run, config)
-    config |= {"data": data_config, **EXTERNAL}
-    data = build_data(config)
+    own = here(check_stored(run, local.trust), local)
+    name, reader = chosen_data(overrides, own.scale, own.cache_dir, local.trust)
+    seen = seen_sites(run, own)
+    experiment = with_external(own, reader)
+    data = build_data(experiment)
     data.setup("fit")
-    weights = {stage: sha256(run.weights(stage)) for stage in config["stages"]}
+    weights = {stage: sha256(run.weights(stage)) for stage in experiment.stages}
     made_from = {"weights": weights, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
     folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
     if (folder / METRICS).exists():
@@ -59,14 +61,19 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
         print(f"Evaluated before: {folder} ({len(table)} rows)")
         return folder
     with disk_errors(folder):
-        tasks = finished_tasks(run, config)
-        table = evaluate_stages(config, tasks, data)
-        draw_panels(config, tasks, data, folder)
+        tasks = finished_tasks(run, experiment)
+        table = evaluate_stages(experiment, tasks, data)
+        draw_panels(experiment, tasks, data, folder)
         write_csv(folder / IMAGES, table)
         never_seen = sorted(set(data.manifest.sites) - seen)
         results = {"never_seen": never_seen, "metrics": part_means(table), "made_from": made_from}
         write_json(folder / METRICS, results | {"files": {IMAGES: sha256(folder / IMAGES)}})
     return folder
+
+
+def with_external(experiment: Experiment, reader: Node) -> Experiment:
+    """An experiment on a data set that is tested as a whole: nothing of it is trained on."""
+    return replace(experiment, data=reader, split=EXTERNAL, oversample=None, label_audit=None)
 
 
 def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
@@ -87,7 +94,7 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
     return read_table(folder / IMAGES, IMAGE_TEXTS, remedy), never_seen
 
 
-def own_images(run: Run, config: dict[str, Any]) -> UltrasoundData:
+def own_images(run: Run, experiment: Experiment) -> UltrasoundData:
     """The images of a finished run, in memory.
 
     Raises:
@@ -95,7 +102,7 @@ def own_images(run: Run, config: dict[str, Any]) -> UltrasoundData:
     """
     from ushydra_lab.assembly import build_data
 
-    data = build_data(config)
+    data = build_data(experiment)
     data.setup("fit")
     if reasons := list(_changes(run, data)):
         remedy = "Give the data back as they were, or train again elsewhere: run_root=FOLDER"
@@ -113,7 +120,7 @@ def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
         yield "images or annotations are not those that run.json stands for"
 
 
-def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
+def seen_sites(run: Run, experiment: Experiment) -> set[str]:
     """Sites with images that the run was trained or selected on, those of a stage's own images (`instead`) too.
 
     Raises:
@@ -122,9 +129,9 @@ def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
     from ushydra_lab.assembly import build_data
 
     tables = [run.split]
-    for stage in config["stages"].values():
-        if stage["instead"]:
-            other = build_data(config | stage["instead"])
+    for stage in experiment.stages.values():
+        if stage.instead.given:
+            other = build_data(experiment.with_own(stage))
             tables.append(other.manifest.table.assign(part=other.part))
     return {site for table in tables for site in table.loc[table["part"].isin(["train", "val"]), "site"]}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
 
 from ushydra_lab.assembly import build_trainer, job_data, open_logger
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
 from ushydra_lab.runs.directory import RunDirectory, job_identity
@@ -20,49 +20,49 @@ from ushydra_lab.training import ctrl_c, train_stages
 log = logging.getLogger(__name__)
 
 
-def run(config: dict[str, Any], path: Path) -> None:
+def run(experiment: Experiment, path: Path) -> None:
     """Do one job, or what is missing of it.
 
     Raises:
         Busy: another process is running this job.
         UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
     """
-    directory = RunDirectory(path, config)
+    directory = RunDirectory(path, experiment)
     with directory.hold():
         directory.refuse_other_config()
         if directory.done:
             with directory.note_refusal():
-                directory.refuse_other_data(prepare(config)[1])
+                directory.refuse_other_data(prepare(experiment)[1])
             log.info("already finished: %s", path)
             return
         with directory.record():
-            _run(config, directory)
+            _run(experiment, directory)
 
 
-def prepare(config: dict[str, Any]) -> tuple[UltrasoundData, str]:
+def prepare(experiment: Experiment) -> tuple[UltrasoundData, str]:
     """A job's images in memory, and its identity.
 
     Raises:
         UserError: bad input.
     """
-    L.seed_everything(config["seed"], workers=True, verbose=False)
-    data = job_data(config)
+    L.seed_everything(experiment.seed, workers=True, verbose=False)
+    data = job_data(experiment)
     data.setup("fit")
-    return data, job_identity(config, data.fingerprint(data.parts))
+    return data, job_identity(experiment, data.fingerprint(data.parts))
 
 
-def _run(config: dict[str, Any], directory: RunDirectory) -> None:
-    data, identity = prepare(config)
+def _run(experiment: Experiment, directory: RunDirectory) -> None:
+    data, identity = prepare(experiment)
     directory.note(identity=identity, data=data.manifest.fingerprint())
     path = directory.path
-    with open_logger(config, path, identity) as logger:
-        trained = train_stages(config, directory, data, logger)
+    with open_logger(experiment, path, identity) as logger:
+        trained = train_stages(experiment, directory, data, logger)
         tasks = {name: stage.task for name, stage in trained.items()}
-        table = evaluate_stages(config, tasks, data)
-        draw_extremes(config, tasks, path, data, table)
-        draw_sites(config, tasks, path, data)
-        draw_landmarks(config, tasks, path, data)
-        panels = draw_panels(config, tasks, data, path)
+        table = evaluate_stages(experiment, tasks, data)
+        draw_extremes(experiment, tasks, path, data, table)
+        draw_sites(experiment, tasks, path, data)
+        draw_landmarks(experiment, tasks, path, data)
+        panels = draw_panels(experiment, tasks, data, path)
         directory.keep(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},
@@ -73,10 +73,10 @@ def _run(config: dict[str, Any], directory: RunDirectory) -> None:
         logger.finish(table, panels)
 
 
-def evaluate_stages(config: dict[str, Any], tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
+def evaluate_stages(experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
     """stage, part, record, site and every metric, one row an image, for the parts there are."""
     tables = []
-    trainer = build_trainer(config, [])
+    trainer = build_trainer(experiment.trainer, [])
     for name, task in tasks.items():
         for part in (part for part in data.parts if part != "train"):
             with ctrl_c():

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
 from ushydra_lab.report.metrics import METRICS
 from ushydra_lab.report.panels import sample_panel, stage_panel
@@ -26,20 +27,20 @@ SAMPLES = 3
 
 
 def draw_panels(
-    config: dict[str, Any], tasks: dict[str, Task], data: UltrasoundData, folder: Path
+    experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData, folder: Path
 ) -> dict[str, Figure]:
     """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
     shareable: dict[str, Figure] = {}
     for part in (part for part in data.parts if part != "train"):
-        batch = _examples(next(iter(data.part_loader(part))), config["panel_images"])
+        batch = _examples(next(iter(data.part_loader(part))), experiment.panel_images)
         captions = [f"record {record}" for record in batch["record"].tolist()]
-        if figure := _draw(config, tasks, batch, folder / "figures" / f"{part}.png", captions):
+        if figure := _draw(experiment, tasks, batch, folder / "figures" / f"{part}.png", captions):
             shareable[part] = figure
     return shareable
 
 
 def draw_extremes(
-    config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData, table: pd.DataFrame
+    experiment: Experiment, tasks: dict[str, Task], run: Path, data: UltrasoundData, table: pd.DataFrame
 ) -> None:
     """The test images with the last stage's worst and best answers by its task's `difficulty`, the extreme one first.
 
@@ -58,10 +59,10 @@ def draw_extremes(
         records = tested.loc[chosen.index, "record"].tolist()
         captions = [f"record {record}: {score} {value:.4f}" for record, value in zip(records, chosen, strict=True)]
         batch = unseen.__getitems__([place[record] for record in records])
-        _draw(config, tasks, batch, run / "figures" / f"{name}.png", captions)
+        _draw(experiment, tasks, batch, run / "figures" / f"{name}.png", captions)
 
 
-def draw_sites(config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
+def draw_sites(experiment: Experiment, tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
     """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
     for images in (_images(data, part) for part in data.parts):
@@ -69,10 +70,10 @@ def draw_sites(config: dict[str, Any], tasks: dict[str, Task], run: Path, data: 
             if len(of_site := chosen[data.manifest.sites[site]]) < SAMPLES:
                 of_site.append(images.__getitems__([row]))
     rows = [[("" if k else site, one) for k, one in enumerate(shown)] for site, shown in chosen.items() if shown]
-    _draw_known(config, tasks, rows, run / "figures" / "sites.png")
+    _draw_known(experiment, tasks, rows, run / "figures" / "sites.png")
 
 
-def draw_landmarks(config: dict[str, Any], tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
+def draw_landmarks(experiment: Experiment, tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
     """Where in the frame the required landmarks lie, site by site: figures/density.png.
 
     And the training images on which they are least plausible, with the reasons: figures/flagged.png. What a label audit
@@ -86,23 +87,26 @@ def draw_landmarks(config: dict[str, Any], tasks: dict[str, Task], run: Path, da
         worst = [("\n".join(why), trained.__getitems__([row])) for row, why in list(reasons.items())[:FLAGGED]]
         if worst:
             rows = [worst[start : start + SAMPLES] for start in range(0, len(worst), SAMPLES)]
-            _draw_known(config, tasks, rows, run / "figures" / "flagged.png")
+            _draw_known(experiment, tasks, rows, run / "figures" / "flagged.png")
 
 
 def _draw_known(
-    config: dict[str, Any], tasks: dict[str, Task], rows: list[list[tuple[str, Batch]]], file: Path
+    experiment: Experiment, tasks: dict[str, Task], rows: list[list[tuple[str, Batch]]], file: Path
 ) -> None:
     """Images (batches of one) below their captions, with their box and the truth that the last stage's task knows."""
     task = list(tasks.values())[-1]
     known = [
-        [(caption, one["image"][0, 0].numpy(), _boxes(config, one), _arrays(task.truth(one))) for caption, one in row]
+        [
+            (caption, one["image"][0, 0].numpy(), _boxes(experiment, one), _arrays(task.truth(one)))
+            for caption, one in row
+        ]
         for row in rows
     ]
-    _save(sample_panel(known, _structures(config)), file)
+    _save(sample_panel(known, _structures(experiment)), file)
 
 
 def _draw(
-    config: dict[str, Any], tasks: dict[str, Task], batch: Batch, file: Path, captions: list[str]
+    experiment: Experiment, tasks: dict[str, Task], batch: Batch, file: Path, captions: list[str]
 ) -> Figure | None:
     """Images through every stage, each below its caption, as PNG; what of it may leave the run.
 
@@ -114,12 +118,12 @@ def _draw(
         for stage, task in tasks.items():
             pictures = {**task.truth(batch), **pictures}
             pictures |= {f"{stage}: {name}": values for name, values in task.pictures(batch).items()}
-    shown = batch["image"][:, 0].numpy(), _boxes(config, batch), _arrays(pictures), _structures(config)
+    shown = batch["image"][:, 0].numpy(), _boxes(experiment, batch), _arrays(pictures), _structures(experiment)
     whole = stage_panel(*shown, captions=captions)
     _save(whole, file)
-    if config["deidentified"] is True:
+    if experiment.deidentified is True:
         return whole
-    if not config["roi"]:
+    if not experiment.roi:
         return None
     region = stage_panel(*shown, roi_only=True, captions=captions)
     _save(region, file.with_stem(f"{file.stem}_roi"))
@@ -132,16 +136,16 @@ def _images(data: UltrasoundData, part: str) -> Canvases:
     return images
 
 
-def _boxes(config: dict[str, Any], batch: Batch) -> Any:
-    return batch[config["roi"]].numpy() if config["roi"] else None
+def _boxes(experiment: Experiment, batch: Batch) -> Any:
+    return batch[experiment.roi].numpy() if experiment.roi else None
 
 
 def _arrays(pictures: dict[str, Any]) -> dict[str, Any]:
     return {name: values.numpy() for name, values in pictures.items()}
 
 
-def _structures(config: dict[str, Any]) -> list[str]:
-    return [text.partition("=")[0] for text in config["structures"] or ()]
+def _structures(experiment: Experiment) -> list[str]:
+    return [text.partition("=")[0] for text in experiment.structures or ()]
 
 
 def _save(figure: Figure, file: Path) -> None:

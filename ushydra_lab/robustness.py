@@ -18,10 +18,10 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
+from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.summary import FINISHED
-from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
 
 def _table(run: Run, local: Local) -> pd.DataFrame | None:
     """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
-    from ushydra_lab.config import digest
+    from ushydra_lab.config.identity import digest
     from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
 
     summary = run.summary
@@ -124,15 +124,15 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
     from ushydra_lab.tasks.segmentation import Segmentation
     from ushydra_lab.training import finished_tasks
 
-    config = here(check_stored(run, local.trust), local)
-    task = list(finished_tasks(run, config).values())[-1]
+    settings = here(check_stored(run, local.trust), local)
+    task = list(finished_tasks(run, settings).values())[-1]
     if not isinstance(task, Segmentation):
         return pd.DataFrame()
-    data = own_images(run, config)
+    data = own_images(run, settings)
     steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
     rows = []
     for kind, perturb, strength in track(steps, run.name, transient=True):
-        generator = torch.Generator().manual_seed(config["seed"])
+        generator = torch.Generator().manual_seed(settings.seed)
         for batch in data.part_loader("test" if "test" in data.parts else "val"):
             with torch.inference_mode():
                 image = perturb(batch["image"], strength, generator, batch["content"])

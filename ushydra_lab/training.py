@@ -12,15 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ushydra_lab import __version__
-from ushydra_lab.assembly import FreshTask, build_data, build_trainer, fresh_task, load_network, load_task
+from ushydra_lab.assembly import (
+    FreshTask,
+    build_data,
+    build_trainer,
+    fresh_task,
+    load_network,
+    load_task,
+    task_class,
+)
 from ushydra_lab.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.callbacks.finite_loss import FiniteLoss
 from ushydra_lab.callbacks.history import History
-from ushydra_lab.config import determining, digest, make
+from ushydra_lab.config.identity import determining, digest
+from ushydra_lab.config.instantiate import make
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
 from ushydra_lab.runs.directory import RunDirectory
@@ -56,25 +65,26 @@ class Trained:
 
 
 def train_stages(
-    config: dict[str, Any], directory: RunDirectory, data: UltrasoundData, logger: RunLogger
+    experiment: Experiment, directory: RunDirectory, data: UltrasoundData, logger: RunLogger
 ) -> dict[str, Trained]:
     """Train, or find, every stage; each task is built once, and serves to train and to evaluate."""
-    fresh = {name: fresh_task(config, name) for name in config["stages"]}
-    for name, stage in config["stages"].items():
-        if stage["init"]:  # too late to find out once the stages before have been trained
+    fresh = {name: fresh_task(experiment, name) for name in experiment.stages}
+    for name, stage in experiment.stages.items():
+        if stage.init:  # too late to find out once the stages before have been trained
             fresh[name].task.check_images(data.part_loader("train"))
     keys: dict[str, str] = {}
     done: dict[str, Trained] = {}
-    for name, stage in config["stages"].items():
-        images = build_data(config | stage["instead"]) if stage["instead"] else data
-        keys[name] = stage_key(config | stage["instead"], name, images, keys)
-        directory.note_progress({"stage": name, "folder": keys[name][:16], "max_epochs": stage["max_epochs"]})
-        with open_stage(Path(config["run_root"]) / ".stages", keys[name]) as folder:
+    for name, stage in experiment.stages.items():
+        seen = experiment.with_own(stage)
+        images = build_data(seen) if stage.instead.given else data
+        keys[name] = stage_key(seen, name, images, keys)
+        directory.note_progress({"stage": name, "folder": keys[name][:16], "max_epochs": stage.max_epochs})
+        with open_stage(Path(experiment.run_root) / ".stages", keys[name]) as folder:
             if folder.done:
                 log.info("%s: found, trained before", name)
             else:
-                init = done[stage["init"]].folder.weights if stage["init"] else None
-                fit(config, name, images, folder, fresh[name], init, logger)
+                init = done[stage.init].folder.weights if stage.init else None
+                fit(experiment, name, images, folder, fresh[name], init, logger)
             summary = folder.summary
             logger.stage(name, folder.curves, summary)
             task = fresh[name].task
@@ -83,18 +93,19 @@ def train_stages(
     return done
 
 
-def stage_key(config: dict[str, Any], name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
+def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
     """Hash of all that determines a stage's weights; the held-out site is not part of it.
 
-    A folder of weights to begin from counts by what it holds: the same path may come to hold others.
+    experiment: as the stage sees it. A folder of weights to begin from counts by what it holds: the same path may come
+    to hold others.
     """
-    kept = _weights_by_content(determining(config))
-    stage = kept["stages"][name]
-    for setting in get_object(stage["task"]["_target_"]).only_evaluated:
-        stage["task"].pop(setting, None)
+    kept = _weights_by_content(determining(experiment.as_dict()))
+    stage = experiment.stages[name]
+    for setting in task_class(stage).only_evaluated:
+        kept["stages"][name]["task"].pop(setting, None)
     shared = {key: kept.get(key) for key in DETERMINING}
-    init = earlier[stage["init"]] if stage["init"] else None
-    return digest([__version__, data.fingerprint(("train", "val")), shared, stage, init])
+    init = earlier[stage.init] if stage.init else None
+    return digest([__version__, data.fingerprint(("train", "val")), shared, kept["stages"][name], init])
 
 
 def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +120,7 @@ def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit(
-    config: dict[str, Any],
+    experiment: Experiment,
     name: str,
     data: UltrasoundData,
     folder: StageFolder,
@@ -118,7 +129,7 @@ def fit(
     logger: RunLogger,
 ) -> None:
     """Train one stage, from where it was interrupted if it was."""
-    stage, task = config["stages"][name], fresh.task
+    stage, task = experiment.stages[name], fresh.task
     fresh.restore_generators()
     if init:
         load_network(task, init)
@@ -128,12 +139,12 @@ def fit(
     )
     last = StageCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     history = History(folder.history, name, logger.epochs)
-    callbacks: list[Callback] = [EpochSeed(config["seed"]), FiniteLoss(name)]
-    callbacks += map(make, stage["callbacks"].values())
-    if stage["patience"]:
-        callbacks.append(EarlyStopping(task.selection, stage["min_delta"], stage["patience"]))
+    callbacks: list[Callback] = [EpochSeed(experiment.seed), FiniteLoss(name)]
+    callbacks += map(make, stage.callbacks.values())
+    if stage.patience:
+        callbacks.append(EarlyStopping(task.selection, stage.min_delta, stage.patience))
     callbacks += [history, best, last]  # last: it keeps the state of all others
-    trainer = build_trainer(config, callbacks, max_epochs=stage["max_epochs"])
+    trainer = build_trainer(experiment.trainer, callbacks, max_epochs=stage.max_epochs)
     if resume := folder.continued():
         read_checkpoint(resume)
     log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
@@ -153,11 +164,11 @@ def fit(
     )
 
 
-def finished_tasks(run: Run, config: dict[str, Any]) -> dict[str, Task]:
+def finished_tasks(run: Run, experiment: Experiment) -> dict[str, Task]:
     """Every stage's task of a finished run, with the selected weights. Raises UserError."""
     tasks = {}
-    for name in config["stages"]:
-        tasks[name] = fresh_task(config, name).task.eval()
+    for name in experiment.stages:
+        tasks[name] = fresh_task(experiment, name).task.eval()
         load_task(tasks[name], run.weights(name))
     return tasks
 

@@ -19,13 +19,13 @@ def lab(folder: Path, repeats: int = 1) -> Lab:
 
 def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(tmp_path: Path) -> None:
     here = lab(tmp_path, repeats=2)
-    config = here.config(ROI_EXPERIMENT, "data.images_per_site=10")
-    data, bare_task = data_of(config), here.task(config, "phase1")
-    times = timed_fit(here, config, "phase1", data, {})
+    experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=10")
+    data, bare_task = data_of(experiment), here.task(experiment, "phase1")
+    times = timed_fit(here, experiment, "phase1", data, {})
     assert {name: len(taken) for name, taken in times.items()} == {TRAINING: 2, EPOCH: 2}
     (folder,) = (path.parent for path in tmp_path.glob("*/stage.json"))
     bare = BareLoop(here, bare_task, data)
-    for _ in range(StageFolder(folder).record["selected_epoch"]):
+    for _ in range(StageFolder(folder).summary.selected_epoch or 0):
         bare.epoch()
     trained = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
     for name, weights in bare.task.state_dict().items():
@@ -34,8 +34,8 @@ def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(t
 
 def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
     here = lab(tmp_path)
-    config = here.config(ROI_EXPERIMENT, "data.images_per_site=10")
-    data = data_of(config)
+    experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=10")
+    data = data_of(experiment)
     batch = next(iter(data.part_loader("train")))
     plain = PlainImages(list(data.manifest.table["image"].iloc[batch["record"].numpy()]), data.canvas)
     torch.testing.assert_close(torch.stack([plain[row] for row in range(len(plain))]), batch["image"])
@@ -43,8 +43,8 @@ def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
 
 def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
     here = lab(tmp_path)
-    config = here.config(ROI_EXPERIMENT)
-    ours, plain = here.task(config, "phase1"), PlainTraining(here.task(config, "phase1").network, here.device)
+    experiment = here.experiment(ROI_EXPERIMENT)
+    ours, plain = here.task(experiment, "phase1"), PlainTraining(here.task(experiment, "phase1").network, here.device)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(2, 1, 168, 176, generator=generator)
     loss = ours.total(ours.losses({"image": image, "nt_box": torch.tensor([[40.0, 60, 90, 80]] * 2)}))
@@ -57,10 +57,10 @@ def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
 
 def test_the_plain_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(tmp_path: Path) -> None:
     here = lab(tmp_path)
-    config = here.config(ROI_EXPERIMENT)
-    data = data_of(config)
+    experiment = here.experiment(ROI_EXPERIMENT)
+    data = data_of(experiment)
     images = PlainImages(list(data.manifest.table["image"]), data.canvas)
-    network = here.task(config, "phase1").network
+    network = here.task(experiment, "phase1").network
     with PlainProcess(network, images, 4, here.device) as plain:
         plain.step()
         plain.epoch()
@@ -84,10 +84,13 @@ def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path) 
     here, found, rate = lab(tmp_path), {}, 0.01
     for seed in (1000, 1001):
         settings = [f"seed={seed}", f"stages.phase1.task.optimizer.lr={rate}", "augment=null"]
-        config = here.config(ROI_EXPERIMENT, "data.images_per_site=40", *settings)
-        data = data_of(config)
-        fast = BareLoop(here, here.task(config, "phase1"), data)
-        plain, loader = PlainTraining(here.task(config, "phase1").network, here.device, rate), data.train_dataloader()
+        experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=40", *settings)
+        data = data_of(experiment)
+        fast = BareLoop(here, here.task(experiment, "phase1"), data)
+        plain, loader = (
+            PlainTraining(here.task(experiment, "phase1").network, here.device, rate),
+            data.train_dataloader(),
+        )
         before = similarity(plain.network, data)
         for epoch in range(3):
             fast.epoch()

@@ -21,7 +21,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
-from ushydra_lab.config import WITHHELD
+from ushydra_lab.config.identity import WITHHELD
 from ushydra_lab.errors import UserError
 from ushydra_lab.report import missing, page
 from ushydra_lab.report.__main__ import report

@@ -9,7 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
-from ushydra_lab.config import CONF, register_resolvers
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.ushydranet import SYSTEMS, section
 

@@ -22,14 +22,16 @@ from PIL import Image
 
 from ushydra_lab import evaluate as evaluate_command
 from ushydra_lab import experiment
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import __main__ as probes_command
 from ushydra_lab.report import __main__ as report_command
 from ushydra_lab.runs import __main__ as runs_command
 from ushydra_lab.runs.files import read_json, write_json
-from ushydra_lab.validation import check
 
 TINY = [
     "+experiment=nt_phase2", "loss=roi", "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4",
@@ -46,7 +48,7 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 6))
 
 
-def configured(root: Path, hospitals: Path) -> tuple[dict[str, Any], Path]:
+def configured(root: Path, hospitals: Path) -> tuple[Experiment, Path]:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*TINY, f"data.path='{hospitals}'", f"run_root='{root}'"])

@@ -22,10 +22,11 @@ from matplotlib.figure import Figure
 from wandb.proto.wandb_internal_pb2 import Record
 
 from ushydra_lab import experiment
-from ushydra_lab.config import CONF, register_resolvers, run_path
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.runs.wandb_logger import RunLogger, open_run
-from ushydra_lab.validation import check
 
 BLOCK = 32768
 CONFIG = {"name": "trivial", "variant": "roi", "seed": 1000, "data": {"path": "secret/images.csv", "structures": None}}

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
 from ushydra_lab.benchmark.timing import Spread, Work, exponent, interleaved, seconds
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data import checks, geometry
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
@@ -57,60 +57,63 @@ def rows(what: str, of: str, times: dict[int, list[float]]) -> Iterator[Row]:
 
 
 def _canvases(lab: Lab) -> dict[int, Work]:
-    config = lab.config(ROI_EXPERIMENT)
-    height, width = config["canvas"]
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    height, width = experiment.canvas
     found: dict[int, Work] = {}
     for factor in (1, 1.5, 2):
         canvas = [round(height * factor), round(width * factor)]
-        sized = config | {"canvas": canvas, "network": config["network"] | {"canvas": canvas}}
+        sized = replace(experiment, canvas=canvas, network=experiment.network | {"canvas": canvas})
         found[canvas[0] * canvas[1]] = Step(lab, sized, "phase1", size=2)
     return found
 
 
 def _fits(lab: Lab) -> Iterator[Row]:
     """Training over a quarter, half and all of the images; one epoch for each seed, or with each site held out."""
-    config = lab.config(ROI_EXPERIMENT)
-    manifest = data_of(config).manifest
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    manifest = data_of(experiment).manifest
     of_site = SCALES[lab.scale].images
     parts = {
-        n: _data(config, manifest, manifest.table.groupby("site").head(n))
+        n: _data(experiment, manifest, manifest.table.groupby("site").head(n))
         for n in (of_site // 4, of_site // 2, of_site)
     }
     found = {len(data.train_dataloader().dataset): data for data in parts.values()}  # type: ignore[arg-type]
     yield from rows(
         "training on images",
         "images",
-        {n: timed_fit(lab, config, STAGE, data, {})[TRAINING] for n, data in found.items()},
+        {n: timed_fit(lab, experiment, STAGE, data, {})[TRAINING] for n, data in found.items()},
     )
-    seeds = {n: partial(_every_seed, lab, config, parts[of_site // 4], n) for n in (1, 2, 4)}
+    seeds = {n: partial(_every_seed, lab, experiment, parts[of_site // 4], n) for n in (1, 2, 4)}
     yield from _grown(lab, "one epoch for every seed", "seeds", seeds)
-    sites = {n: partial(_every_site, lab, config, manifest, n) for n in (3, 5, 9)}
+    sites = {n: partial(_every_site, lab, experiment, manifest, n) for n in (3, 5, 9)}
     yield from _grown(lab, "one epoch for every held-out site", "sites", sites)
 
 
 def _data(
-    config: dict[str, Any], manifest: Manifest, table: pd.DataFrame, held_out: str | None = None
+    experiment: Experiment, manifest: Manifest, table: pd.DataFrame, held_out: str | None = None
 ) -> UltrasoundData:
     """Some rows of a manifest, their canvases from the cache."""
     part = replace(manifest, table=table.reset_index(drop=True))
-    split = LeaveOneSiteOut(held_out or config["held_out"], config["split"]["val_fraction"])
-    cache = Path(config["cache_dir"]) / "canvases"
-    canvas = config["canvas"]
-    return UltrasoundData(part, split, config["seed"], canvas, config["batch_size"], [config["roi"]], cache)
+    held_out, roi = held_out or experiment.held_out, experiment.roi
+    assert held_out
+    assert roi
+    split = LeaveOneSiteOut(held_out, experiment.split["val_fraction"])
+    rows, columns = experiment.canvas
+    cache = Path(experiment.cache_dir) / "canvases"
+    return UltrasoundData(part, split, experiment.seed, (rows, columns), experiment.batch_size, [roi], cache)
 
 
-def _every_seed(lab: Lab, config: dict[str, Any], data: UltrasoundData, seeds: int) -> None:
+def _every_seed(lab: Lab, experiment: Experiment, data: UltrasoundData, seeds: int) -> None:
     for seed in range(seeds):
-        timed_fit(replace(lab, repeats=0), config | {"seed": seed}, STAGE, data, {})
+        timed_fit(replace(lab, repeats=0), replace(experiment, seed=seed), STAGE, data, {})
 
 
-def _every_site(lab: Lab, config: dict[str, Any], manifest: Manifest, sites: int) -> None:
+def _every_site(lab: Lab, experiment: Experiment, manifest: Manifest, sites: int) -> None:
     """As many images to train and validate on, whatever the number of sites: `SEEN`."""
     table = manifest.table.head(SEEN * sites // (sites - 1))
     names = [f"site_{row % sites}" for row in range(len(table))]
     for site in sorted(set(names)):
-        data = _data(config, manifest, table.assign(site=names), site)
-        timed_fit(replace(lab, repeats=0), config, STAGE, data, {})
+        data = _data(experiment, manifest, table.assign(site=names), site)
+        timed_fit(replace(lab, repeats=0), experiment, STAGE, data, {})
 
 
 def manifest_rows(size: int) -> pd.DataFrame:

@@ -7,16 +7,17 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab.assembly import build_data, build_task
-from ushydra_lab.config import CONF, register_resolvers
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch, Task
-from ushydra_lab.validation import check
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ class Lab:
     folder: Path
     cache_dir: Path
 
-    def config(self, experiment: str, *overrides: str) -> dict[str, Any]:
-        """An experiment's resolved configuration."""
+    def experiment(self, name: str, *overrides: str) -> Experiment:
+        """One of the experiments, at the size of this scale."""
         register_resolvers()
         size = SCALES[self.scale]
-        roi = experiment == ROI_EXPERIMENT
+        roi = name == ROI_EXPERIMENT
         chosen = [
-            f"+experiment={experiment}",
+            f"+experiment={name}",
             f"scale={size.conf}",
             f"data.images_per_site={size.images if roi else OTHERS_IMAGES}",
             "split.val_fraction=0.2",
@@ -70,26 +71,26 @@ class Lab:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return check(compose("config", overrides=[*chosen, *overrides]))
 
-    def task(self, config: dict[str, Any], stage: str) -> Task:
+    def task(self, experiment: Experiment, stage: str) -> Task:
         """A stage's task on the device, in training mode."""
-        return build_task(config, stage).to(self.device).train()
+        return build_task(experiment, stage).to(self.device).train()
 
     def to_device(self, batch: Batch) -> Batch:
         return {name: values.to(self.device) for name, values in batch.items()}
 
 
-def data_of(config: dict[str, Any]) -> UltrasoundData:
+def data_of(experiment: Experiment) -> UltrasoundData:
     """The images of an experiment, in memory."""
     with quiet():
-        data = build_data(config)
+        data = build_data(experiment)
         data.setup()
     return data
 
 
-def canvas_of(config: dict[str, Any], batch: int | None = None) -> str:
+def canvas_of(experiment: Experiment, batch: int | None = None) -> str:
     """'8x1x176x256'"""
-    height, width = config["canvas"]
-    return f"{batch or config['batch_size']}x1x{height}x{width}"
+    height, width = experiment.canvas
+    return f"{batch or experiment.batch_size}x1x{height}x{width}"
 
 
 @contextlib.contextmanager

@@ -24,8 +24,8 @@ STEP, NETWORK, COPY, PRODUCT, CONVOLUTION = "step", "network", "copy", "matrix p
 
 def measure(lab: Lab) -> Iterator[Row]:
     """Copy and matrix rate; operations and bytes of a step; the least time they take, as a share of the measured."""
-    config = lab.config(ROI_EXPERIMENT)
-    step, size = Step(lab, config, "phase1"), canvas_of(config)
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    step, size = Step(lab, experiment, "phase1"), canvas_of(experiment)
     image = step.batch["image"]
     works: dict[str, Work] = {STEP: step, NETWORK: lambda: network_alone(step.task.network, [image])}
     probes, amounts = _probes(lab.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from ushydra_lab.assembly import fresh_task
 from ushydra_lab.benchmark.lab import Lab, quiet
 from ushydra_lab.benchmark.timing import Work, now, seconds
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 from ushydra_lab.runs.wandb_logger import RunLogger
@@ -57,18 +59,19 @@ def running(key: str) -> Stopwatch:
 
 
 def timed_fit(
-    lab: Lab, config: dict[str, Any], stage: str, data: UltrasoundData, others: Mapping[str, Work]
+    lab: Lab, experiment: Experiment, stage: str, data: UltrasoundData, others: Mapping[str, Work]
 ) -> dict[str, list[float]]:
     """Train a stage for `repeats` epochs and one to warm up; seconds of each (`Stopwatch`)."""
     folder = StageFolder(lab.folder / uuid4().hex)
     folder.path.mkdir()
     _running[folder.path.name] = Stopwatch(lab, others)
     node = {"_target_": f"{__name__}.running", "key": folder.path.name}
-    callbacks = config["stages"][stage]["callbacks"] | {"stopwatch": node}
-    settings = config["stages"][stage] | {"max_epochs": lab.repeats + 1, "patience": None, "callbacks": callbacks}
+    settings = experiment.stages[stage]
+    callbacks = settings.callbacks | {"stopwatch": node}
+    timed = replace(settings, max_epochs=lab.repeats + 1, patience=None, callbacks=callbacks)
     with quiet():
-        config = config | {"stages": {stage: settings}}
-        fit(config, stage, data, folder, fresh_task(config, stage), None, RunLogger(None))
+        alone = replace(experiment, stages={stage: timed})
+        fit(alone, stage, data, folder, fresh_task(alone, stage), None, RunLogger(None))
     return _running.pop(folder.path.name).times
 
 

@@ -18,14 +18,20 @@ PART = "loss"
 
 def measure(lab: Lab) -> Iterator[Row]:
     """Forward and backward of 1 - MS-SSIM with respect to the reconstruction."""
-    config = lab.config(ROI_EXPERIMENT)
-    x = torch.rand(config["batch_size"], 1, *config["canvas"], device=lab.device)
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    x = torch.rand(experiment.batch_size, 1, *experiment.canvas, device=lab.device)
     reference = "pytorch-msssim"
     works = {"ours": _work(ms_ssim, x), reference: _work(plain_ms_ssim(), x)}
     times = interleaved(works, lab.repeats, lab.device)
     aim = 6 if lab.device.type == "cpu" else None
     yield faster(
-        PART, "MS-SSIM forward+backward", canvas_of(config), times["ours"], reference, times[reference], at_least=aim
+        PART,
+        "MS-SSIM forward+backward",
+        canvas_of(experiment),
+        times["ours"],
+        reference,
+        times[reference],
+        at_least=aim,
     )
 
 

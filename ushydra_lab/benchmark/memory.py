@@ -20,16 +20,16 @@ PART, MIB = "memory", 2**20
 
 def measure(lab: Lab) -> Iterator[Row]:
     """Tensors that a step holds at its peak, beside weights, optimiser and batch; what the process had at its peak."""
-    config = lab.config(ROI_EXPERIMENT)
-    step = Step(lab, config, "phase1")
-    plain = PlainTraining(lab.task(config, "phase1").network, lab.device)
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    step = Step(lab, experiment, "phase1")
+    plain = PlainTraining(lab.task(experiment, "phase1").network, lab.device)
     image = step.batch["image"]
     works = (step, lambda: plain.step(image))
     for work in works:
         work()
     ours, theirs = (Spread.exact(peak_bytes(work, lab.device) / MIB) for work in works)
     ratio = Spread.exact(ours.median / theirs.median)
-    size = canvas_of(config)
+    size = canvas_of(experiment)
     yield Row(PART, "tensors of a step at its peak", size, ours, "MiB", "plain step", theirs, ratio, "x as much")
     held = step.state_bytes() / MIB
     yield Row(PART, "weights, gradients, optimiser", size, Spread.exact(held), "MiB")

@@ -18,15 +18,16 @@ SPLITS, SEEDS, EPOCHS, TRAINED, VALIDATED = 3, 5, 250, 1300, 230
 
 def measure(lab: Lab) -> Iterator[Row]:
     """Upper limit: early stopping ends most stages sooner. All variants share Phase 1; the control is a second one."""
-    config = replace(lab, scale="paper").config(ROI_EXPERIMENT)
+    experiment = replace(lab, scale="paper").experiment(ROI_EXPERIMENT)
     if lab.scale == "tiny":
-        config |= {"canvas": [168, 176], "network": config["network"] | {"widths": [2, 4, 4, 8], "canvas": [168, 176]}}
-    size, batch = canvas_of(config), config["batch_size"]
+        network = experiment.network | {"widths": [2, 4, 4, 8], "canvas": [168, 176]}
+        experiment = replace(experiment, canvas=[168, 176], network=network)
+    size, batch = canvas_of(experiment), experiment.batch_size
     # elsewhere one will do, after one to warm up: at this size none is short
     repeats = lab.repeats if lab.scale == "paper" else 1
     hours: dict[str, list[float]] = {}
     for stage in ("phase1", "phase2"):
-        step = Step(lab, config, stage)
+        step = Step(lab, experiment, stage)
         step()
         trained = [seconds(step, lab.device) for _ in range(repeats)]
         watched = [seconds(step.validate, lab.device) for _ in range(repeats)]

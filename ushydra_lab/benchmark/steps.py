@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from ushydra_lab.benchmark.lab import Lab
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.tasks.base import Batch
 
 
-def random_batch(lab: Lab, config: dict[str, Any], size: int | None = None) -> Batch:
+def random_batch(lab: Lab, experiment: Experiment, size: int | None = None) -> Batch:
     """Noise with a box a tenth of the canvas high and a third wide, for what depends on the shapes alone."""
-    height, width = config["canvas"]
-    size = size or config["batch_size"]
+    height, width = experiment.canvas
+    assert experiment.roi
+    size = size or experiment.batch_size
     image = torch.rand(size, 1, height, width, device=lab.device)
     edges = [width / 3, height * 0.45, 2 * width / 3, height * 0.55]
     box = torch.tensor([edges], device=lab.device).expand(size, 4)
-    return {"image": image, config["roi"]: box}
+    return {"image": image, experiment.roi: box}
 
 
 class Step:
     """Loss, backward and optimiser of a stage's task on one random batch."""
 
-    def __init__(self, lab: Lab, config: dict[str, Any], stage: str, size: int | None = None) -> None:
-        self.task = lab.task(config, stage)
-        self.batch = random_batch(lab, config, size)
+    def __init__(self, lab: Lab, experiment: Experiment, stage: str, size: int | None = None) -> None:
+        self.task = lab.task(experiment, stage)
+        self.batch = random_batch(lab, experiment, size)
         self.optimizer: torch.optim.Optimizer = self.task.configure_optimizers()
 
     def __call__(self) -> None:

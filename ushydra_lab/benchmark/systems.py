@@ -13,6 +13,7 @@ from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of, q
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.timing import Spread, Work, interleaved
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 
 PART = "systems"
@@ -29,24 +30,24 @@ ANSWER, MEASURED = "answer, an image", "evaluation, an image"
 
 def measure(lab: Lab) -> Iterator[Row]:
     """A training step with data and Lightning; an image's answer, and that with all its metrics, in batches."""
-    for name, (experiment, stage) in SYSTEMS.items():
-        config = lab.config(experiment)
-        data = data_of(config)
-        size = canvas_of(config)
-        steps = timed_fit(lab, config, stage, data, {})[TRAINING]
+    for title, (name, stage) in SYSTEMS.items():
+        experiment = lab.experiment(name)
+        data = data_of(experiment)
+        size = canvas_of(experiment)
+        steps = timed_fit(lab, experiment, stage, data, {})[TRAINING]
         count = len(data.train_dataloader())
-        yield Row(PART, f"{name}: training step", size, Spread.of([one / count for one in steps]), "s")
-        for what, times in _inference(lab, config, stage, data).items():
-            yield Row(PART, f"{name}: {what}", canvas_of(config, 1), Spread.of(times), "s")
+        yield Row(PART, f"{title}: training step", size, Spread.of([one / count for one in steps]), "s")
+        for what, times in _inference(lab, experiment, stage, data).items():
+            yield Row(PART, f"{title}: {what}", canvas_of(experiment, 1), Spread.of(times), "s")
 
 
-def _inference(lab: Lab, config: dict[str, Any], stage: str, data: UltrasoundData) -> dict[str, list[float]]:
-    task = lab.task(config, stage).cpu()
+def _inference(lab: Lab, experiment: Experiment, stage: str, data: UltrasoundData) -> dict[str, list[float]]:
+    task = lab.task(experiment, stage).cpu()
     task.prepare(data.part_loader("train"))
     task.to(lab.device).eval()
     batch = lab.to_device(next(iter(data.part_loader("train"))))
     with quiet():
-        context = build_trainer(config, []).precision_plugin.forward_context
+        context = build_trainer(experiment.trainer, []).precision_plugin.forward_context
     works: dict[str, Work] = {ANSWER: partial(task.pictures, batch), MEASURED: partial(task.predict_step, batch)}
     within: dict[str, Work] = {what: partial(_inferred, context, work) for what, work in works.items()}
     times = interleaved(within, lab.repeats, lab.device)

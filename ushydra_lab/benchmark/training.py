@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,6 +12,7 @@ from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import WORKERS, PlainImages, PlainProcess
 from ushydra_lab.benchmark.rows import Row, faster, longer
 from ushydra_lab.benchmark.timing import Spread, Work, quotient
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch
 
@@ -24,13 +24,13 @@ DATA, DECODING = "our images", "decode+letterbox per item"
 
 def measure(lab: Lab) -> Iterator[Row]:
     """Per step or epoch of Phase 1, as an experiment trains it: loss, optimiser, data, Lightning and its callbacks."""
-    config = lab.config(ROI_EXPERIMENT)
-    data = data_of(config)
+    experiment = lab.experiment(ROI_EXPERIMENT)
+    data = data_of(experiment)
     batches = len(data.train_dataloader())
     images = PlainImages(_files(data), data.canvas)
-    with PlainProcess(lab.task(config, STAGE).network, images, data.batch_size, lab.device) as plain:
-        times = timed_fit(lab, config, STAGE, data, _references(lab, config, data, images, plain))
-    size = canvas_of(config)
+    with PlainProcess(lab.task(experiment, STAGE).network, images, data.batch_size, lab.device) as plain:
+        times = timed_fit(lab, experiment, STAGE, data, _references(lab, experiment, data, images, plain))
+    size = canvas_of(experiment)
     steps = {name: [one / batches for one in times[name]] for name in (TRAINING, NETWORK, LOOP)}
     yield longer(PART, "training step", size, steps[TRAINING], NETWORK, steps[NETWORK], at_most=1.2)
     yield faster(PART, "training step", size, steps[TRAINING], PLAIN, times[PLAIN], at_least=2)
@@ -50,14 +50,14 @@ def _data(images: int, size: str, times: dict[str, list[float]]) -> Iterator[Row
 
 
 def _references(
-    lab: Lab, config: dict[str, Any], data: UltrasoundData, images: PlainImages, plain: PlainProcess
+    lab: Lab, experiment: Experiment, data: UltrasoundData, images: PlainImages, plain: PlainProcess
 ) -> dict[str, Work]:
     """The epoch without all but the network, without Lightning, the plain way; one plain step; the data alone."""
     loader = data.train_dataloader()
     batch: Batch = lab.to_device(next(iter(loader)))
     return {
-        NETWORK: partial(network_alone, lab.task(config, STAGE).network, [batch["image"]] * len(loader)),
-        LOOP: BareLoop(lab, lab.task(config, STAGE), data).epoch,
+        NETWORK: partial(network_alone, lab.task(experiment, STAGE).network, [batch["image"]] * len(loader)),
+        LOOP: BareLoop(lab, lab.task(experiment, STAGE), data).epoch,
         PLAIN: plain.step,
         PLAIN_EPOCH: plain.epoch,
         DATA: partial(_run_through, loader),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,6 +20,16 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.stored import (
+    AS_STORED,
+    LOCAL_HELP,
+    Local,
+    check_stored,
+    chosen_data,
+    folders_and_local,
+    here,
+)
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
@@ -26,7 +37,6 @@ from ushydra_lab.probes.ood import Covariance
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.summary import FINISHED
-from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, chosen_data, folders_and_local, here
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
@@ -94,18 +104,18 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     summary = run.summary
     if summary.status != FINISHED:
         return None, f"not probed, it is {summary.status}"
-    config = here(check_stored(run, local.trust), local)
+    experiment = here(check_stored(run, local.trust), local)
     stages = {name: stage.key for name, stage in summary.stages.items()}
     made_from = {"identity": summary.identity, "stages": stages, "covariance": covariance}
-    other = _other(config, against, local) if against else None
+    other = _other(experiment, against, local) if against else None
     folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
     picture = run.picture(PICTURE)
-    drawn = bool(other) or picture.exists() or not _autoencoder(config)
+    drawn = bool(other) or picture.exists() or not _autoencoder(experiment)
     if known and drawn:
         return known, f"probed before: {folder / JSON}"
     print(f"{run.path}: probing ...", flush=True)
-    opened = _open(run, config, other[1] if other else None)
+    opened = _open(run, experiment, other[1] if other else None)
     if isinstance(opened, str):
         return None, f"not probed, {opened}"
     tasks, data = opened
@@ -114,7 +124,7 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
             _draw(list(tasks.values())[-1], data, picture)
         if known:
             return known, f"probed before: {folder / JSON}" + f"; drawn: {picture}" * picture.exists()
-        measured, images = _measure(run, tasks, data, config["seed"], covariance, other[1] if other else None)
+        measured, images = _measure(run, tasks, data, experiment.seed, covariance, other[1] if other else None)
         content = write(folder, {"made_from": made_from, **measured}, images)
     return content, f"probed: {folder / JSON}"
 
@@ -128,32 +138,35 @@ def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
     return content if content["made_from"] == made_from else None
 
 
-def _other(config: dict[str, Any], overrides: list[str], local: Local) -> tuple[str, UltrasoundData]:
+def _other(experiment: Experiment, overrides: list[str], local: Local) -> tuple[str, UltrasoundData]:
     """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
     from ushydra_lab.assembly import build_data
-    from ushydra_lab.evaluate import EXTERNAL
+    from ushydra_lab.evaluate import with_external
 
-    name, data = chosen_data(overrides, config["scale"], config["cache_dir"], local.trust)
-    images = build_data(config | {"data": data, "stages": {}, **EXTERNAL})
+    name, reader = chosen_data(overrides, experiment.scale, experiment.cache_dir, local.trust)
+    images = build_data(replace(with_external(experiment, reader), stages={}))
     return f"{name}-{images.fingerprint(images.parts)[:8]}", images
 
 
 def _open(
-    run: Run, config: dict[str, Any], other: UltrasoundData | None
+    run: Run, experiment: Experiment, other: UltrasoundData | None
 ) -> tuple[dict[str, Task], UltrasoundData] | str:
     """A run's stages with their tasks, and its images; a word on why not for a run that has no probes."""
     from ushydra_lab.evaluate import own_images
     from ushydra_lab.training import finished_tasks
 
-    tasks = finished_tasks(run, config)
-    data = own_images(run, config)
+    tasks = finished_tasks(run, experiment)
+    data = own_images(run, experiment)
     if other is None and "test" not in data.parts:
         return "it has no unseen images; name some with --against data=NAME"
     return tasks, data
 
 
-def _autoencoder(config: dict[str, Any]) -> bool:
-    return all(stage["task"]["_target_"].endswith(".Reconstruction") for stage in config["stages"].values())
+def _autoencoder(experiment: Experiment) -> bool:
+    from ushydra_lab.assembly import task_class
+    from ushydra_lab.tasks.reconstruction import Reconstruction
+
+    return all(issubclass(task_class(stage), Reconstruction) for stage in experiment.stages.values())
 
 
 def _measure(

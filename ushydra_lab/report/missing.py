@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from ushydra_lab.config import PATH, PRIVATE
+from ushydra_lab.config.identity import PATH, PRIVATE
 from ushydra_lab.report.collect import Collected
 
 

@@ -22,7 +22,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from ushydra_lab import __version__
-from ushydra_lab.config import determining, digest, flatten, to_yaml
+from ushydra_lab.config.identity import determining, digest, flatten, to_yaml
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.files import (
     disk_errors,
@@ -52,11 +53,11 @@ class Busy(UserError):
 
 
 class RunDirectory:
-    """The results of one job under `path`, for one resolved configuration."""
+    """The results of one job under `path`, for one experiment."""
 
-    def __init__(self, path: Path, config: dict[str, Any]) -> None:
+    def __init__(self, path: Path, experiment: Experiment) -> None:
         self.path = path
-        self.config = config
+        self.experiment = experiment
         self._summary: dict[str, Any] = {}
 
     @property
@@ -74,7 +75,7 @@ class RunDirectory:
         known = (self.path / SUMMARY).exists()
         stored = self.found.config if known else read_config(self.path / CONFIG, self.found.remedy)
         before = dict(flatten(determining(stored)))
-        now = dict(flatten(determining(self.config)))
+        now = dict(flatten(determining(self.experiment.as_dict())))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
             differences = [
@@ -153,14 +154,15 @@ class RunDirectory:
         Raises:
             UserError: the disk is full.
         """
-        settings = digest({key: value for key, value in determining(self.config).items() if key != "seed"})
-        self._summary = {"status": RUNNING, "name": self.config["name"]}
-        self._summary |= {key: self.config[key] for key in ("variant", "seed", "held_out", "scale")}
+        content = self.experiment.as_dict()
+        settings = digest({key: value for key, value in determining(content).items() if key != "seed"})
+        self._summary = {"status": RUNNING}
+        self._summary |= {key: content[key] for key in ("name", "variant", "seed", "held_out", "scale")}
         self._summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP, "")}
         self._summary |= {"started": _now(), "planned": self._planned()}
         try:
             with disk_errors(self.path):
-                write_text(self.path / CONFIG, to_yaml(self.config))
+                write_text(self.path / CONFIG, to_yaml(content))
                 self._write()
                 yield
                 self._write(status=FINISHED, ended=_now())
@@ -185,7 +187,7 @@ class RunDirectory:
         metrics: dict[str, Any],
     ) -> None:
         """Write all results and their sums, at the end: whatever was removed while the job ran is there again."""
-        write_text(self.path / CONFIG, to_yaml(self.config))
+        write_text(self.path / CONFIG, to_yaml(self.experiment.as_dict()))
         write_csv(self.path / SPLIT, split)
         write_csv(self.path / IMAGES, images)
         files = [CONFIG, SPLIT, IMAGES]
@@ -220,9 +222,9 @@ class RunDirectory:
                 overwrite_json(self.path / SUMMARY, {**self._summary, **ended})
 
 
-def job_identity(config: dict[str, Any], data_fingerprint: str) -> str:
+def job_identity(experiment: Experiment, data_fingerprint: str) -> str:
     """What determines every number of a run: configuration, data and the lab's version."""
-    return digest([determining(config), data_fingerprint, __version__])
+    return digest([determining(experiment.as_dict()), data_fingerprint, __version__])
 
 
 def versions() -> dict[str, str]:

@@ -20,13 +20,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
-from ushydra_lab.config import run_path
+from ushydra_lab.config.resolvers import run_path
+from ushydra_lab.config.validation import check, explain
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.directory import SWEEP, RunDirectory
 from ushydra_lab.runs.ledger import Job, job, table
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
-from ushydra_lab.validation import check, explain
 
 
 class Sweep(Callback):
@@ -155,10 +155,10 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     for overrides in jobs:
         try:
             cfg = compose("config", overrides=overrides)
-            content = check(cfg)
+            experiment = check(cfg)
             path = run_path(cfg)
-            rehearse(content)
-            directories[path] = RunDirectory(path, content)
+            rehearse(experiment)
+            directories[path] = RunDirectory(path, experiment)
             directories[path].refuse_other_config()
             paths.setdefault(path, []).append(" ".join(overrides))
         except UserError as error:

@@ -99,7 +99,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The configuration as it was stored, plain values; `validation.check_stored` makes it fit to be used."""
+        """The configuration as it was stored, plain values; `config.stored.check_stored` makes it fit to be used."""
         self._verify(CONFIG)
         return read_config(self.path / CONFIG, self.remedy)
 
@@ -231,7 +231,7 @@ def read_config(file: Path, remedy: str) -> dict[str, Any]:
 
 
 def _unlike_a_configuration(content: Any) -> str:
-    """What is missing for others to read it as one; whether it can be used is for `validation` to say."""
+    """What is missing for others to read it as one; whether it can be used is for `config.validation` to say."""
     if not isinstance(content, dict):
         return "no keys"
     lacking = [key for key in ("data", "network", "stages") if not isinstance(content.get(key), dict)]

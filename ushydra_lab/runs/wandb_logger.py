@@ -13,7 +13,8 @@ import wandb
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from ushydra_lab.config import digest, shareable
+from ushydra_lab.config.identity import digest, shareable
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.runs.summary import StageSummary
 
 Mode = Literal["offline", "online", "disabled"]
@@ -98,7 +99,7 @@ def means(table: pd.DataFrame, by: list[str]) -> dict[str, float]:
 
 
 @contextmanager
-def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mode: Mode) -> Iterator[RunLogger]:
+def open_run(experiment: Experiment, path: Path, identity: str, project: str, mode: Mode) -> Iterator[RunLogger]:
     """The job's run; ends as failed when the job does not end well, as crashed (online) when the process vanishes.
 
     `identity` and the directory give the id: a continued job continues its run, and jobs in two directories never share
@@ -108,7 +109,7 @@ def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mo
         yield RunLogger(None)
         return
     earlier = list(path.glob("wandb/offline-run-*"))
-    run = start(config, path, identity, project, mode)
+    run = start(experiment, path, identity, project, mode)
     for folder in earlier:  # this run repeats them, and `wandb sync` would append one to the other
         shutil.rmtree(folder, ignore_errors=True)
     code = 1
@@ -119,20 +120,20 @@ def open_run(config: dict[str, Any], path: Path, identity: str, project: str, mo
         run.finish(exit_code=code)
 
 
-def start(config: dict[str, Any], path: Path, identity: str, project: str, mode: Mode) -> Any:
+def start(experiment: Experiment, path: Path, identity: str, project: str, mode: Mode) -> Any:
     """A wandb run with nothing in it that could name a person, a path or a machine."""
     site = path.parent.parent.name
-    tags = [config["name"], site, f"seed{config['seed']}", config["variant"]]
+    tags = [experiment.name, site, f"seed{experiment.seed}", experiment.variant]
     run = wandb.init(
         project=project,
         mode=mode,
         dir=path,
         id=digest([identity, str(path.resolve())])[:16],
         resume="allow" if mode == "online" else None,
-        group=f"{config['name']}/{site}",
-        name=f"{site}/seed{config['seed']}/{config['variant']}",
+        group=f"{experiment.name}/{site}",
+        name=f"{site}/seed{experiment.seed}/{experiment.variant}",
         tags=list(dict.fromkeys(tag[:MAX_TAG] for tag in tags)),
-        config=shareable(config) | {"site": site},
+        config=shareable(experiment.as_dict()) | {"site": site},
         settings=wandb.Settings(
             console="off", silent=True, host="withheld", username="withheld", email="withheld", program="ushydra_lab",
             root_dir=str(path), save_code=False, disable_code=True, disable_git=True, x_disable_meta=True,

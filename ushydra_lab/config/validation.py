@@ -1,42 +1,33 @@
 """Refusing a configuration before anything is done with it.
 
 Hydra does not validate plain YAML: `+model.lrx=1` merges silently. After composition every node with a `_target_` is
-checked against the callable's signature, every other key against the dataclasses of `config`.
+checked against the callable's signature, every other key against the dataclasses of `schema`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import inspect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from ushydra_lab.components import find
-from ushydra_lab.config import (
-    CONF,
-    LOGGER_MODES,
-    SCALES,
-    Experiment,
-    Stage,
-    omegaconf_message,
-    plain,
-)
+from ushydra_lab.config.components import find
+from ushydra_lab.config.conversion import convert
+from ushydra_lab.config.instantiate import plain
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Experiment, OwnSettings, Stage
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
-INSTEAD = {"data", "split", "structures", "oversample"}
-"""What a stage may have of its own in `instead`."""
 
-
-def check(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration of one job, without `trust`: whom to trust is never read from a file of a run.
+def check(cfg: DictConfig) -> Experiment:
+    """The experiment of one job, without `trust`: whom to trust is never read from a file of a run.
 
     Raises:
         UserError: listing every unknown key (with its file and the nearest known key), missing value and wrong type.
@@ -48,18 +39,33 @@ def check(cfg: DictConfig) -> dict[str, Any]:
     trusted = content.pop("trust")
     if not isinstance(trusted, list) or not all(isinstance(module, str) for module in trusted):
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
-    return checked(content, trusted, "The configuration cannot be used:")
+    experiment = checked(content, trusted, "The configuration cannot be used:")
+    converted = {key: getattr(experiment, key) for key in content if key != "stages"}
+    if changed := {key: value for key, value in converted.items() if value != content[key]}:
+        return check(cast(DictConfig, OmegaConf.merge(cfg, changed)))  # so that components that refer to them follow
+    return experiment
 
 
-def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> dict[str, Any]:
-    """Plain content as a configuration. Raises UserError listing its problems below the headline."""
+def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> Experiment:
+    """Plain content as an experiment, its values converted. Raises UserError listing problems below the headline."""
     if not isinstance(content.get("stages"), dict) or not content["stages"]:
         raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
-    problems = list(_unknown_keys(content, trusted)) or list(_wrong_values(content))
+    if problems := list(_unknown_keys(content, trusted)):
+        raise UserError.listing(headline, problems)
+    values = convert(Experiment, content, "", problems)
+    stages, own = {}, {}
+    for name, stage in content["stages"].items():
+        stages[name] = convert(Stage, stage, f"stages.{name}.", problems)
+        own[name] = convert(Experiment, stage.get("instead") or {}, f"stages.{name}.instead.", problems)
+    problems += _missing(content)
+    if not isinstance(content.get("deidentified"), bool):  # a word, which might be meant to be false, is not converted
+        problems.append(f"deidentified={content.get('deidentified')}: true or false")
+    problems += _wrong_values(content | values)
+    problems += _wrong_stages(stages)
     if problems:
         raise UserError.listing(headline, problems)
-    content["stages"] = {name: vars(Stage(**stage)) for name, stage in ordered(content["stages"])}
-    return vars(Experiment(**content))
+    typed = {name: Stage(**stage, instead=OwnSettings(**own[name])) for name, stage in ordered(stages)}
+    return Experiment(**values, stages=typed)
 
 
 def explain(error: HydraException) -> str:
@@ -81,15 +87,15 @@ def explain(error: HydraException) -> str:
 
 
 def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[str]:
-    yield from _check_keys(content, {f.name for f in fields(Experiment)}, "")
+    yield from _check_keys(content, _names(Experiment), "")
     for key, node in content.items():
         if key == "stages":
             for name, stage in node.items():
                 if not isinstance(stage, dict):
                     yield f"stages.{name}={stage}: a stage has a task and max_epochs"
                     continue
-                yield from _check_keys(stage, {f.name for f in fields(Stage)}, f"stages.{name}.")
-                yield from _check_keys(stage.get("instead") or {}, INSTEAD, f"stages.{name}.instead.")
+                yield from _check_keys(stage, _names(Stage), f"stages.{name}.")
+                yield from _check_keys(stage.get("instead") or {}, _names(OwnSettings), f"stages.{name}.instead.")
                 yield from target_problems(stage, f"stages.{name}.", trusted)
         elif key in ("logger", "loss", "weighting") and not isinstance(node, dict):
             yield f"{key}={node}: it has keys of its own"
@@ -152,53 +158,44 @@ def _origin(key: str) -> str:
     return f"in {', '.join(map(str, files))}" if files else "from the command line or your own configuration file"
 
 
-def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
+def _names(schema: type) -> set[str]:
+    return {one.name for one in fields(schema)}
+
+
+def _missing(content: dict[str, Any]) -> Iterator[str]:
+    nodes = {"": (Experiment, content)} | {f"stages.{k}.": (Stage, stage) for k, stage in content["stages"].items()}
+    for prefix, (schema, node) in nodes.items():
+        for name, parameter in inspect.signature(schema).parameters.items():
+            if parameter.default is parameter.empty and name not in node:
+                yield f"'{prefix}{name}' is missing"
+
+
+def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
     for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
-        if isinstance(content.get(key), int) and content[key] < least:
-            yield f"{key}={content[key]}: must be at least {least}"
-    if not isinstance(content.get("deidentified"), bool):  # a word would be true
-        yield f"deidentified={content.get('deidentified')}: true or false"
+        if isinstance(values.get(key), int) and values[key] < least:
+            yield f"{key}={values[key]}: must be at least {least}"
     for key in ("name", "variant"):
-        if not re.fullmatch(r"\w[\w.+-]*", str(content.get(key))):
-            yield f"{key}={content.get(key)}: it names a folder; letters, digits and _ . + - only"
-    if content.get("scale") not in SCALES:
-        yield f"scale={content.get('scale')}: choose one of {', '.join(SCALES)}"
-    if not isinstance(canvas := content.get("canvas"), list) or len(canvas) != 2:
-        yield f"canvas={content.get('canvas')}: two numbers, [rows,columns]"
-    yield from _check_types(Experiment, content, "")
-    for name, stage in content["stages"].items():
-        yield from _check_types(Stage, stage, f"stages.{name}.")
+        if not re.fullmatch(r"\w[\w.+-]*", str(values.get(key))):
+            yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
+    if values.get("scale") not in SCALES:
+        yield f"scale={values.get('scale')}: choose one of {', '.join(SCALES)}"
+    if not isinstance(canvas := values.get("canvas"), list) or len(canvas) != 2:
+        yield f"canvas={values.get('canvas')}: two numbers, [rows,columns]"
+
+
+def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, stage in stages.items():
         for key in ("max_epochs", "patience"):
             if isinstance(stage.get(key), int) and stage[key] < 1:
                 yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
-    yield from _lost_stages(content["stages"])
-
-
-def _lost_stages(stages: dict[str, Any]) -> Iterator[str]:
-    """Stages that begin from none that there is, or from each other."""
-    for name in stages.keys() - {name for name, _ in ordered(stages)}:
+    for name in stages.keys() - {name for name, _ in ordered(stages)}:  # begin from none that there is, or each other
         others = ", ".join(stages.keys() - {name}) or "there is none"
         yield f"stages.{name}.init={stages[name]['init']}: no stage that comes before it ({others})"
 
 
-def ordered(stages: dict[str, Any]) -> list[tuple[str, Any]]:
+def ordered(stages: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Stages as written, but for those that begin from another, which come after it."""
-    done: dict[str, Any] = {}
+    done: dict[str, dict[str, Any]] = {}
     while ready := next((n for n, s in stages.items() if n not in done and s.get("init") in (None, *done)), None):
         done[ready] = stages[ready]
     return list(done.items())
-
-
-def _check_types(schema: type, node: dict[str, Any], prefix: str) -> Iterator[str]:
-    missing = [
-        name for name, f in inspect.signature(schema).parameters.items() if f.default is f.empty and name not in node
-    ]
-    yield from (f"'{prefix}{name}' is missing" for name in missing)
-    with contextlib.suppress(OmegaConfBaseException):  # all at once; one by one, to name them, only if that fails
-        OmegaConf.merge(OmegaConf.structured(schema), node)
-        return
-    for key, value in node.items():
-        try:
-            OmegaConf.merge(OmegaConf.structured(schema), {key: value})
-        except OmegaConfBaseException as error:
-            yield f"{prefix}{key}={value}: {omegaconf_message(error)}"

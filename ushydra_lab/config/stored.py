@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,22 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ushydra_lab.config import CONF, NOT_DETERMINING, flatten, omegaconf_message, plain, register_resolvers
+from ushydra_lab.config.identity import NOT_DETERMINING, flatten
+from ushydra_lab.config.instantiate import omegaconf_message, plain
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.validation import checked, explain, target_problems
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import CONFIG, Run
-from ushydra_lab.validation import checked, explain, target_problems
 
 LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
 """What may be told anew of a finished run."""
 LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
 
 
-def check_stored(run: Run, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """The configuration of a finished run, held to the same rules as a new one.
+def check_stored(run: Run, trusted: Sequence[str] = ()) -> Experiment:
+    """The experiment of a finished run, held to the same rules as a new one.
 
     Raises:
         UserError: the run is not finished, or config.yaml is damaged or holds what a new one may not.
@@ -82,21 +86,21 @@ def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
     return [Path(word) for word in words if word not in typed], Local.of(typed)
 
 
-def here(config: dict[str, Any], local: Local) -> dict[str, Any]:
-    """A stored configuration for this machine.
+def here(experiment: Experiment, local: Local) -> Experiment:
+    """A stored experiment for this machine.
 
     A cache_dir that is not on this machine, as in a run that was received, becomes that of a new run; what the data
     have below it moves along.
     """
-    before = str(config["cache_dir"])
+    before = experiment.cache_dir
     after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
-    config = moved(config, before, after) | {"cache_dir": after}
-    return config | {"data": config["data"] | dict(local.data)}
+    placed: Experiment = moved(experiment, before, after)
+    return replace(placed, cache_dir=after, data=placed.data | dict(local.data))
 
 
 def chosen_data(
     overrides: list[str], scale: str = "laptop", cache_dir: str | None = None, trusted: Sequence[str] = ()
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Node]:
     """Name and configuration of the data that the overrides choose.
 
     scale, cache_dir: those of the run that it is for.
@@ -127,7 +131,9 @@ def chosen_data(
 
 
 def moved(content: Any, before: str, after: str) -> Any:
-    """Plain content in which every path at or below one folder lies below another."""
+    """A configuration, or a part of it, in which every path at or below one folder lies below another."""
+    if is_dataclass(content) and not isinstance(content, type):
+        return replace(content, **{f.name: moved(getattr(content, f.name), before, after) for f in fields(content)})
     if isinstance(content, dict):
         return {key: moved(value, before, after) for key, value in content.items()}
     if isinstance(content, list):

@@ -1,0 +1,1 @@
+"""The configuration: composed by Hydra, validated, and from there on an `Experiment`."""

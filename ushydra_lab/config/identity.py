@@ -1,0 +1,82 @@
+"""What of a configuration determines numbers, its hash and text, and what of it may be shared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+NOT_DETERMINING = (
+    "logger",
+    "run_root",
+    "cache_dir",
+    "cache_gb",
+    "panel_images",
+    "deidentified",
+    "fail_fast",
+    "variant",
+    "data.root",
+    "data.path",
+    "data.cache",
+    "data.images",
+    "data.csv",
+    "data.subject_key",
+)
+"""Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
+PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
+"""What nobody else should see: paths."""
+_ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
+PATH = re.compile(rf"(^|[^\w./\\}}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
+"""What begins as a path does, anywhere in a text: `/x`, `~user/x`, `../x`, `C:/x`, `$HOME/x`, `home/user/x`."""
+WITHHELD = "(a path, not shown)"
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of plain content, independent of key order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def determining(content: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved configuration that can change a number; a key that is null is as none at all.
+
+    Not so in what a stage has of its own: there null stands for none of what the experiment has.
+    """
+    kept = {key: value for key, value in json.loads(json.dumps(content, default=str)).items() if value is not None}
+    _drop(kept)
+    for stage in kept.get("stages", {}).values():
+        stage["instead"] = stage.get("instead") or {}
+        _drop(stage["instead"])
+    return kept
+
+
+def _drop(settings: dict[str, Any]) -> None:
+    for dotted in NOT_DETERMINING:
+        node, _, leaf = dotted.rpartition(".")
+        (settings.get(node, {}) if node else settings).pop(leaf, None)
+
+
+def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(`a.b.c`, value) of every leaf."""
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from flatten(value, f"{prefix}{key}.")
+    else:
+        yield prefix.rstrip("."), content
+
+
+def shareable(content: dict[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of a configuration, without keys that hold paths; a path under another key is withheld."""
+    return {
+        key: WITHHELD if PATH.search(str(value)) else value
+        for key, value in flatten(content)
+        if not any(f".{part}." in f".{key}." for part in PRIVATE)
+    }
+
+
+def to_yaml(content: dict[str, Any]) -> str:
+    """Plain content as YAML, in the order given."""
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

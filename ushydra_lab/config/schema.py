@@ -1,0 +1,99 @@
+"""What a configuration contains, as objects: an `Experiment` and its `Stage`s. Validation makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from typing import Any
+
+SCALES = ("paper", "laptop")
+LOGGER_MODES = ("offline", "online", "disabled")
+Node = dict[str, Any]
+"""Plain values below one key: a component, its `_target_` and settings, or settings that components refer to."""
+
+
+class Inherited(Enum):
+    """What a stage has where it has no setting of its own."""
+
+    INHERITED = "inherited"
+
+
+INHERITED = Inherited.INHERITED
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """Settings of the experiment that differ in one stage, each of the same kind as there."""
+
+    data: Node | Inherited = INHERITED
+    split: Node | Inherited = INHERITED
+    structures: list[str] | Inherited | None = INHERITED
+    oversample: Node | Inherited | None = INHERITED
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that the stage has, null among them."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value is not INHERITED}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fit: a task from the weights of `init` (an earlier stage), early stopping on the validation loss.
+
+    instead: settings of the experiment that differ in this stage, to pre-train on other images; it is evaluated on the
+    experiment's own.
+    """
+
+    task: Node
+    max_epochs: int
+    init: str | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+    callbacks: dict[str, Node] = field(default_factory=dict)
+    instead: OwnSettings = OwnSettings()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, in the order in which they are stored."""
+        return vars(self) | {"instead": self.instead.given}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A data set, a held-out site, a seed and an ordered list of stages."""
+
+    name: str
+    variant: str
+    seed: int
+    scale: str
+    held_out: str | None
+    deidentified: bool
+    panel_images: int
+    run_root: str
+    cache_dir: str
+    cache_gb: float
+    canvas: list[int]
+    batch_size: int
+    augment: Node | None
+    data: Node
+    split: Node
+    network: Node
+    trainer: Node
+    logger: Node
+    stages: dict[str, Stage]
+    loss: Node = field(default_factory=dict)
+    weighting: Node = field(default_factory=dict)
+    fail_fast: bool = False
+    roi: str | None = None
+    structures: list[str] | None = None
+    planes: list[str] | None = None
+    oversample: Node | None = None
+    label_audit: Node | None = None
+
+    def with_own(self, stage: Stage) -> Experiment:
+        """The experiment as a stage sees it that has settings of its own."""
+        return replace(self, **stage.instead.given)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, in the order in which they are stored."""
+        return vars(self) | {"stages": {name: stage.as_dict() for name, stage in self.stages.items()}}
