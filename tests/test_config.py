@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from ushydra_lab.config.identity import WITHHELD, determining, digest, flatten, shareable
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.config.stored import check_stored
 from ushydra_lab.config.validation import check, explain
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
+from ushydra_lab.runs.stored_experiment import check_stored
 
 from . import fake_runs
 

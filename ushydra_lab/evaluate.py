@@ -17,9 +17,10 @@ from rich.console import Console
 
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment, Node
-from ushydra_lab.config.stored import Local, check_stored, chosen_data, here
+from ushydra_lab.config.stored import Local, chosen_data, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run
+from ushydra_lab.runs.stored_experiment import check_stored
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData

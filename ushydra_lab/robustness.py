@@ -18,9 +18,10 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
+from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, folders_and_local, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
 
 if TYPE_CHECKING:

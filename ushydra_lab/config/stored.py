@@ -1,4 +1,4 @@
-"""The configuration of a finished run, used on this machine: held to the rules of a new one, its places told anew."""
+"""The configuration of a finished run, used on this machine: its places told anew, or other data chosen."""
 
 from __future__ import annotations
 
@@ -14,33 +14,17 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ushydra_lab.config.identity import NOT_DETERMINING, flatten
+from ushydra_lab.config.identity import NOT_DETERMINING
 from ushydra_lab.config.instantiate import omegaconf_message, plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
-from ushydra_lab.config.validation import checked, explain, target_problems
+from ushydra_lab.config.validation import explain, target_problems
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import CONFIG, Run
 
 LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
 """What may be told anew of a finished run."""
 LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
-
-
-def check_stored(run: Run, trusted: Sequence[str] = ()) -> Experiment:
-    """The experiment of a finished run, held to the same rules as a new one.
-
-    Raises:
-        UserError: the run is not finished, or config.yaml is damaged or holds what a new one may not.
-    """
-    run.require_finished()
-    content = dict(run.config)
-    content.pop("trust", None)
-    headline = f"{run.path / CONFIG} cannot be used. {run.remedy}"
-    if unresolved := [key for key, value in flatten(content) if "${" in str(value)]:
-        raise UserError.listing(headline, [f"{key}: a stored value refers to no other" for key in unresolved])
-    return checked(content, trusted, headline)
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,14 @@ from rich.console import Console
 from rich.progress import track
 
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.config.stored import (
-    AS_STORED,
-    LOCAL_HELP,
-    Local,
-    check_stored,
-    chosen_data,
-    folders_and_local,
-    here,
-)
+from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, chosen_data, folders_and_local, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
 
 if TYPE_CHECKING:

@@ -99,7 +99,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The configuration as it was stored, plain values; `config.stored.check_stored` makes it fit to be used."""
+        """The configuration as it was stored, plain values; `check_stored` makes an experiment of it."""
         self._verify(CONFIG)
         return read_config(self.path / CONFIG, self.remedy)
 
