@@ -308,3 +308,17 @@ def test_the_fingerprint_is_of_images_labels_and_masks_wherever_they_lie(tmp_pat
     assert manifest("there") == same
     others = [{"nt_mm": 1.6}, {"sha256": "3"}, {"site": "b"}, {"subject": "t"}, {"mask_file": b"other"}]
     assert len({same, *(manifest(f"other{i}", **other) for i, other in enumerate(others))}) == 6
+
+
+def test_rows_without_a_mask_have_a_fingerprint_that_tells_which(write_images: Write, tmp_path: Path) -> None:
+    """HC18's published test images have none."""
+    table = write_images({"a": 3})[["image", "site", "subject"]]
+    for row in range(3):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[10 : 20 + row, 10:20] = 255
+        Image.fromarray(mask).save(tmp_path / f"m{row}.png")
+    code = MaskCode.of({"head": 255})
+    found = []
+    for masks in (["m0.png", "m1.png", ""], ["m0.png", "", "m2.png"], ["m0.png", "m1.png", "m2.png"]):
+        found.append(Source(table.assign(mask=masks), "masked", tmp_path, code).checked().fingerprint())
+    assert len(set(found)) == 3
