@@ -10,7 +10,8 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ushydra_lab.data import geometry
-from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved, there
+from ushydra_lab.data.files import there
+from ushydra_lab.data.inspection import Observer, Problem, grouped, inspect, resolved
 from ushydra_lab.data.vocabulary import (
     ANNOTATIONS,
     CROP,
@@ -25,6 +26,7 @@ from ushydra_lab.data.vocabulary import (
     SUBJECT,
     annotations,
     nearest,
+    number_columns,
 )
 from ushydra_lab.errors import UserError
 
@@ -129,8 +131,7 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     words = [column for annotation in known if not annotation.numeric for column in annotation.columns]
     for column in (column for column in (*REQUIRED, PART, SOURCE, *words) if column in table):
         table[column] = table[column].astype(object).where(table[column].notna(), "").map(str)
-    numbers = [column for annotation in known if annotation.numeric for column in annotation.columns]
-    for column in (column for column in numbers if column in table):
+    for column in (column for column in number_columns(table.columns) if column in table):
         table[column], bad = _numbers(table[column])
         problems += [(position, f"{column} = {text}") for position, text in bad]
     return table, problems

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ushydra_lab.data.files import is_inside
 from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.errors import UserError
 
@@ -76,7 +77,7 @@ class Converter:
         digest = hashlib.sha256(job.how.encode())
         for file in job.files:
             path = Path(os.path.realpath(file))
-            if not path.is_relative_to(os.path.realpath(self.root)):
+            if not is_inside(path, Path(os.path.realpath(self.root))):
                 raise ImageProblem("is a link that leads out of the data set's folder; copy the file into it")
             try:
                 state = path.stat()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ushydra_lab.data.files import is_inside, spelt
 from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
 from ushydra_lab.data.masks import MaskCode
 
@@ -41,23 +42,15 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
     """Absolute real paths, None for empty cells. A relative one must stay under root, also through links."""
     root, paths, problems = Path(os.path.realpath(root)), [], []
     for position, text in enumerate(cells):
-        path = Path(os.path.realpath(root / text)) if text.strip() and "\0" not in text else None
+        path = Path(os.path.realpath(spelt(root / text))) if text.strip() and "\0" not in text else None
         if "\0" in text:
             problems.append((position, f"{what} has a null character; correct the path"))
         elif os.sep == "/" and "\\" in text:
             problems.append((position, f"{what} has backslashes; write the folders of a path with '/'"))
-        elif path and not Path(text).is_absolute() and not path.is_relative_to(root):
+        elif path and not Path(text).is_absolute() and not is_inside(path, root):
             problems.append((position, f"{what} leads out of {root}; give the absolute path if that is meant"))
         paths.append(path)
     return paths, problems
-
-
-def there(path: Path) -> bool:
-    """Whether the path leads to anything; no path that cannot exist, such as a name too long, does."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def inspect(

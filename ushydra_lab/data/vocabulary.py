@@ -70,6 +70,12 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
     }
 
 
+def number_columns(columns: Iterable[str]) -> list[str]:
+    """Those that hold numbers, of the annotations that some column is of, and the crop's."""
+    known = [*annotations(columns).values(), CROP]
+    return [column for annotation in known if annotation.numeric for column in annotation.columns]
+
+
 IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
 PARTS = ("train", "val", "test")

@@ -77,7 +77,7 @@ def test_images_are_found_in_standard_folders_counted_and_told_apart(
 
 def test_boxes_of_images_that_are_not_there_are_kept_for_the_audit(root: Path) -> None:
     table = fetus_framework.read(root).table
-    assert table.loc[8, ["image", "nt_x1"]].tolist() == ["9.png", 10]
+    assert table.loc[8, ["image", "nt_x1"]].tolist() == ["9.png", "10"]
     assert table.index.tolist() == [2, 4, 6, 7, 8, 9]
 
 

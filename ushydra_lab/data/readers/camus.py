@@ -21,7 +21,8 @@ import pandas as pd
 from ushydra_lab.data import volumes
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
 from ushydra_lab.data.image import ImageProblem, in_threads
-from ushydra_lab.data.inspection import there
+from ushydra_lab.data.files import folders as folders_below
+from ushydra_lab.data.files import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -61,7 +62,7 @@ def read(
     _known(views, ("2CH", "4CH"), "views")
     _known(structures, tuple(STRUCTURES), "structures")
     base = folders.existing(root, DOWNLOAD)
-    patients = sorted({hit for levels in ("", "*/", "*/*/") for hit in base.glob(levels + "patient*") if hit.is_dir()})
+    patients = sorted(folder for folder in folders_below(base, folders.LEVELS + 1) if folder.name.startswith("patient"))
     frames = [frame for patient in patients for frame in _frames(patient, views)]
     found = [frame for frame in frames if there(frame.image)]
     if not found:

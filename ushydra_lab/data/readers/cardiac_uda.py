@@ -24,6 +24,7 @@ from scipy.ndimage import binary_fill_holes
 
 from ushydra_lab.data import volumes
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.files import files
 from ushydra_lab.data.image import in_threads
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
@@ -103,7 +104,7 @@ def _code(labels: Mapping[str, int], ignored: Collection[int]) -> MaskCode:
 
 def _videos(base: Path, view: int) -> list[Video]:
     """Those of the view with labels, by path; the others are counted."""
-    paths = sorted(base.glob("*/*_image.nii*"))
+    paths = [path for path in files(base, ".nii", ".gz") if "_image.nii" in path.name and path.parents[1] == base]
     named = [(path, match) for path in paths if (match := IMAGE.fullmatch(path.name))]
     of_view = [(path, match) for path, match in named if int(match["view"]) == view]
     sites = [(path, match) for path, match in of_view if path.parent.name != EVERY_FRAME]

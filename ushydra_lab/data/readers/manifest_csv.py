@@ -1,28 +1,29 @@
-"""Your own images: a CSV file with one row per image (columns: see `vocabulary` and `manifest`)."""
+"""Your own images: a CSV or Excel file with one row per image (columns: see `vocabulary` and `manifest`)."""
 
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
+from ushydra_lab.data.files import files, spelt
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.errors import UserError
 
-ABSENT = "no such manifest; give the path of a CSV file (data.path=...)"
+ABSENT = "no such manifest; give the path of a CSV or Excel file (data.path=...)"
 
 
 def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | None = None) -> Source:
-    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab.
+    """The rows; paths of images and masks are relative to the file, a CSV or an Excel workbook (see `sheets`).
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
     Raises UserError: no such file, a folder or no table, a column `mask` without structures or the reverse, no colours.
     """
-    path = Path(path)
+    path = spelt(Path(path))
     if path.is_dir():
-        found = ", ".join(sorted(file.name for file in path.glob("*.csv"))[:3])
+        found = ", ".join([file.name for file in files(path, ".csv", ".xlsx") if file.parent == path][:3])
         raise UserError(
-            f"{path}: is a folder; give a CSV file{f' in it ({found})' if found else ''} with one row per image "
+            f"{path}: is a folder; give a CSV or Excel file{f' in it ({found})' if found else ''} with one row per image "
             f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
         )
     table = read_table(path, absent=ABSENT)
