@@ -16,9 +16,12 @@ from ushydra_lab.audit import (
     sites,
 )
 from ushydra_lab.audit.features import Features
-from ushydra_lab.audit.flags import Finding, flagged_rows
+from ushydra_lab.audit.flags import Finding, Flag, flagged_rows
 from ushydra_lab.data import checks
 from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.vocabulary import SITE
+
+READING = "What only the files themselves show, such as a patient's identifier that was taken away."
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +58,10 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     examined = checks.examine(source, observe=seen)
     table = examined.table
     findings = [
+        Finding("reading", "What the reader noticed", READING, [Flag(remark) for remark in source.remarks]),
         grey_range.audit(table, examined.peaks),
         *evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
-        sites.audit(table),
+        sites.audit(table, source.table[SITE]),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),
         placement.audit(table),

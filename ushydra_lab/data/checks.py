@@ -1,5 +1,6 @@
 """What can be wrong with a manifest, all of it at once."""
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,8 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     words = [column for annotation in known if not annotation.numeric for column in annotation.columns]
     for column in (column for column in (*REQUIRED, PART, SOURCE, *words) if column in table):
         table[column] = table[column].astype(object).where(table[column].notna(), "").map(str)
+    if SITE in table:  # it names folders, which some systems decompose
+        table[SITE] = table[SITE].map(lambda site: unicodedata.normalize("NFC", site))
     for column in (column for column in number_columns(table.columns) if column in table):
         table[column], bad = _numbers(table[column])
         problems += [(position, f"{column} = {text}") for position, text in bad]

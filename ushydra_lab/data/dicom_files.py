@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ushydra_lab.data.names import is_placeholder
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.errors import UserError
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 FRAMES = ("first", "middle", "all")
+SUBJECTS = ("patient", "study", "folder")
 MODALITIES = ("US", "IVUS", "")
 TAGS = [
     "Modality", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "BurnedInAnnotation", "Rows", "Columns",
     "NumberOfFrames", "PixelSpacing", "SequenceOfUltrasoundRegions",
 ]  # fmt: skip
+BARE = {
+    bytes((group, 0, element, 0)) for group in (2, 8) for element in (0, 1, 2, 5, 8, 0x10, 0x12, 0x16, 0x18)
+} | {b"\0\x08\0" + bytes((element,)) for element in (0, 1, 5, 8, 0x12, 0x16, 0x18)}
+"""How a data set without preamble begins, little- and big-endian: its first group, and an element of it."""
 DEFLATED = "1.2.840.10008.1.2.1.99"
 TWO_D, TISSUE, CENTIMETRES = 1, 1, 3  # PS3.3 C.8.5.5.1
 MAX_VIDEO_PIXELS = 100 * MAX_PIXELS
@@ -38,27 +44,36 @@ class Region:
 
 @dataclass(frozen=True)
 class File:
-    """skipped: why it is not used, problem: why it cannot be; both empty for an image."""
+    """skipped: why it is not used, problem: why it cannot be; both empty for an image.
+
+    subject, study: keyed hashes; named: whether PatientID is there, `no`, or a word for none, `placeholder`.
+    """
 
     path: Path
     skipped: str = ""
     problem: str = ""
     subject: str = ""
-    unnamed: bool = False
+    study: str = ""
+    named: str = "yes"
     burned_in: bool = False
     frames: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
 
 
-def examined(path: Path, key: bytes, frame: str) -> File:
-    """key: of the subjects' hashes; frame: one of FRAMES. Raises UserError where pydicom is missing."""
+def examined(path: Path, key: bytes, frame: str, subject: str, folder: str) -> File:
+    """key: of the subjects' hashes; frame: one of FRAMES; subject: one of SUBJECTS; folder: the person's, '' if none.
+
+    Raises UserError where pydicom is missing.
+    """
     try:
         header = _header(path)
         if isinstance(header, str):
             return File(path, skipped=header)
         chosen = _frames(header, frame)
         regions = _regions(header)
-        subject, unnamed = _subject(header, key)
+        named = _named(header)
+        text = _subject(header, subject if named != "no" or subject == "folder" else "study", folder)
+        whose, study = (hmac.new(key, t.encode(), hashlib.sha256).hexdigest()[:16] for t in (text, _study(header)))
         burned_in = header.get("BurnedInAnnotation", "") == "YES"
     except ImageProblem as problem:
         return File(path, problem=str(problem))
@@ -68,7 +83,7 @@ def examined(path: Path, key: bytes, frame: str) -> File:
         return File(path, problem="its header is damaged")
     if not regions:
         return File(path, skipped="no 2-D tissue region")
-    return File(path, "", "", subject, unnamed, burned_in, chosen, regions)
+    return File(path, "", "", whose, study, named, burned_in, chosen, regions)
 
 
 def _header(path: Path) -> "Dataset | str":
@@ -82,9 +97,10 @@ def _header(path: Path) -> "Dataset | str":
     if path.name.upper() == "DICOMDIR":
         return "DICOMDIR"
     try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:  # pydicom inflates without a limit
+        bare = _is_bare(path)
+        if not bare and read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:  # inflated without a limit
             raise ImageProblem("is deflated as a whole; convert it with 'dcmconv +te'")
-        header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=bare)
     except (InvalidDicomError, EOFError):
         return "no DICOM file"
     modality = str(header.get("Modality") or "").strip().upper()
@@ -93,15 +109,34 @@ def _header(path: Path) -> "Dataset | str":
     return header if modality in MODALITIES else f"not ultrasound but {modality[:16]}"
 
 
-def _subject(header: "Dataset", key: bytes) -> tuple[str, bool]:
-    """Keyed hash of the patient, or without one of the study; whether it is the study's."""
+def _is_bare(path: Path) -> bool:
+    """Whether it begins with data elements of group 2 or 8 at once, without the preamble of a DICOM file."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    return start[128:] != b"DICM" and start[:4] in BARE
+
+
+def _named(header: "Dataset") -> str:
+    """`no` without PatientID, `placeholder` for one that is no name, else `yes`."""
     patient = str(header.get("PatientID") or "").strip()
-    text = (
-        f"{header.get('IssuerOfPatientID') or ''}\0{patient}" if patient else str(header.get("StudyInstanceUID") or "")
-    )
-    if not text:
-        raise ImageProblem("has neither PatientID nor StudyInstanceUID, so whose image it is cannot be told")
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16], not patient
+    if not patient:
+        return "no"
+    return "placeholder" if is_placeholder(patient) or set(patient) <= {"0"} else "yes"
+
+
+def _study(header: "Dataset") -> str:
+    return str(header.get("StudyInstanceUID") or "").strip()
+
+
+def _subject(header: "Dataset", by: str, folder: str) -> str:
+    """What tells a person: never shown, only hashed. Raises ImageProblem: the file does not say."""
+    if by == "patient":
+        return f"{header.get('IssuerOfPatientID') or ''}\0{str(header.get('PatientID')).strip()}"
+    if by == "study" and not _study(header):
+        raise ImageProblem("has no PatientID or StudyInstanceUID that tells whose image it is; set data.subject=folder")
+    if by == "folder" and not folder:
+        raise ImageProblem("lies in no folder of its own: data.subject=folder needs one for every person")
+    return _study(header) if by == "study" else f"folder\0{folder}"
 
 
 def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:

@@ -33,7 +33,8 @@ class Source:
 
     The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
     masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
-    are left out, with their count, as in a public data set of which a part was downloaded; else they are problems.
+    are left out, with their count, as in a public data set of which a part was downloaded; else they are problems. remarks: what the reader found that
+    deserves a look, for the check.
     """
 
     table: pd.DataFrame
@@ -41,6 +42,7 @@ class Source:
     root: Path
     masks: MaskCode | None = None
     partial: bool = False
+    remarks: tuple[str, ...] = ()
 
     def checked(self) -> "Manifest":
         """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
