@@ -116,6 +116,20 @@ def _is_bare(path: Path) -> bool:
     return start[128:] != b"DICM" and start[:4] in BARE
 
 
+def without_preamble(path: Path) -> "Dataset | None":
+    """The whole data set of a file that has no preamble, its syntax as it was found; None of any other file."""
+    from pydicom import dcmread
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if not _is_bare(path):
+        return None
+    found = dcmread(path, force=True)
+    implicit, little = found.original_encoding
+    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    found.file_meta.setdefault("TransferSyntaxUID", syntax)
+    return found
+
+
 def _named(header: "Dataset") -> str:
     """`no` without PatientID, `placeholder` for one that is no name, else `yes`."""
     patient = str(header.get("PatientID") or "").strip()

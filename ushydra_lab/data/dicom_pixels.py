@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ushydra_lab.data.dicom_files import without_preamble
 from ushydra_lab.data.image import ImageProblem
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np
     from pydicom.pixels import iter_pixels
 
     try:
-        header = dcmread(path, stop_before_pixels=True)
+        header = without_preamble(path) or dcmread(path, stop_before_pixels=True)
         _refuse_undecodable(header)
-        for index, pixels in zip(indices, iter_pixels(path, indices=indices), strict=True):
+        source = header if "PixelData" in header else path
+        for index, pixels in zip(indices, iter_pixels(source, indices=indices), strict=True):
             yield index, _grey(pixels, header)
     except ImageProblem:
         raise
