@@ -6,7 +6,8 @@ from ushydra_lab.audit import sites
 
 def texts(subjects: dict[str, list[str]]) -> list[str]:
     rows = [{"site": site, "subject": subject} for site, ids in subjects.items() for subject in ids]
-    return [flag.text for flag in sites.audit(pd.DataFrame(rows)).flags]
+    table = pd.DataFrame(rows)
+    return [flag.text for flag in sites.audit(table, table["site"]).flags]
 
 
 def test_spellings_of_one_hospital_are_one_remark() -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ushydra_lab.audit import (
+    coordinates,
     evidence,
     frequencies,
     grey_range,
     landmarks,
+    lost,
     masks,
     near_duplicates,
     numbers,
@@ -64,6 +66,8 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
         sites.audit(table, source.table[SITE]),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),
+        coordinates.audit(table),
+        lost.audit(table, canvas or lost.SMALLEST, {row for row, _ in examined.problems}),
         placement.audit(table),
         *masks.audit(table, seen),
         *numbers.audit(table),

@@ -18,13 +18,13 @@ SPARSE = 10  # times as wide a range as there are subjects: numbers that a hospi
 EXAMPLES = 3
 
 METHOD = (
-    "Names of sites or, within a site, of subjects that are one but for capitals, leading zeros, a decimal .0, "
-    "punctuation, accents or characters that cannot be seen; names of sites whose letters agree to "
+    "Names of sites, and within a site of subjects, that are one but for capitals, leading zeros, a decimal .0, "
+    "punctuation, accents or characters that cannot be seen. Names of sites whose letters agree to "
     f"{100 * ALIKE:g} % (Ratcliff and Obershelp's ratio); not names that differ only in a number or in a last letter, "
-    "such as hospital_a and hospital_b. Subjects of "
-    "several images whose name is a word for no name, such as anonymous, unknown or --. IDs of subjects that two sites share; not where either site's IDs are running "
-    "numbers: one prefix, if any, with numbers that span less than "
-    f"{SPARSE} times the count of its subjects, as every hospital has a subject 1."
+    "such as hospital_a and hospital_b. Subjects of several images whose name is a word for no name, such as anonymous, "
+    "unknown or --. IDs of subjects that two sites share; not where either site's IDs are running numbers: one prefix, "
+    f"if any, with numbers that span less than {SPARSE} times the count of its subjects, as every hospital has a "
+    "subject 1."
 )
 
 
@@ -70,7 +70,8 @@ def _names(sites: list[str]) -> Iterator[Flag]:
     groups = {site: {site} for site in sites}
     for group in names.spellings(sites):
         if len({site.casefold() for site in group}) > 1:  # case alone is a problem, not a remark
-            groups |= dict.fromkeys(group, set(group))
+            one = set(group)
+            groups |= {name: one for name in group}
     for one, other in combinations(sites, 2):
         if groups[one] is not groups[other] and nearly_same(one, other):
             groups[one] |= groups[other]

@@ -34,7 +34,7 @@ from ushydra_lab.errors import UserError
 if TYPE_CHECKING:
     from ushydra_lab.data.manifest import Source
 
-COMMON_MM = 0.1  # mm per px of many machines: of several readings of a spacing the nearest is named
+COMMON = {"pixel_mm": 0.1, "nt_mm": 1.5, "hc_mm": 200.0}  # of several readings of a number the nearest is named
 MISSING = ("", "na", "nan", "n/a", "none", "null")
 
 
@@ -190,19 +190,20 @@ def cells(table: pd.DataFrame) -> Iterator[Problem]:
         SCHEMA.validate(table.reset_index(drop=True), lazy=True)
     except pa.errors.SchemaErrors as errors:
         for failure in errors.failure_cases.itertuples():
-            hint = _unit_hint(failure.failure_case) if failure.column == "pixel_mm" else ""
+            hint = _unit_hint(failure.column, failure.failure_case) if failure.column in COMMON else ""
             yield int(failure.index), f"{failure.column} = {failure.failure_case!r} {failure.check}{hint}"
 
 
-def _unit_hint(spacing: float) -> str:
-    low, high = ANNOTATIONS["pixel_mm"].low, ANNOTATIONS["pixel_mm"].high
-    readings = {"px per mm": 1 / spacing if spacing else 0, "cm": 10 * spacing, "m": 1000 * spacing}
-    readings["\N{MICRO SIGN}m"] = spacing / 1000
-    possible = {unit: value for unit, value in readings.items() if low <= value <= high}
+def _unit_hint(name: str, given: float) -> str:
+    known = ANNOTATIONS[name]
+    readings = {"cm": 10 * given, "m": 1000 * given, "\N{MICRO SIGN}m": given / 1000}
+    if known.kind == "spacing":
+        readings = {"px per mm": 1 / given if given else 0, **readings}
+    possible = {unit: value for unit, value in readings.items() if known.low <= value <= known.high}
     if not possible:
         return "; leave it empty if unknown"
-    unit = min(possible, key=lambda unit: abs(np.log(possible[unit] / COMMON_MM)))
-    return f"; it looks like {unit}: {possible[unit]:.4g} would be mm per px"
+    unit = min(possible, key=lambda unit: abs(np.log(possible[unit] / COMMON[name])))
+    return f"; it looks like {unit}: {possible[unit]:.4g} would be {known.unit}"
 
 
 def repeats(table: pd.DataFrame, paths: list[Path | None]) -> Iterator[Problem]:

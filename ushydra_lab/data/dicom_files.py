@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ushydra_lab.data.names import is_placeholder
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.names import is_placeholder
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ TAGS = [
     "Modality", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "BurnedInAnnotation", "Rows", "Columns",
     "NumberOfFrames", "PixelSpacing", "SequenceOfUltrasoundRegions",
 ]  # fmt: skip
-BARE = {
-    bytes((group, 0, element, 0)) for group in (2, 8) for element in (0, 1, 2, 5, 8, 0x10, 0x12, 0x16, 0x18)
-} | {b"\0\x08\0" + bytes((element,)) for element in (0, 1, 5, 8, 0x12, 0x16, 0x18)}
+BARE = {bytes((group, 0, element, 0)) for group in (2, 8) for element in (0, 1, 2, 5, 8, 0x10, 0x12, 0x16, 0x18)} | {
+    b"\0\x08\0" + bytes((element,)) for element in (0, 1, 5, 8, 0x12, 0x16, 0x18)
+}
 """How a data set without preamble begins, little- and big-endian: its first group, and an element of it."""
 DEFLATED = "1.2.840.10008.1.2.1.99"
 TWO_D, TISSUE, CENTIMETRES = 1, 1, 3  # PS3.3 C.8.5.5.1

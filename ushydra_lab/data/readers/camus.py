@@ -20,9 +20,9 @@ import pandas as pd
 
 from ushydra_lab.data import volumes
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
-from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.data.files import folders as folders_below
 from ushydra_lab.data.files import there
+from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -35,6 +35,10 @@ STRUCTURES = {"lv": 1, "myocardium": 2, "left_atrium": 3}
 QUALITIES = {"Good": "high", "Medium": "medium", "Poor": "low"}
 SPLITS = "database_split"
 PARTS = {"subgroup_training.txt": "train", "subgroup_validation.txt": "val", "subgroup_testing.txt": "test"}
+LACKS = {
+    "part": f"{SPLITS} (subgroup_training.txt, ...) is not there, so split=official cannot be used",
+    "quality": "Info_2CH.cfg and Info_4CH.cfg, which say ImageQuality, are not in the patients' folders",
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def read(
 ) -> Source:
     """One row per patient, view and phase, as PNG in `cache`; mask of `structures`, other labels are background.
 
-    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check. Raises
-    UserError: no such folder, unknown views or structures, files that cannot be used, contradicting splits.
+    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check; parts and
+    qualities are those whose files are there. Raises UserError: no such folder, unknown views or structures, files that cannot be used, contradicting splits.
     """
     _known(views, ("2CH", "4CH"), "views")
     _known(structures, tuple(STRUCTURES), "structures")
@@ -71,7 +75,9 @@ def read(
         )
     pngs = Converter(Path(cache), base).pngs([Job(_files(frame), HOW, partial(_images, frame)) for frame in found])
     table = _table(frames, dict(zip(found, pngs, strict=True)), base)
-    return Source(table, NAME, base, _code(structures), partial=True)
+    lacks = {column: why for column, why in LACKS.items() if column not in table}
+    print(*(f"{NAME}: no {column}: {why}" for column, why in lacks.items()), sep="\n", end="\n" * bool(lacks))
+    return Source(table, NAME, base, _code(structures), partial=True, lacks=lacks)
 
 
 def _known(given: Sequence[str], known: Sequence[str], key: str) -> None:

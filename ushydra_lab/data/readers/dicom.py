@@ -49,9 +49,9 @@ def read(
     key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself.
     subject: who counts as one person, the `patient` (PatientID; without one the study), every `study`, or every
     `folder`: the first below the folder that holds all files. Where PatientID is a word for no name, or the same in
-    more than half of at least three studies, that is said, in the check too. Without a calibrated region the spacing is PixelSpacing, else none.
-    Files that are no ultrasound images are counted with the reason. Raises UserError: no such folder, no image in it,
-    files that cannot be used.
+    more than half of at least three studies, that is said, in the check too. Without a calibrated region the spacing is
+    PixelSpacing, else none. Files that are no ultrasound images are counted with the reason. Raises UserError: no such
+    folder, no image in it, files that cannot be used.
     """
     for name, word, words in (("frame", frame, FRAMES), ("subject", subject, SUBJECTS)):
         if word not in words:
@@ -146,7 +146,7 @@ def _nameless(files: list[File]) -> Iterator[str]:
     same = Counter(subject for subject, _ in {(f.subject, f.study) for f in files if f.named == "yes"})
     for _, n in same.most_common(1):
         if n >= CONSTANT and 2 * n > count:
-            yield f"PatientID is the same in {n} of {count} studies, which count as one person; if they are not: {remedy}"
+            yield f"PatientID is the same in {n} of {count} studies, which count as one person; else {remedy}"
 
 
 def _part(frame: int, region: int) -> str:

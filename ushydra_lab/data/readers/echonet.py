@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.convert import Converter, Images, Job
-from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.files import there
+from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders

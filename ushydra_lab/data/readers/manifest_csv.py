@@ -23,8 +23,8 @@ def read(path: str | PathLike[str], structures: Mapping[str, int | list[int]] | 
     if path.is_dir():
         found = ", ".join([file.name for file in files(path, ".csv", ".xlsx") if file.parent == path][:3])
         raise UserError(
-            f"{path}: is a folder; give a CSV or Excel file{f' in it ({found})' if found else ''} with one row per image "
-            f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
+            f"{path}: is a folder; give a CSV or Excel file{f' in it ({found})' if found else ''} with one row per "
+            f"image (columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
         )
     table = read_table(path, absent=ABSENT)
     if "mask" in table and not structures:

@@ -35,7 +35,7 @@ COMMENT = re.compile(r"""[\s,;]*$|[ "]*#(?![,;\t])""")  # or an empty line, abov
 
 @dataclass(frozen=True)
 class Sheet:
-    """lines: number in the file -> cells, the header first, without empty lines and comments; separator: '' of Excel."""
+    """lines: number in the file -> cells, header first, without empty lines and comments; separator: '' of Excel."""
 
     lines: dict[int, list[str]]
     separator: str = ""
@@ -53,7 +53,9 @@ def read_sheet(path: Path, absent: str, separator: str = "", columns: Sequence[s
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     if content.startswith(OLE):
-        raise UserError(f"{path}: is an old .xls or a workbook with a password; save it as .xlsx without one, or as CSV")
+        raise UserError(
+            f"{path}: is an old .xls or a workbook with a password; save it as .xlsx without one, or as CSV"
+        )
     if content.startswith(ZIP) or path.suffix.lower() in (".xlsx", ".xlsm"):
         return Sheet(_workbook(path, content, columns))
     return _text_sheet(path, _decoded(path, content), separator)
@@ -85,19 +87,21 @@ def _text_sheet(path: Path, text: str, separator: str) -> Sheet:
     above = 1 if declared else 0
     while above < len(rows) and COMMENT.match(rows[above]):
         above += 1
-    found = separator or (declared["separator"] if declared else max(SEPARATORS, key="".join(rows[above : above + 1]).count))
+    found = separator or (
+        declared["separator"] if declared else max(SEPARATORS, key="".join(rows[above : above + 1]).count)
+    )
     lines = csv.reader(rows[above:], delimiter=found, strict=True)
     try:
-        numbered = {above + lines.line_num: [_plain(cell) for cell in row] for row in lines}
+        numbered = [(above + lines.line_num, [_plain(cell) for cell in row]) for row in lines]
     except csv.Error as error:
         raise UserError(f"{path}: line {above + lines.line_num}: {error}; check the quotes") from error
-    filled = {line: row for line, row in numbered.items() if any(cell.strip() for cell in row)}
+    filled = {line: row for line, row in numbered if any(cell.strip() for cell in row)}
     width = len(next(iter(filled.values()), []))
     return Sheet({line: row for line, row in filled.items() if not _is_comment(row, width)}, found)
 
 
 def _is_comment(row: list[str], width: int) -> bool:
-    return row[0].startswith("#") and (len(row) != width or width > 1 and not any(row[1:]))
+    return row[0].startswith("#") and (len(row) != width or (width > 1 and not any(row[1:])))
 
 
 def _plain(cell: str) -> str:
@@ -151,7 +155,9 @@ def _refuse_uncalculated(path: Path, values: dict[int, list["Cell"]], written: d
         known = values.get(line, [])
         for column, cell in enumerate(row):
             if cell.data_type == "f" and (column >= len(known) or known[column].value is None):
-                problems.append(f"line {line}: the formula {cell.value} has no value; open and save it in the spreadsheet")
+                problems.append(
+                    f"line {line}: the formula {cell.value} has no value; open and save it in the spreadsheet"
+                )
     if problems:
         raise UserError.listing(f"{path}: cells without a value; write it out, or leave the cell empty", problems)
 

@@ -32,7 +32,9 @@ def read_table(
     sheet = read_sheet(path, absent, separator, columns or REQUIRED)
     (_, header), *rows = sheet.lines.items() if sheet.lines else [(1, [])]
     names = [_name(cell) for cell in header]
-    kept = [i for i, name in enumerate(names) if name or any(cell.strip() for _, row in rows for cell in row[i : i + 1])]
+    kept = [
+        i for i, name in enumerate(names) if name or any(cell.strip() for _, row in rows for cell in row[i : i + 1])
+    ]
     width = kept[-1] + 1 if kept else 0
     excel = not sheet.separator
     ragged = [
@@ -59,15 +61,16 @@ def _name(cell: str) -> str:
 
 
 def _with_points(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Decimal commas of number columns as points. Raises UserError where one column has both: 1.024 may be a thousand."""
+    """Decimal commas of number columns as points. Raises UserError where one column has both: is 1.024 a thousand?"""
     problems = []
     for column in (column for column in number_columns(table.columns) if column in table):
-        commas = table[column].str.fullmatch(DECIMAL_COMMA)
-        points = table[column].str.contains(".", regex=False)
+        cells = table[column]
+        commas = cells.str.fullmatch(DECIMAL_COMMA)
+        points = cells.str.contains(".", regex=False)
         if commas.any() and points.any():
-            (first, second), cells = (commas.idxmax(), points.idxmax()), table[column]
-            problems.append(f"column {column!r}: {cells[first]} in line {first}, {cells[second]} in line {second}")
-        table[column] = table[column].mask(commas, table[column].str.replace(",", "."))
+            found = [f"{part.iloc[0]} in line {part.index[0]}" for part in (cells[commas], cells[points])]
+            problems.append(f"column {column!r}: {' and '.join(found)}")
+        table[column] = cells.mask(commas, cells.str.replace(",", "."))
     if problems:
         raise UserError.listing(f"{path}: decimal commas and points in one column; write all numbers alike", problems)
     return table
