@@ -21,8 +21,8 @@ METHOD = (
     "Names of sites, and within a site of subjects, that are one but for capitals, leading zeros, a decimal .0, "
     "punctuation, accents or characters that cannot be seen. Names of sites whose letters agree to "
     f"{100 * ALIKE:g} % (Ratcliff and Obershelp's ratio); not names that differ only in a number or in a last letter, "
-    "such as hospital_a and hospital_b. Subjects of several images whose name is a word for no name, such as anonymous, "
-    "unknown or --. IDs of subjects that two sites share; not where either site's IDs are running numbers: one prefix, "
+    "such as hospital_a and hospital_b. Subjects of several images whose name is a word for no name: anonymous, "
+    "unknown, --. IDs of subjects that two sites share; not where either site's IDs are running numbers: one prefix, "
     f"if any, with numbers that span less than {SPARSE} times the count of its subjects, as every hospital has a "
     "subject 1."
 )
@@ -70,15 +70,15 @@ def _names(sites: list[str]) -> Iterator[Flag]:
     groups = {site: {site} for site in sites}
     for group in names.spellings(sites):
         if len({site.casefold() for site in group}) > 1:  # case alone is a problem, not a remark
-            one = set(group)
-            groups |= {name: one for name in group}
+            alike = set(group)
+            groups |= dict.fromkeys(group, alike)
     for one, other in combinations(sites, 2):
         if groups[one] is not groups[other] and nearly_same(one, other):
             groups[one] |= groups[other]
             groups |= dict.fromkeys(groups[one], groups[one])
-    for alike in {id(group): sorted(group) for group in groups.values() if len(group) > 1}.values():
+    for same in {id(group): sorted(group) for group in groups.values() if len(group) > 1}.values():
         yield Flag(
-            f"sites {', '.join(alike)} have nearly the same name: if they are one hospital, spell them alike, else one "
+            f"sites {', '.join(same)} have nearly the same name: if they are one hospital, spell them alike, else one "
             "of them held out is not unseen; if they are not, leave them"
         )
 

@@ -61,7 +61,8 @@ def read(
     """One row per patient, view and phase, as PNG in `cache`; mask of `structures`, other labels are background.
 
     Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check; parts and
-    qualities are those whose files are there. Raises UserError: no such folder, unknown views or structures, files that cannot be used, contradicting splits.
+    qualities are those whose files are there. Raises UserError: no such folder, unknown views or structures, files that
+    cannot be used, contradicting splits.
     """
     _known(views, ("2CH", "4CH"), "views")
     _known(structures, tuple(STRUCTURES), "structures")
