@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
-from ushydra_lab.audit.flags import Finding, Flag, positions
+from ushydra_lab.audit.flags import Finding, Flag
 from ushydra_lab.data import checks
 from ushydra_lab.data.usable import ON_CANVAS, usable
 from ushydra_lab.data.vocabulary import annotations, filled
@@ -21,11 +22,12 @@ def audit(table: pd.DataFrame, canvas: tuple[int, int], troubled: Collection[int
     """troubled: rows with problems, which are not looked at again."""
     flags = []
     size = f"{canvas[0]} x {canvas[1]} px (rows x columns)"
+    sound = ~np.isin(np.arange(len(table)), [*troubled]) & table["height"].notna().to_numpy()
     for annotation in (a for a in annotations(table.columns).values() if a.kind in ON_CANVAS):
-        has = filled(table, annotation) & table["height"].notna()
-        gone = (has & ~usable(table, annotation, canvas)).to_numpy()
-        if lost := [row for row in positions(gone) if row not in troubled]:
-            text = f"{len(lost)} of {has.sum()} images lose their {annotation.name} on a canvas of {size}"
-            first = checks.place(table, lost[0])
-            flags.append(Flag(f"{text}, from {first}: training on it leaves them out", tuple(lost)))
+        rows = np.flatnonzero(sound & filled(table, annotation).to_numpy())
+        lost = rows[~usable(table.iloc[rows].reset_index(drop=True), annotation, canvas).to_numpy()]
+        if len(lost):
+            text = f"{len(lost)} of {len(rows)} images lose their {annotation.name} on a canvas of {size}"
+            first = checks.place(table, int(lost[0]))
+            flags.append(Flag(f"{text}, from {first}: training on it leaves them out", tuple(map(int, lost))))
     return Finding("lost", "Annotations that get lost on the canvas", METHOD, flags)

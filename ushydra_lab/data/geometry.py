@@ -41,10 +41,9 @@ def _box_problem(box: np.ndarray, size: np.ndarray, annotation: Annotation) -> s
         return f"{annotation.name} is inverted or empty ({shown}); x2 > x1 and y2 > y1 are needed{hint}"
     if np.isnan(size).any():
         return ""
-    if (np.minimum(box[2:], size[::-1]) <= np.maximum(box[:2], 0)).any():
-        return f"{annotation.name} lies outside the image ({shown}; image {size[1]:g} x {size[0]:g}); correct the box"
     if not (beyond := _beyond(given, box, size)):
-        return ""
+        touches = (np.minimum(box[2:], size[::-1]) <= np.maximum(box[:2], 0)).any()
+        return f"{annotation.name} lies outside the image ({shown}); correct the box or the image" * bool(touches)
     swapped = box[[1, 0, 3, 2]]
     hint = "; it fits with x and y swapped: were rows and columns mixed up?"
     fits = not _beyond(given, swapped, size)

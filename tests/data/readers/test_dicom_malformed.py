@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "missing, truncated or damaged"),
         ({"WindowCenter": 5, "WindowWidth": 0}, "missing, truncated or damaged"),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, "rescales all grey values to one"),
-        ({"PatientID": "", "StudyInstanceUID": ""}, "has neither PatientID nor StudyInstanceUID"),
+        ({"PatientID": "", "StudyInstanceUID": ""}, "has no PatientID or StudyInstanceUID"),
         (
             {"SequenceOfUltrasoundRegions": [region((10, 8, 90, 39))]},
             "its region 10, 8, 91, 40 .* leaves the 64 x 48 px",

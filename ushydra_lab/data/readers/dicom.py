@@ -56,8 +56,6 @@ def read(
     for name, word, words in (("frame", frame, FRAMES), ("subject", subject, SUBJECTS)):
         if word not in words:
             raise UserError(f"data.{name} = {word!r} is not one of {', '.join(words)}{nearest(word, words)}")
-    if isinstance(site, bool) or not isinstance(site, str | int):
-        raise UserError(f"data.site = {site!r} is no name; put it in quotes twice: 'data.site=\"NAME\"'")
     base = folders.existing(root, "give the folder of your DICOM files")
     paths = files_below(base)
     top = Path(os.path.commonpath([path.parent for path in paths])) if paths else base
@@ -74,7 +72,7 @@ def read(
     rows = [
         {
             "image": str(made[_part(index, n)]),
-            "site": site,
+            "site": folders.site_name(site),
             "subject": file.subject,
             "pixel_mm": pixel_mm(region.spacing) if region.spacing else np.nan,
             "source": f"{number[file.path]}, frame {index}",

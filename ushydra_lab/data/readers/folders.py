@@ -39,6 +39,15 @@ def holding(root: str | PathLike[str], name: str, download: str) -> Path:
     return found[0]
 
 
+def site_name(site: object) -> str:
+    """The setting data.site as text. Raises UserError where YAML took a name such as TRUE, null or 1e5 for something
+    else.
+    """
+    if isinstance(site, bool) or not isinstance(site, str | int):
+        raise UserError(f"data.site = {site} was not read as a name; put it in quotes twice: 'data.site=\"NAME\"'")
+    return str(site)
+
+
 def text(path: Path) -> str:
     """The file as text, whatever its encoding. Raises UserError where it cannot be read."""
     try:

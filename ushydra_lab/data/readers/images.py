@@ -28,5 +28,5 @@ def read(root: str | PathLike[str], site: str, subject: str = "image") -> Source
         raise UserError(f"{base}: no image here ({', '.join(SUFFIXES)}); set data.root to their folder")
     whose = [path if subject == "image" else path.parent for path in paths]
     names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in whose]
-    table = pd.DataFrame({"image": list(map(str, paths)), "site": site, "subject": names})
+    table = pd.DataFrame({"image": list(map(str, paths)), "site": folders.site_name(site), "subject": names})
     return Source(table.rename_axis(index="row"), f"images ({Path(base).name})", base)
