@@ -8,6 +8,8 @@ from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.vocabulary import ANNOTATIONS, Annotation, box, nearest
 from ushydra_lab.errors import UserError
 
+LISTED = 20
+
 
 def required(manifest: Manifest, names: Sequence[str]) -> list[Annotation]:
     """The annotations of these names. Raises UserError: one is unknown, or no image has it."""
@@ -32,7 +34,8 @@ def refuse_other_words(manifest: Manifest, part: pd.Series, setting: str, catego
     category that the setting names, saying which setting would do, or which files would have told.
     """
     chosen = part.isin(["train", "val"])
-    given = manifest.table.get(category, pd.Series("", part.index))[chosen].value_counts()
+    blank = pd.Series("", part.index)
+    given = manifest.table.get(category, blank)[chosen].value_counts()
     others = {str(word): count for word, count in given.items() if word not in words}
     if not others:
         return
@@ -40,8 +43,11 @@ def refuse_other_words(manifest: Manifest, part: pd.Series, setting: str, catego
     levels = [level for level in ANNOTATIONS[category].levels if level in given.index]
     remedies = [f"set {setting}=[{','.join(levels)}]"] * bool(levels and levels != [*words])
     remedies += [manifest.lacks[category]] if category in manifest.lacks else []
-    raise UserError(
-        f"{manifest.name}: {sum(others.values())} of {chosen.sum()} images to be trained or selected on have no "
-        f"{category} among {', '.join(words)} ({setting}); they have: {listed}. "
-        f"{'; '.join([*remedies, 'or leave these images out'])}"
+    records = part.index[chosen & ~manifest.table.get(category, blank).isin(list(words))]
+    raise UserError.listing(
+        f"{manifest.name}: {len(records)} of {chosen.sum()} images to be trained or selected on have no {category} "
+        f"among {', '.join(words)} ({setting}); they have: {listed}. {'; '.join([*remedies, 'or leave these images out'])}. "
+        "Their rows, from 0, of the data:",
+        [f"record {record}: no {category} among {', '.join(words)}" for record in records],
+        LISTED,
     )
