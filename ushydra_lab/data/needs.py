@@ -46,8 +46,8 @@ def refuse_other_words(manifest: Manifest, part: pd.Series, setting: str, catego
     records = part.index[chosen & ~manifest.table.get(category, blank).isin(list(words))]
     raise UserError.listing(
         f"{manifest.name}: {len(records)} of {chosen.sum()} images to be trained or selected on have no {category} "
-        f"among {', '.join(words)} ({setting}); they have: {listed}. {'; '.join([*remedies, 'or leave these images out'])}. "
-        "Their rows, from 0, of the data:",
+        f"among {', '.join(words)} ({setting}); they have: {listed}. "
+        f"{'; '.join([*remedies, 'or leave these images out'])}. Their rows, from 0, of the data:",
         [f"record {record}: no {category} among {', '.join(words)}" for record in records],
         LISTED,
     )
