@@ -1,7 +1,12 @@
+from itertools import combinations
+
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ushydra_lab.audit import sites
+from ushydra_lab.audit.site_names import ALIKE, MOST, nearly_same
 
 
 def texts(subjects: dict[str, list[str]]) -> list[str]:
@@ -27,8 +32,7 @@ def test_spellings_of_one_hospital_are_one_remark() -> None:
     ],
 )
 def test_slips_are_noticed(one: str, other: str) -> None:
-    assert sites.nearly_same(one, other)
-    assert sites.nearly_same(other, one)
+    assert nearly_same([one, other]) == nearly_same([other, one]) == [sorted([one, other])]
 
 
 @pytest.mark.parametrize(
@@ -46,17 +50,49 @@ def test_slips_are_noticed(one: str, other: str) -> None:
     ],
 )
 def test_names_that_are_told_apart_on_purpose_are_left_alone(one: str, other: str) -> None:
-    assert not sites.nearly_same(one, other)
-    assert not sites.nearly_same(other, one)
+    assert nearly_same([one, other]) == []
+
+
+def remaining(one: str, other: str) -> int:
+    """Length of the longest common subsequence."""
+    row = [0] * (len(other) + 1)
+    for letter in one:
+        new = [0]
+        for j, second in enumerate(other):
+            new.append(row[j] + 1 if letter == second else max(row[j + 1], new[j]))
+        row = new
+    return row[-1]
+
+
+@settings(deadline=None)
+@given(st.sets(st.text("abc", min_size=1, max_size=16), min_size=2, max_size=6))
+def test_the_same_are_found_as_by_comparing_all(letters: set[str]) -> None:
+    alike = {
+        (one, other)
+        for one, other in combinations(sorted(letters), 2)
+        if remaining(one, other) >= max(ALIKE * (len(one) + len(other)) / 2, max(len(one), len(other)) - MOST)
+    }
+    found = nearly_same(letters)
+    assert {pair for group in found for pair in combinations(group, 2)} >= alike
+    assert {site for group in found for site in group} == {site for pair in alike for site in pair}
+
+
+def test_sites_that_are_counted_are_many_and_a_slip_among_them_is_noticed() -> None:
+    counted = [f"hospital_{number}" for number in range(1600)]
+    assert nearly_same(counted) == []
+    (group,) = nearly_same([*counted, "hopsital_77"])
+    assert {"hopsital_77", "hospital_77"} <= {*group}
 
 
 def test_a_subject_of_two_sites_is_counted_per_pair() -> None:
     own = {"a": ["48211", "50377", "90113"], "b": ["50377", "90113", "12"], "c": ["7"]}
     (text,) = texts(own)
     assert text.startswith(
-        "sites a and b share 2 subject IDs (50377, 90113): an ID at two sites counts as two subjects"
+        "sites a and b share 2 subject IDs (50377, 90113): an ID at several sites counts as several subjects"
     )
     assert texts({**own, "b": ["x50377", "12"]}) == []
+    (text,) = texts({**own, "b": ["50377", "12"], "c": ["50377", "7000"]})
+    assert text.startswith("sites a, b and c share 1 subject ID (50377)")
 
 
 def test_running_numbers_say_nothing_of_who_it_is() -> None:

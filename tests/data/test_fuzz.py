@@ -1,11 +1,8 @@
-"""Two thousand manifests, half of them with one planted fault: none leads to a traceback, no fault is passed over.
+"""Two thousand manifests, half of them with one planted fault: none leads to a traceback, no fault is passed over."""
 
-A tenth of them, always the same, is tried unless USHYDRA_FUZZ=full.
-"""
-
-import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,7 @@ from ushydra_lab.errors import UserError
 
 from .planted import FAULTS, IMAGES, SAID, Row, good, text
 
-SEEDS = range(0, 2000, 1 if os.environ.get("USHYDRA_FUZZ") == "full" else 10)
+COUNT = 2000
 FILES = (*IMAGES, "half.png", "empty.png", "text.png", "folder", "loop.png", "out.png", "m.png")
 ODD = (
     *("", " ", "nan", "NA", "inf", "-inf", "1e308", "-1", "0", "1,5", "1e-9", "0x1F", "Ⅻ", "٣", "true", "None", "\t"),
@@ -103,20 +100,20 @@ def written(rng: random.Random, rows: list[Row]) -> bytes:
     return text(rows, rng.choice((",", ";", "\t"))).encode()
 
 
-def test_no_manifest_leads_to_a_traceback(folder: Path) -> None:
-    refused = 0
-    for seed in SEEDS:
+def test_no_manifest_leads_to_a_traceback(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    refused, seeds = 0, fuzz_seeds(COUNT)
+    for seed in seeds:
         content = noisy(random.Random(seed))
         try:
             refused += outcome(folder, content) == {"refused"}
         except Exception as error:
             raise AssertionError(f"manifest {seed}: {content!r}") from error
-    assert 0.15 * len(SEEDS) < refused < 0.85 * len(SEEDS)
+    assert 0.15 * len(seeds) < refused < 0.85 * len(seeds)
 
 
-def test_no_planted_fault_is_passed_over(folder: Path) -> None:
-    missed, tried = [], Counter[str]()
-    for seed in SEEDS:
+def test_no_planted_fault_is_passed_over(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    missed, tried, seeds = [], Counter[str](), fuzz_seeds(COUNT)
+    for seed in seeds:
         rng = random.Random(seed)
         rows, fault = good(rng, least=2), list(FAULTS)[seed // 10 % len(FAULTS)]
         FAULTS[fault](rng, rows)
@@ -124,13 +121,13 @@ def test_no_planted_fault_is_passed_over(folder: Path) -> None:
         if not outcome(folder, content) & {"refused", SAID.get(fault, "refused")}:
             missed.append(f"{seed} {fault}: {content.decode()}")
         tried[fault] += 1
-    print(f"{len(SEEDS) - len(missed)} planted faults caught, {len(missed)} missed; tried {dict(tried)}")
+    print(f"{len(seeds) - len(missed)} planted faults caught, {len(missed)} missed; tried {dict(tried)}")
     assert not missed, "\n\n".join(missed[:10])
     assert {*tried} == {*FAULTS}
 
 
-def test_what_has_no_fault_is_read(folder: Path) -> None:
-    for seed in SEEDS[::4]:
+def test_what_has_no_fault_is_read(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    for seed in fuzz_seeds(COUNT)[::4]:
         rng = random.Random(seed)
         content = written(rng, good(rng, least=1))
         assert not outcome(folder, content) & {"refused", "site_names", "coordinates"}, content

@@ -194,3 +194,15 @@ def test_a_nameless_column_with_content_is_named_by_its_place(tmp_path: Path) ->
     pd.DataFrame(ROWS, columns=COLUMNS).to_csv(tmp_path / "m.csv")  # with the index, as often
     table = manifest_csv.read(tmp_path / "m.csv").checked().table
     assert table["(column 1)"].tolist() == list(map(str, range(len(ROWS))))
+
+
+@pytest.mark.parametrize("first", ["#image,site,subject", "# image;site; subject;nt_mm", '"#image","site","subject"'])
+def test_a_header_that_was_made_a_comment_is_told(tmp_path: Path, first: str) -> None:
+    (tmp_path / "a.csv").write_text(f"# ours\n{first}\na.png,x,1\nb.png,y,2\n")
+    with pytest.raises(UserError, match=r"a.csv: line 2 has the header's columns behind a '#': remove it"):
+        manifest_csv.read(tmp_path / "a.csv")
+
+
+def test_a_comment_may_repeat_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("#image,site,subject\nimage,site,subject\na.png,x,1\n")
+    assert manifest_csv.read(tmp_path / "a.csv").table["subject"].tolist() == ["1"]

@@ -42,9 +42,10 @@ class Sheet:
 
 
 def read_sheet(path: Path, absent: str, separator: str = "", columns: Sequence[str] = ()) -> Sheet:
-    """columns: which of several sheets of a workbook is meant.
+    """columns: the header's, which tell the sheet of a workbook that is meant.
 
-    Raises UserError: no such file (`absent` says what to do), neither text nor a workbook, quotes that do not close.
+    Raises UserError: no such file (`absent` says what to do), neither text nor a workbook, quotes that do not close, a
+    header that was made a comment.
     """
     try:
         content = spelt(path).read_bytes()
@@ -58,7 +59,7 @@ def read_sheet(path: Path, absent: str, separator: str = "", columns: Sequence[s
         )
     if content.startswith(ZIP) or path.suffix.lower() in (".xlsx", ".xlsm"):
         return Sheet(_workbook(path, content, columns))
-    return _text_sheet(path, _decoded(path, content), separator)
+    return _text_sheet(path, _decoded(path, content), separator, columns)
 
 
 def _decoded(path: Path, content: bytes) -> str:
@@ -80,7 +81,7 @@ def _decoded(path: Path, content: bytes) -> str:
     raise UserError(f"{path}: {NOT_TEXT}")
 
 
-def _text_sheet(path: Path, text: str, separator: str) -> Sheet:
+def _text_sheet(path: Path, text: str, separator: str, columns: Sequence[str]) -> Sheet:
     """Comments begin with #: lines before the header, and later ones that have another count of cells, or only one."""
     rows = list(io.StringIO(text, newline=""))
     declared = DECLARED.fullmatch(rows[0].strip()) if rows else None
@@ -96,8 +97,21 @@ def _text_sheet(path: Path, text: str, separator: str) -> Sheet:
     except csv.Error as error:
         raise UserError(f"{path}: line {above + lines.line_num}: {error}; check the quotes") from error
     filled = {line: row for line, row in numbered if any(cell.strip() for cell in row)}
-    width = len(next(iter(filled.values()), []))
+    header = next(iter(filled.values()), [])
+    _refuse_hidden_header(path, rows[:above], header, columns)
+    width = len(header)
     return Sheet({line: row for line, row in filled.items() if not _is_comment(row, width)}, found)
+
+
+def _refuse_hidden_header(path: Path, comments: list[str], header: list[str], columns: Sequence[str]) -> None:
+    """Raises UserError where a comment has the columns that the header lacks."""
+    if {*columns} <= {cell.strip() for cell in header}:
+        return
+    for line, comment in enumerate(comments, 1):
+        if {*columns} <= {*re.findall(r"[^,;\t\"#]+", "".join(comment.split()))} - {""}:
+            raise UserError(
+                f"{path}: line {line} has the header's columns behind a '#': remove it, else it is a comment"
+            )
 
 
 def _is_comment(row: list[str], width: int) -> bool:
