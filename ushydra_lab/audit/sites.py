@@ -21,8 +21,8 @@ METHOD = (
     f"out of each, {MOST} at most, and {100 * ALIKE:g} % of both names' letters remain; not names that differ only in "
     "a number or in a last letter, such as hospital_a and hospital_b. Subjects of several images whose name is a word "
     "for no name: anonymous, unknown, --. IDs of subjects that sites share; not where a site's are running numbers: "
-    f"one prefix, if any, with numbers that span less than {SPARSE} times the count of its subjects, as every hospital has a "
-    "subject 1."
+    f"one prefix, if any, with numbers that span less than {SPARSE} times the count of its subjects, as every "
+    "hospital has a subject 1."
 )
 
 

@@ -108,10 +108,8 @@ def _refuse_hidden_header(path: Path, comments: list[str], header: list[str], co
     if {*columns} <= {cell.strip() for cell in header}:
         return
     for line, comment in enumerate(comments, 1):
-        if {*columns} <= {*re.findall(r"[^,;\t\"#]+", "".join(comment.split()))} - {""}:
-            raise UserError(
-                f"{path}: line {line} has the header's columns behind a '#': remove it, else it is a comment"
-            )
+        if {*columns} <= {cell.strip(' "#\r\n') for cell in re.split("[,;\t]", comment)}:
+            raise UserError(f"{path}: line {line} has the header's columns behind a '#', as a comment: remove the '#'")
 
 
 def _is_comment(row: list[str], width: int) -> bool:
