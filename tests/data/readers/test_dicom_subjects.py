@@ -67,6 +67,12 @@ def test_a_folder_may_be_the_person(root: Path) -> None:
         read_dicom(root, subject="folder", strict=True)
 
 
+def test_files_that_are_left_out_are_said_without_their_names(root: Path) -> None:
+    export(root, "1", "2")
+    write(root / "Meier.dcm", study(Rows=0))
+    assert remarks(root) == ["1 of 5 files cannot be used and are left out; the check names them where it was called"]
+
+
 def test_settings_that_are_no_words_are_refused(root: Path, tmp_path: Path) -> None:
     export(root, "1")
     with pytest.raises(
@@ -86,6 +92,17 @@ def test_a_file_without_preamble_is_found_and_read(root: Path, implicit: bool, l
     assert (root / "IM0").read_bytes()[128:132] != b"DICM"
     (image,) = read_dicom(root).table["image"]
     np.testing.assert_array_equal(np.asarray(Image.open(image)), scene()[CUT])
+
+
+def test_a_file_without_preamble_is_held_to_what_it_declares(root: Path) -> None:
+    for name, changes in (("empty", {"WindowCenter": "", "RescaleSlope": ""}), ("short", {"Rows": 40})):
+        made = study(**changes)
+        del made.file_meta
+        made.save_as(root / name, implicit_vr=True, little_endian=True, enforce_file_format=False)
+    (image,) = read_dicom(root).table["image"]
+    np.testing.assert_array_equal(np.asarray(Image.open(image)), scene()[CUT])
+    with pytest.raises(UserError, match="short: holds 3,072 bytes of pixels"):
+        read_dicom(root, strict=True)
 
 
 def test_clutter_is_no_file_and_a_link_to_nothing_is_counted(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,18 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
         images.read(tmp_path, True)  # type: ignore[arg-type]
 
 
+def test_a_damaged_image_is_left_out_and_named_unless_strict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "a.png", "b.png")
+    (tmp_path / "c.png").write_text("no image")
+    assert images.read(tmp_path, "lung").checked().table["subject"].tolist() == ["a.png", "b.png"]
+    assert "1 of 3 files cannot be used and are left out" in (printed := capsys.readouterr().out)
+    assert "(c.png): " in printed
+    with pytest.raises(UserError, match=r"c.png"):
+        images.read(tmp_path, "lung", strict=True).checked()
+
+
 def test_a_jpeg_with_a_preview_is_one_image(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((20, 30), grey, np.uint8)) for grey in (200, 10)]
     frames[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=frames[1:])

@@ -196,10 +196,13 @@ def test_a_nameless_column_with_content_is_named_by_its_place(tmp_path: Path) ->
     assert table["(column 1)"].tolist() == list(map(str, range(len(ROWS))))
 
 
-@pytest.mark.parametrize("first", ["#image,site,subject", "# image;site; subject;nt_mm", "#image\tsite\tsubject", '"#image","site","subject"'])
-def test_a_header_that_was_made_a_comment_is_told(tmp_path: Path, first: str) -> None:
-    (tmp_path / "a.csv").write_text(f"# ours\n{first}\na.png,x,1\nb.png,y,2\n")
-    with pytest.raises(UserError, match=r"a.csv: line 2 has the header's columns behind a '#', as a comment: remove the '#'"):
+HIDDEN = ("#image,site,subject", "# image;site; subject;nt_mm", "#image\tsite\tsubject", '"#image","site","subject"')
+
+
+@pytest.mark.parametrize("header", HIDDEN)
+def test_a_header_that_was_made_a_comment_is_told(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_text(f"# ours\n{header}\na.png,x,1\nb.png,y,2\n")
+    with pytest.raises(UserError, match=r"a.csv: line 2 has the header's columns behind a '#', as a comment: remove"):
         manifest_csv.read(tmp_path / "a.csv")
 
 
