@@ -13,7 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab import assembly, experiment
+from ushydra_lab import experiment
 from ushydra_lab.assembly import rehearse
 from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.data import phantom
@@ -170,7 +170,7 @@ def test_training_images_without_quality_are_all_named(manifests: dict[str, Path
     table.to_csv(folder / "manifest.csv", index=False)
     config, _ = configured("hydra_vit", tmp_path / "runs", folder / "manifest.csv")
     with pytest.raises(UserError) as refused:
-        assembly.rehearse(config)
+        rehearse(config)
     lost = table.index[table["site"] == "clinic_low"]
     assert len(lost)
     assert all(f"record {record}: no quality among low, medium, high" in str(refused.value) for record in lost)
