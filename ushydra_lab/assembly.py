@@ -22,6 +22,7 @@ from torch import nn
 from ushydra_lab.config import digest, make
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.needs import refuse_other_words
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -42,12 +43,15 @@ def rehearse(config: dict[str, Any]) -> UltrasoundData:
             refuses its settings, the canvas is too small.
     """
     data = job_data(config)
-    key = digest([config[part] for part in ("network", "stages", "canvas", "trainer")])
+    key = digest([config[part] for part in ("data", "split", "network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
     for stage in config["stages"]:
         with torch.device("meta"):
             task = build_task(config, stage)
+        own = build_data(config | config["stages"][stage]["instead"]) if config["stages"][stage]["instead"] else data
+        for setting, (category, words) in task.categories().items():
+            refuse_other_words(own.manifest, own.part, f"stages.{stage}.task.{setting}", category, words)
         try:
             task.rehearse(data.canvas)
         except ValueError as error:
