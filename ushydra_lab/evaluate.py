@@ -17,6 +17,7 @@ from rich.console import Console
 from ushydra_lab import __version__
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run
+from ushydra_lab.runs.summary import UNVERIFIED
 from ushydra_lab.stored import Local, check_stored, chosen_data, here
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     config |= {"data": data_config, **EXTERNAL}
     data = build_data(config)
     data.setup("fit")
-    weights = {stage: sha256(run.weights(stage)) for stage in config["stages"]}
-    made_from = {"weights": weights, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
+    made_from = {"weights": run.sums, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
     folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
     if (folder / METRICS).exists():
         table, _ = read_results(folder)
@@ -136,7 +136,10 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
     arguments = parser.parse_args()
     try:
-        show(evaluate(Run(arguments.run), arguments.overrides))
+        run = Run(arguments.run)
+        show(evaluate(run, arguments.overrides))
+        if not run.verified:
+            print(f"{run.path} is {UNVERIFIED}")
     except UserError as error:
         sys.exit(str(error))
 

@@ -31,6 +31,13 @@ from ushydra_lab.config import (
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
+OF_THE_LAB = {
+    "callbacks", "plugins", "logger", "default_root_dir", "profiler", "enable_progress_bar", "enable_checkpointing",
+    "max_epochs", "fast_dev_run", "overfit_batches", "limit_predict_batches", "limit_test_batches",
+}  # fmt: skip
+"""What the Trainer may not be told: the lab sets it, it writes files elsewhere, or leaves out images unnoticed."""
+READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.")
+"""Modules of readers, and the only places where a configuration names one."""
 INSTEAD = {"data", "split", "structures", "oversample"}
 """What a stage may have of its own in `instead`."""
 
@@ -113,7 +120,7 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
 
 def target_problems(node: Any, prefix: str, trusted: Sequence[str]) -> Iterator[str]:
     """Problems of every `_target_` node at or below `node`."""
-    if isinstance(node, list):
+    if isinstance(node, list | tuple):
         node = dict(enumerate(node))
     if not isinstance(node, dict):
         return
@@ -129,6 +136,11 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
     except ValueError as error:
         yield f"{prefix}_target_={node['_target_']}: {error}"
         return
+    reads = target.__module__.startswith(READERS)  # and writes: phantoms, converted videos
+    if reads and not DATA.fullmatch(prefix):
+        yield f"{prefix}_target_={node['_target_']}: a reader has its place below data"
+    elif DATA.fullmatch(prefix) and target.__module__.startswith("ushydra_lab.") and not reads:
+        yield f"{prefix}_target_={node['_target_']}: no reader of data"
     parameters = inspect.signature(target).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
@@ -163,6 +175,8 @@ def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
             yield f"{key}={content.get(key)}: it names a folder; letters, digits and _ . + - only"
     if content.get("scale") not in SCALES:
         yield f"scale={content.get('scale')}: choose one of {', '.join(SCALES)}"
+    for key in sorted(content.get("trainer", {}).keys() & OF_THE_LAB):
+        yield f"trainer.{key}: not to be set; an experiment has max_epochs and callbacks of its own, by stage"
     if not isinstance(canvas := content.get("canvas"), list) or len(canvas) != 2:
         yield f"canvas={content.get('canvas')}: two numbers, [rows,columns]"
     yield from _check_types(Experiment, content, "")

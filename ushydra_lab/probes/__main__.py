@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
+from ushydra_lab import __version__
 from ushydra_lab.errors import UserError
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import Run, runs_below
-from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
 from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, chosen_data, folders_and_local, here
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ def probes(
         except UserError as error:
             problems.append(f"{run.path}: {error}")
             continue
-        console.print(f"{run.path}: {note}", markup=False, highlight=False, soft_wrap=True)
+        marked = "" if run.verified or content is None else f" ({UNVERIFIED})"
+        console.print(f"{run.path}: {note}{marked}", markup=False, highlight=False, soft_wrap=True)
         if content:
             found += 1
             _show(console, content["stages"])
@@ -97,6 +100,7 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     config = here(check_stored(run, local.trust), local)
     stages = {name: stage.key for name, stage in summary.stages.items()}
     made_from = {"identity": summary.identity, "stages": stages, "covariance": covariance}
+    made_from |= {"weights": run.sums, "ushydra_lab": __version__}
     other = _other(config, against, local) if against else None
     folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
@@ -169,7 +173,7 @@ def _measure(
 
     scores: dict[str, Any] = {}
     tables = []
-    for name, task in track(list(tasks.items()), run.name, transient=True):
+    for name, task in track(list(tasks.items()), escape(run.name), transient=True):
         parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:
