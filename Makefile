@@ -6,7 +6,7 @@ SWEEP  ?= seed=1000,1001
 BASE   ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test same-numbers test-kill test-slurm test-ray lint ablation report benchmark clean
+.PHONY: help setup demo test test-full same-numbers test-kill test-slurm test-ray lint ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen
 
 test: setup  ## the tests
 	$(RUN) -m pytest -n auto
+
+test-full: setup  ## all files of the fuzz tests, of which `make test` tries a tenth (minutes)
+	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data -k fuzz
 
 same-numbers: setup  ## does the working tree compute what BASE computed, to the bit? make same-numbers BASE=HEAD~3
 	$(RUN) tests/same_numbers.py $(BASE)

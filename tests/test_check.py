@@ -144,7 +144,7 @@ def test_a_folder_is_told_from_its_table(
     write_images({"a": 1}).to_csv(tmp_path / "mine/rows.csv", index=False)
     assert check.main(["mine"]) == 1
     error = capsys.readouterr().err
-    assert "mine: is a folder; give a CSV file in it (rows.csv)" in error
+    assert "mine: is a folder; give a CSV or Excel file in it (rows.csv)" in error
     assert "data=NAME data.root=mine" in error
 
 

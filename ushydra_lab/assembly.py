@@ -20,10 +20,11 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
 from ushydra_lab.config.identity import digest
-from ushydra_lab.config.instantiate import make
+from ushydra_lab.config.instantiate import make, refusal
 from ushydra_lab.config.schema import Experiment, Node, Stage
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.needs import refuse_other_words
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -45,12 +46,15 @@ def rehearse(experiment: Experiment) -> UltrasoundData:
     """
     data = job_data(experiment)
     content = experiment.as_dict()
-    key = digest([content[part] for part in ("network", "stages", "canvas", "trainer")])
+    key = digest([content[part] for part in ("data", "split", "network", "stages", "canvas", "trainer")])
     if key in _rehearsed:
         return data
-    for stage in experiment.stages:
+    for stage, settings in experiment.stages.items():
         with torch.device("meta"):
             task = build_task(experiment, stage)
+        own = build_data(experiment.with_own(settings)) if settings.instead.given else data
+        for setting, (category, words) in task.categories().items():
+            refuse_other_words(own.manifest, own.part, f"stages.{stage}.task.{setting}", category, words)
         try:
             task.rehearse(data.canvas)
         except ValueError as error:
@@ -159,8 +163,11 @@ def build_task(experiment: Experiment, stage: str) -> Task:
         network: nn.Module = instantiate(experiment.network, _convert_="all").to(memory_format=torch.channels_last)
         task: Task = instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
     except Exception as error:
-        cause = error.__cause__ or error
-        raise UserError(f"stages.{stage} cannot be built: {cause}") from error
+        what = f"stages.{stage} cannot be built"
+        told = refusal(error, what)
+        if isinstance(told, UserError) and not str(told).startswith(what):
+            told = UserError(f"{what}: {told}")
+        raise told from error
     return task
 
 

@@ -21,6 +21,7 @@ from ushydra_lab.config.stored import Local, chosen_data, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run
 from ushydra_lab.runs.stored_experiment import check_stored
+from ushydra_lab.runs.summary import UNVERIFIED
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
@@ -54,8 +55,7 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     experiment = with_external(own, reader)
     data = build_data(experiment)
     data.setup("fit")
-    weights = {stage: sha256(run.weights(stage)) for stage in experiment.stages}
-    made_from = {"weights": weights, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
+    made_from = {"weights": run.sums, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
     folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
     if (folder / METRICS).exists():
         table, _ = read_results(folder)
@@ -144,7 +144,10 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
     arguments = parser.parse_args()
     try:
-        show(evaluate(Run(arguments.run), arguments.overrides))
+        run = Run(arguments.run)
+        show(evaluate(run, arguments.overrides))
+        if not run.verified:
+            print(f"{run.path} is {UNVERIFIED}")
     except UserError as error:
         sys.exit(str(error))
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
+from ushydra_lab import __version__
 from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, folders_and_local, here
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +73,7 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
             picture(found).savefig(temporary, format="png", dpi=150)
     console = Console(width=None if sys.stdout.isatty() else 160)
     _show(console, found, areas)
-    console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv")
+    console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv", markup=False, soft_wrap=True)
 
 
 def _table(run: Run, local: Local) -> pd.DataFrame | None:
@@ -83,7 +85,9 @@ def _table(run: Run, local: Local) -> pd.DataFrame | None:
     if summary.status != FINISHED:
         return None
     file, record = run.path / f"{NAME}.csv", run.path / f"{NAME}.json"
-    made_from = digest([summary.identity, [stage.key for stage in summary.stages.values()]])
+    made_from = digest([summary.identity, run.sums, __version__])
+    if not run.verified:
+        print(f"{run.path} is {UNVERIFIED}")
     if not record.exists() or _record(record)["made_from"] != made_from:
         table = measure(run, local)
         if table.empty:
@@ -132,7 +136,7 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
     data = own_images(run, settings)
     steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
     rows = []
-    for kind, perturb, strength in track(steps, run.name, transient=True):
+    for kind, perturb, strength in track(steps, escape(run.name), transient=True):
         generator = torch.Generator().manual_seed(settings.seed)
         for batch in data.part_loader("test" if "test" in data.parts else "val"):
             with torch.inference_mode():

@@ -84,6 +84,8 @@ def test_a_thickness_longer_than_its_box_is_in_px() -> None:
 
 def test_image_sizes_stand_alone_only_where_most_are_of_one_size() -> None:
     common = table_of(height=[540.0] * 20 + [541.0], width=[800.0] * 20 + [760.0])
-    assert texts(common, 1) == ["line 22 (20.png): 760 x 541 px, unlike the others of site a"]
+    assert texts(common, 1) == [
+        "site a: 1 of 21 images have sizes that stand alone beside 800 x 540 px: 760 x 541; from line 22 (20.png)"
+    ]
     assert texts(table_of(height=list(np.arange(21.0) + 400), width=[500.0] * 21), 1) == []
     assert texts(common.assign(height=np.nan), 1) == []

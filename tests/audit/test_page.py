@@ -62,6 +62,16 @@ def test_some_images_of_every_site_are_always_shown(write_images: Write, tmp_pat
     assert "have no meaning here: operator." in html
 
 
+def test_rows_that_are_left_out_are_counted_with_their_reason(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 9})
+    for k in range(7):
+        (tmp_path / f"a/{k}.png").write_text("no image")
+    html = page.render(report.audit(Source(table, "m", tmp_path, partial=True)))
+    assert "Left out: 7</h2>" in html
+    assert "row 0 (a/0.png): " in html
+    assert "and 6 alike: row 1 (a/1.png)" in html
+
+
 def test_contact_sheets_and_lists_are_cut_and_say_so(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_IMAGES", 2)
     monkeypatch.setattr(page, "MOST_LINES", 1)

@@ -24,12 +24,14 @@ def test_a_shifted_box_and_a_box_of_another_size_are_named_with_their_row() -> N
     assert len(texts) <= 4
 
 
-def test_sizes_are_relative_to_the_image_only_where_all_are_known() -> None:
+def test_only_images_that_are_there_are_judged_and_in_px_only_where_none_is() -> None:
     table = boxes(50, size=800.0)
     table.loc[3, ["nt_x1", "nt_x2"]] += 300
     assert "of the image" in placement.audit(table).flags[0].text
     table.loc[9, "width"] = np.nan
-    assert "of the largest coordinate" in placement.audit(table).flags[0].text
+    table.loc[9, ["nt_x1", "nt_x2"]] += 300
+    assert {row for flag in placement.audit(table).flags for row in flag.rows} & {3, 9} == {3}
+    assert "of the largest coordinate" in placement.audit(table.assign(width=np.nan)).flags[0].text
 
 
 def test_a_site_of_few_rows_is_skipped_and_said_so() -> None:

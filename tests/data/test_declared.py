@@ -38,7 +38,7 @@ def test_a_stretched_copy_is_refused_with_both_sizes(source: Source) -> None:
 def test_a_partial_data_set_goes_without_it_unless_strict(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     table = replace(source, partial=True).checked().table
     assert table["subject"].tolist() == ["0", "2", "3"]
-    assert "1 rows whose files cannot be used are left out (data.strict=true" in (printed := capsys.readouterr().out)
+    assert "files cannot be used and are left out (data.strict=true" in (printed := capsys.readouterr().out)
     assert "row 1 (a/1.png): is 96 x 66 px" in printed
     with pytest.raises(UserError, match="is 96 x 66 px"):
         replace(source, partial=True, strict=True).checked()

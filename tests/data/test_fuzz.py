@@ -1,38 +1,47 @@
-"""Two thousand broken manifests: each is read, or refused in words."""
+"""Two thousand manifests, half of them with one planted fault: none leads to a traceback, no fault is passed over."""
 
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ushydra_lab.audit import report
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.errors import UserError
 
-REQUIRED = {"image": "0.png", "site": "A", "subject": "1"}
-GROUPS: tuple[dict[str, str], ...] = (
-    {"part": "train"},
-    {"pixel_mm": "0.1"},
-    {"plane": "brain"},
-    {"quality": "low"},
-    {"mask": "m.png"},
-    {"hc_mm": "90"},
-    {"nt_x1": "1", "nt_y1": "2", "nt_x2": "30", "nt_y2": "20"},
-    {"it_x1": "4", "it_y1": "5", "it_x2": "9", "it_y2": "8"},
-    {"crop_x1": "", "crop_y1": "", "crop_x2": "", "crop_y2": ""},
-    {"ofd_1_x": "2", "ofd_1_y": "15", "ofd_2_x": "38", "ofd_2_y": "15"}
-    | {"bpd_1_x": "20", "bpd_1_y": "3", "bpd_2_x": "20", "bpd_2_y": "27"},
-)
-IMAGES = ("0.png", "1.png", "16.png", "rgb.png")
+from .planted import FAULTS, IMAGES, SAID, Row, good, text
+
+COUNT = 2000
 FILES = (*IMAGES, "half.png", "empty.png", "text.png", "folder", "loop.png", "out.png", "m.png")
 ODD = (
     *("", " ", "nan", "NA", "inf", "-inf", "1e308", "-1", "0", "1,5", "1e-9", "0x1F", "Ⅻ", "٣", "true", "None", "\t"),
     *("../../etc/passwd", "/etc/passwd", "C:\\a.png", "a" * 300, "%s", "{}", "\U0001f600", "<script>", "=1+1", "."),
     *FILES,
 )
-NOISE = ('"', ",", ";", "\n", "\r", "\t", "\0", "\ufeff", "\u2028", "a", "9", "-", " ", "é", "\udcff")
+NOISE = (
+    '"',
+    ",",
+    ";",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "\ufeff",
+    "\u2028",
+    "a",
+    "9",
+    "-",
+    " ",
+    "é",
+    "\udcff",
+    "#",
+    "'",
+    "sep=;\n",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +51,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     for name in ("0.png", "1.png"):
         Image.fromarray(noise[..., int(name[0])]).save(home / name)
-    Image.fromarray(noise[..., 0].astype(np.uint16) * 200).save(home / "16.png")
-    Image.fromarray(noise).save(home / "rgb.png")
+    Image.fromarray(noise[..., 2].astype(np.uint16) * 200).save(home / "16.png")
+    Image.fromarray(noise[::-1]).save(home / "rgb.png")
     Image.fromarray((noise[..., 0] > 128).astype(np.uint8)).save(home / "m.png")
     (home / "half.png").write_bytes((home / "rgb.png").read_bytes()[:900])
+    (home / "copy.png").write_bytes((home / "0.png").read_bytes())
     (home / "empty.png").touch()
     (home / "text.png").write_text("no image")
     (home / "folder").mkdir()
@@ -54,45 +64,70 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def manifest(rng: random.Random) -> bytes:
+def noisy(rng: random.Random) -> bytes:
     """A good manifest, then some of: odd cells, columns dropped, renamed or repeated, characters put in or left out."""
-    cells = REQUIRED | {k: v for group in GROUPS if rng.random() < 0.6 for k, v in group.items()}
-    rows = [
-        {**cells, "image": image, "subject": str(i)} for i, image in enumerate(rng.sample(IMAGES, rng.randint(0, 4)))
-    ]
-    header = list(cells)
+    rows = good(rng)
     for row in rows:
         for _ in range(rng.choice((0, 0, 0, 1))):
-            row[rng.choice(header)] = rng.choice(ODD)
-    lines = [header, *(list(row.values()) for row in rows)]
-    if rng.random() < 0.1:
-        column = rng.randrange(len(header))
-        lines = [[*line[:column], *line[column + 1 :]] for line in lines]
-    if rng.random() < 0.1:
-        header[rng.randrange(len(header))] += rng.choice((" ", "_", "x"))
-    separator = rng.choice((",", ",", ";", "\t"))
-    text = "\n".join(separator.join(f'"{cell}"' if separator in cell else cell for cell in line) for line in lines)
+            row[rng.choice(list(row))] = rng.choice(ODD)
+    if rows and rng.random() < 0.1:
+        column = rng.choice(list(rows[0]))
+        rows = [{k: v for k, v in row.items() if k != column} for row in rows]
+    if rows and rng.random() < 0.1:
+        column, suffix = rng.choice(list(rows[0])), rng.choice((" ", "_", "x"))
+        rows = [{k + suffix * (k == column): v for k, v in row.items()} for row in rows]
+    content = text(rows, rng.choice((",", ",", ";", "\t")))
     for _ in range(rng.choice((0, 0, 0, 0, 1, 2, 8))):
-        place = rng.randint(0, len(text))
-        text = text[:place] + rng.choice(NOISE) + text[place + rng.randint(0, 3) :]
-    return text.encode("utf-8", "surrogateescape")
+        place = rng.randint(0, len(content))
+        content = content[:place] + rng.choice(NOISE) + content[place + rng.randint(0, 3) :]
+    return content.encode("utf-8", "surrogateescape")
 
 
-def manifests() -> Iterator[tuple[int, bytes]]:
-    for seed in range(2000):
-        yield seed, manifest(random.Random(seed))
+def outcome(folder: Path, content: bytes) -> set[str]:
+    """The audits that have remarks, or `refused`."""
+    (folder / "manifest.csv").write_bytes(content)
+    try:
+        source = manifest_csv.read(folder / "manifest.csv", {"head": 1} if b"mask" in content else None)
+        found = report.audit(source)
+        source.checked()
+    except UserError as error:
+        return {"refused"} if len(str(error)) > 20 else set()
+    assert found.usable
+    return {finding.kind for finding in found.findings if finding.flags}
 
 
-def test_no_manifest_leads_to_a_traceback(folder: Path) -> None:
-    outcomes = {"read": 0, "refused": 0}
-    for seed, content in manifests():
-        (folder / "manifest.csv").write_bytes(content)
+def written(rng: random.Random, rows: list[Row]) -> bytes:
+    return text(rows, rng.choice((",", ";", "\t"))).encode()
+
+
+def test_no_manifest_leads_to_a_traceback(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    refused, seeds = 0, fuzz_seeds(COUNT)
+    for seed in seeds:
+        content = noisy(random.Random(seed))
         try:
-            manifest_csv.read(folder / "manifest.csv", {"head": 1} if b"mask" in content else None).checked()
-            outcomes["read"] += 1
-        except UserError as error:
-            outcomes["refused"] += len(str(error)) > 20
+            refused += outcome(folder, content) == {"refused"}
         except Exception as error:
             raise AssertionError(f"manifest {seed}: {content!r}") from error
-    assert sum(outcomes.values()) == 2000
-    assert min(outcomes.values()) > 300
+    assert 0.15 * len(seeds) < refused < 0.85 * len(seeds)
+
+
+def test_no_planted_fault_is_passed_over(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    missed, tried, seeds = [], Counter[str](), fuzz_seeds(COUNT)
+    for seed in seeds:
+        rng = random.Random(seed)
+        rows, fault = good(rng, least=2), list(FAULTS)[seed // 10 % len(FAULTS)]
+        FAULTS[fault](rng, rows)
+        content = written(rng, rows)
+        if not outcome(folder, content) & {"refused", SAID.get(fault, "refused")}:
+            missed.append(f"{seed} {fault}: {content.decode()}")
+        tried[fault] += 1
+    print(f"{len(seeds) - len(missed)} planted faults caught, {len(missed)} missed; tried {dict(tried)}")
+    assert not missed, "\n\n".join(missed[:10])
+    assert {*tried} == {*FAULTS}
+
+
+def test_what_has_no_fault_is_read(folder: Path, fuzz_seeds: Callable[[int], range]) -> None:
+    for seed in fuzz_seeds(COUNT)[::4]:
+        rng = random.Random(seed)
+        content = written(rng, good(rng, least=1))
+        assert not outcome(folder, content) & {"refused", "site_names", "coordinates"}, content

@@ -75,6 +75,11 @@ def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, t
         ({"pixel_mm": 12}, "looks like px per mm: 0.08333 would"),
         ({"pixel_mm": np.inf}, "not a finite number"),
         ({"nt_mm": 150}, "not within 0.05 to 20 mm"),
+        ({"nt_mm": 0.015}, "looks like cm: 0.15 would be mm"),
+        ({"hc_mm": 17.5}, "looks like cm: 175 would be mm"),
+        ({"subject": "P\x1b[31m1"}, "has control characters; rename it without"),
+        ({"subject": "P\x9b1"}, "has control characters; rename it without"),
+        ({"site": "a\x07"}, "it names a folder"),
         ({"site": "a/../.."}, "it names a folder"),
         ({"part": "training"}, "is not one of train, val, test"),
         ({"image": "a\\0.png"}, "write the folders of a path with '/'"),
@@ -308,3 +313,17 @@ def test_the_fingerprint_is_of_images_labels_and_masks_wherever_they_lie(tmp_pat
     assert manifest("there") == same
     others = [{"nt_mm": 1.6}, {"sha256": "3"}, {"site": "b"}, {"subject": "t"}, {"mask_file": b"other"}]
     assert len({same, *(manifest(f"other{i}", **other) for i, other in enumerate(others))}) == 6
+
+
+def test_rows_without_a_mask_have_a_fingerprint_that_tells_which(write_images: Write, tmp_path: Path) -> None:
+    """HC18's published test images have none."""
+    table = write_images({"a": 3})[["image", "site", "subject"]]
+    for row in range(3):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[10 : 20 + row, 10:20] = 255
+        Image.fromarray(mask).save(tmp_path / f"m{row}.png")
+    code = MaskCode.of({"head": 255})
+    found = []
+    for masks in (["m0.png", "m1.png", ""], ["m0.png", "", "m2.png"], ["m0.png", "m1.png", "m2.png"]):
+        found.append(Source(table.assign(mask=masks), "masked", tmp_path, code).checked().fingerprint())
+    assert len(set(found)) == 3

@@ -534,3 +534,182 @@ def test_temporary_files_of_killed_processes_go_with_the_next_run(run: Path, hos
     experiment.run(*configured(run.parents[3], hospitals))
     assert not any(file.exists() for file in left)
     assert all(file.exists() for file in kept)
+
+
+# Found by trying to break it
+
+
+@pytest.mark.parametrize("tag", ["!!omap [a: {_target_: evil_module.f}]", "!!pairs [a: {_target_: evil_module.f}]"])
+def test_what_yaml_makes_tuples_of_hides_no_target(
+    tag: str, run: Path, reseal: Callable[[Path], None], command: Callable[..., str], evil: Path
+) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("widths:\n  - 2\n  - 4\n  - 4\n  - 8\n", f"widths: {tag}\n"))
+    reseal(run)
+    for name in ("report", "evaluate", "probes"):
+        assert "config.yaml is damaged (a tuple is no value" in command(name, run)
+    assert not evil.exists()
+
+
+def test_merge_keys_of_yaml_are_refused_before_they_grow(
+    run: Path, reseal: Callable[[Path], None], command: Callable[..., str]
+) -> None:
+    layers = [f"m{i}: &m{i} {{<<: [{','.join([f'*m{i - 1}'] * 9)}]}}\n" for i in range(1, 9)]
+    (run / "config.yaml").write_text("m0: &m0 {k: 1}\n" + "".join(layers) + (run / "config.yaml").read_text())
+    reseal(run)
+    assert "merge key" in command("report", run)
+
+
+@pytest.mark.parametrize("key", ["profiler", "default_root_dir", "limit_predict_batches", "fast_dev_run", "plugins"])
+def test_a_trainer_neither_writes_elsewhere_nor_leaves_out_images(
+    key: str, rewritten: Callable[..., Path], command: Callable[..., str]
+) -> None:
+    run = rewritten({f"trainer.{key}": "pytorch" if key == "profiler" else 1})
+    assert f"trainer.{key}: not to be set" in command("evaluate", run)
+
+
+def test_a_reader_makes_no_files_in_the_place_of_a_network(
+    rewritten: Callable[..., Path], command: Callable[..., str], tmp_path: Path
+) -> None:
+    node = {"_target_": "ushydra_lab.data.readers.phantom.read", "root": str(tmp_path / "made"), "images_per_site": 1}
+    run = rewritten({"network": node})
+    assert "a reader has its place below data" in command("evaluate", run)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("choice", ["../loss/roi", "../split/random"])
+def test_data_are_chosen_among_data(choice: str, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with _argv(["evaluate", str(run), f"data={choice}"]), pytest.raises(SystemExit, match=r"no data set|no reader"):
+        evaluate_command.main()
+
+
+@pytest.mark.parametrize("file", ["run.json", "config.yaml", "split.csv", "per_image.csv", WEIGHTS, CURVES])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    file: str, run: Path, command: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / file).unlink()
+    os.mkfifo(run / file)
+    for reader in READ_BY[file]:
+        said = command(reader, run) + capfd.readouterr().out
+        assert "no ordinary file" in " ".join(said.replace("│", "").split()), reader
+
+
+def test_a_picture_that_is_no_png_starts_nothing(run: Path) -> None:
+    (run / "figures" / "test.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    (run / "figures" / "hardest_roi.png").unlink()
+    os.mkfifo(run / "figures" / "hardest_roi.png")
+    with _argv(["report", str(run.parents[2])]):
+        report_command.main()
+    assert "test.png is damaged" in (run.parents[2] / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../../../x"])
+def test_sums_of_files_outside_of_the_run_are_refused(
+    name: str, run: Path, command: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = read_json(run / "run.json")
+    write_json(run / "run.json", content | {"files": content["files"] | {name: "0"}})
+    command("runs", run)
+    assert "outside of the run" in " ".join(capfd.readouterr().out.replace("│", "").split())
+
+
+@pytest.mark.parametrize("way", ["per_image.csv", "probes.json", "probes.csv"])
+def test_a_folder_in_the_way_is_named(way: str, run: Path, hospitals: Path, command: Callable[..., str]) -> None:
+    (run / way).unlink(missing_ok=True)
+    (run / way).mkdir()
+    if way == "per_image.csv":
+        with pytest.raises(UserError, match="a folder lies where a file is to be"):
+            experiment.run(*configured(run.parents[3], hospitals))
+    else:
+        assert "a folder lies where a file is to be" in command("probes", run)
+
+
+@pytest.mark.parametrize("way", ["checkpoints", "figures"])
+def test_a_file_in_the_way_is_named(way: str, run: Path, hospitals: Path, command: Callable[..., str]) -> None:
+    shutil.rmtree(run / way)
+    (run / way).touch()
+    if way == "checkpoints":
+        with pytest.raises(UserError, match="a file lies where a folder is to be"):
+            experiment.run(*configured(run.parents[3], hospitals))
+    else:
+        assert "a file lies where a folder is to be" in command("probes", run)
+
+
+def test_a_lock_that_is_a_folder_is_held_by_nobody(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (run / ".lock").unlink()
+    (run / ".lock").mkdir()
+    content = read_json(run / "run.json")
+    write_json(run / "run.json", content | {"status": "running"})
+    with _argv(["runs", str(run.parents[2])]), pytest.raises(SystemExit):
+        runs_command.main()
+    assert "1 interrupted" in capfd.readouterr().out
+
+
+def test_a_stage_of_other_settings_is_not_taken(run: Path, hospitals: Path) -> None:
+    first, second = sorted(file.parent for file in run.parents[3].glob(".stages/*/stage.json"))
+    for file in ("best.ckpt", "history.csv", "stage.json"):
+        (second / file).unlink()
+        shutil.copy(first / file, second / file)
+    shutil.rmtree(run)
+    with pytest.raises(UserError, match=r"stage.json is damaged \(it belongs to"):
+        experiment.run(*configured(run.parents[3], hospitals))
+
+
+@pytest.mark.parametrize("copy", ["hospital_x/seed1000/roi", "hospital_c/seed1001/roi", "hospital_c/seed1000/other"])
+def test_a_copy_under_another_name_is_not_another_result(copy: str, run: Path, command: Callable[..., str]) -> None:
+    shutil.copytree(run, run.parents[2] / copy)
+    assert "run.json belongs to hospital_c/seed1000/roi" in command("report", run)
+    assert copy in (run.parents[2] / "report" / "tables.md").read_text().partition("Not in the tables")[2]
+
+
+def test_brackets_in_a_path_stay_text(
+    finished: Path, hospitals: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "a[bold]b[" / "c]"
+    shutil.copytree(finished, root)
+    run = root / "nt_phase2" / "hospital_c" / "seed1000" / "roi"
+    with _argv(["report", str(run.parents[2])]):
+        report_command.main()
+    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]):
+        evaluate_command.main()
+    assert capfd.readouterr().out.replace("\n", "").count("a[bold]b[/c]") >= 3
+
+
+def test_other_weights_are_probed_again(
+    run: Path,
+    reseal: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[..., str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with _argv(["probes", str(run)]):
+        probes_command.main()
+        before = read_json(run / "probes.json")
+        content = torch.load(run / WEIGHTS, weights_only=True)
+        content["state_dict"] = {key: value * 1.1 for key, value in content["state_dict"].items()}
+        (run / WEIGHTS).unlink()
+        torch.save(content, run / WEIGHTS)
+        reseal(run)
+        probes_command.main()
+    assert read_json(run / "probes.json")["files"] != before["files"]
+    flip(WEIGHTS, 0.5)(run)
+    assert "phase2.ckpt is damaged" in command("probes", run)
+
+
+def test_evaluating_and_probing_a_run_of_0_2_0_says_that_it_is_unverified(
+    run: Path, hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((run / "run.json").read_text())
+    del content["files"], content["checksum"]
+    content["versions"]["ushydra_lab"] = "0.2.0"
+    (run / "run.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]):
+        evaluate_command.main()
+    assert "unverified" in capfd.readouterr().out
+    with _argv(["probes", str(run)]):
+        probes_command.main()
+    assert "unverified" in capfd.readouterr().out

@@ -17,12 +17,15 @@ FACTOR, DEVIATIONS, EVEN = 5.0, 6.0, 0.1  # EVEN: robust standard deviation of l
 BPD_MM = 10.0, 120.0  # 10 weeks to term, with a margin
 HC_ERROR = 0.05
 FIELD_MM = 10.0, 500.0  # an enlarged NT region; a sector 30 cm deep with a scanner's frame around it
+TYPICAL_MM = {"nt_mm": (0.5, 10.0), "hc_mm": (50.0, 400.0)}  # medians of a site
 COMMONEST, ALONE = 0.5, 0.005  # shares of a site's images
 
+TYPICAL = ", ".join(f"{name} {low:g} to {high:g} mm" for name, (low, high) in TYPICAL_MM.items())
 METHOD = (
     f"Spacing and lengths in mm against the median of their site ({FEWEST} rows at least): a factor of {FACTOR:g}; "
     f"spacing also {DEVIATIONS:g} robust standard deviations of the logarithm (1.4826 MAD, at least {EVEN:g}). The "
-    "medians of two sites: the same factor, as a whole site may be in another unit. Against the geometry: images "
+    "medians of two sites: the same factor, as a whole site may be in another unit; where they agree, medians outside "
+    f"{TYPICAL}. Against the geometry: images "
     f"{FIELD_MM[0]:g} to {FIELD_MM[1]:g} mm wide by pixel_mm x width, from an enlarged nuchal region to the widest "
     "sector, 30 cm deep, with a scanner's frame around it; BPD from landmarks and spacing within "
     f"{BPD_MM[0]:g} to {BPD_MM[1]:g} mm; hc_mm within {100 * HC_ERROR:g} % of the perimeter of the "
@@ -42,7 +45,8 @@ def audit(table: pd.DataFrame) -> list[Finding]:
         if annotation.kind in ("number", "spacing") and name in table:
             for rows in by_site(table).values():
                 flags += _against_site(table, name, annotation.unit, rows)
-            whole += _between_sites(table, name, annotation.unit) if annotation.unit else []
+            between = [*_between_sites(table, name, annotation.unit)] if annotation.unit else []
+            whole += between or (_untypical(table, name) if name in TYPICAL_MM else [])
     whole += _fields(table) if "pixel_mm" in table else []
     units = Finding("units", "Numbers that may be in another unit", METHOD, [*whole, *_against_geometry(table), *flags])
     return [units, Finding("sizes", "Image sizes that stand alone", SIZE_METHOD, list(_lonely_sizes(table)))]
@@ -79,6 +83,17 @@ def _between_sites(table: pd.DataFrame, name: str, unit: str) -> Iterator[Flag]:
     yield Flag(f"the sites' medians of {name} differ by a factor of {times:.3g}: {listed} {unit}; one unit?{hints}")
 
 
+def _untypical(table: pd.DataFrame, name: str) -> Iterator[Flag]:
+    low, high = TYPICAL_MM[name]
+    for site, rows in by_site(table).items():
+        values = table[name].iloc[rows].dropna()
+        middle = float(values.median()) if len(values) >= FEWEST else low
+        if not low <= middle <= high:
+            word, factor = ("cm", 10) if middle < low else ("1/10 mm", 0.1)
+            read = f": in {word} it would be {factor * middle:.3g} mm" if low <= factor * middle <= high else ""
+            yield Flag(f"site {site}: the median of {name} is {middle:.3g} mm; usual are {low:g} to {high:g} mm{read}")
+
+
 def _fields(table: pd.DataFrame) -> Iterator[Flag]:
     """Site by site, since a unit is wrong for a whole site more often than for a row."""
     wide = (table["pixel_mm"] * table["width"]).to_numpy(float)
@@ -89,7 +104,11 @@ def _fields(table: pd.DataFrame) -> Iterator[Flag]:
             span = " to ".join(dict.fromkeys(f"{end:.3g}" for end in (wide[odd].min(), wide[odd].max())))
             known = int(np.isfinite(wide[rows]).sum())
             text = f"site {site}: {len(odd)} of {known} images would be {span} mm wide by pixel_mm x width"
-            yield Flag(f"{text}; plausible are {low:g} to {high:g} mm: is pixel_mm in mm per px?", tuple(map(int, odd)))
+            middle = float(np.median(wide[odd]))
+            read = {word: f * middle for word, f in (("cm", 10), ("1/10 mm", 0.1)) if low <= f * middle <= high}
+            hint = "".join(f" In {word} per px they would be {mm:.3g} mm wide" for word, mm in read.items())
+            text += f"; plausible are {low:g} to {high:g} mm: is pixel_mm in mm per px?{hint}"
+            yield Flag(text, tuple(map(int, odd)))
 
 
 def _unit_hint(value: float, middle: float) -> str:
@@ -141,7 +160,15 @@ def _lonely_sizes(table: pd.DataFrame) -> Iterator[Flag]:
     commonest = shares.groupby(SITE)["count"].transform("max")
     few = (shares["count"] == 1) | (shares["count"] < ALONE * images)
     alone = few & (commonest >= COMMONEST * images) & (commonest > FEWEST)
-    for row in positions(alone.reindex(table.index, fill_value=False).to_numpy(bool)):
-        width, height, site = table[["width", "height", SITE]].iloc[row]
-        text = f"{checks.place(table, row)}: {width:g} x {height:g} px, unlike the others of site {site}"
-        yield Flag(text, (row,))
+    rows = pd.Series(positions(alone.reindex(table.index, fill_value=False).to_numpy(bool)), dtype=int)
+    for site, own in rows.groupby(table[SITE].iloc[rows].to_numpy()):
+        counts = known[known[SITE] == site].groupby(["width", "height"]).size().sort_values(ascending=False)
+        listed = ", ".join(dict.fromkeys(_size(table, row) for row in own))
+        usual = " x ".join(f"{px:g}" for px in counts.index.to_list()[0])
+        text = f"{len(own)} of {counts.sum()} images have sizes that stand alone beside {usual} px"
+        yield Flag(f"site {site}: {text}: {listed}; from {checks.place(table, own.iloc[0])}", tuple(map(int, own)))
+
+
+def _size(table: pd.DataFrame, row: int) -> str:
+    width, height = table[["width", "height"]].iloc[row]
+    return f"{width:g} x {height:g}"

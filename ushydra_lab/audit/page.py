@@ -88,6 +88,7 @@ def render(report: Report) -> str:
         rows=len(report.examined.table),
         absent=len(report.examined.absent),
         unusable=listings.unusable(report.examined),
+        unusable_count=len({row for row, _ in report.examined.unusable}),
         repeats=frequencies.repeats(report.examined.table),
         sites=list(report.overview.columns),
         overview=[

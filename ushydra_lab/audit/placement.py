@@ -13,8 +13,8 @@ from ushydra_lab.data.vocabulary import Annotation, annotations
 PLACE, SIZE = 0.02, 0.05  # what annotators differ by: of the image, of the annotation's size
 
 METHOD = (
-    "Centre and size (logarithm) of boxes and of all landmarks together, relative to the image where the size of every "
-    "image is known, else in px; within each site. Flagged: a robust Mahalanobis distance (minimum covariance "
+    "Centre and size (logarithm) of boxes and of all landmarks together, relative to the image, of all images that are "
+    "there; in px where none is; within each site. Flagged: a robust Mahalanobis distance (minimum covariance "
     f"determinant; {100 * PLACE:g} % of the image and {100 * SIZE:g} % of the size are always allowed) beyond the "
     f"{EXPECTED}; more where placement has long tails."
 )
@@ -24,10 +24,11 @@ def audit(table: pd.DataFrame) -> Finding:
     """Boxes and landmarks that lie elsewhere, or are of another size, than the others of their site."""
     flags: list[tuple[float, Flag]] = []
     few: list[str] = []
+    scaled = bool(table["width"].notna().any())
     for annotation in annotations(table.columns).values():
         if annotation.kind in ("box", "points") and set(annotation.columns) <= set(table):
             for site, rows in by_site(table).items():
-                features, scaled = _features(table.iloc[rows], annotation)
+                features = _features(table.iloc[rows], annotation, scaled)
                 given = int(np.isfinite(features).all(axis=1).sum())
                 if given < LEAST:
                     few += [f"{annotation.name} of {site}: {given} rows, {LEAST} are needed"] * (given > 0)
@@ -38,20 +39,19 @@ def audit(table: pd.DataFrame) -> Finding:
     return Finding("placement", title, METHOD, [flag for _, flag in flags], skipped="; ".join(few))
 
 
-def _features(table: pd.DataFrame, annotation: Annotation) -> tuple[Floats, bool]:
+def _features(table: pd.DataFrame, annotation: Annotation, scaled: bool) -> Floats:
     """Centre x and y, then log width and height of a box, log diagonal around points, which turn with the fetus, (N, 4
-    or 3); whether they are relative to the image. NaN: no annotation.
+    or 3); relative to the image or in px. NaN: no annotation, or no size to be relative to.
     """
     points = table[list(annotation.columns)].to_numpy(float).reshape(len(table), -1, 2)
     size = table[["width", "height"]].to_numpy(float)
-    scaled = bool(np.isfinite(size).all())
     low, high = points.min(axis=1), points.max(axis=1)
     centre, extent = (low + high) / 2, np.maximum(high - low, 1)
     if scaled:
         centre, extent = centre / size, extent / size
     if annotation.kind == "points":
         extent = np.hypot(*extent.T)[:, None]
-    return np.concatenate([centre, np.log(extent)], axis=1), scaled
+    return np.concatenate([centre, np.log(extent)], axis=1)
 
 
 def _outliers(

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ushydra_lab.audit import (
+    coordinates,
     evidence,
     frequencies,
     grey_range,
     landmarks,
+    lost,
     masks,
     near_duplicates,
     numbers,
@@ -16,9 +18,12 @@ from ushydra_lab.audit import (
     sites,
 )
 from ushydra_lab.audit.features import Features
-from ushydra_lab.audit.flags import Finding, flagged_rows
+from ushydra_lab.audit.flags import Finding, Flag, flagged_rows
 from ushydra_lab.data import checks
 from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.vocabulary import SITE
+
+READING = "What only the files themselves show, such as a patient's identifier that was taken away."
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,14 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     examined = checks.examine(source, observe=seen)
     table = examined.table
     findings = [
+        Finding("reading", "What the reader noticed", READING, [Flag(remark) for remark in source.remarks]),
         grey_range.audit(table, examined.peaks),
         *evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
-        sites.audit(table),
+        sites.audit(table, source.table[SITE]),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),
+        coordinates.audit(table),
+        lost.audit(table, canvas or lost.SMALLEST, {row for row, _ in examined.problems}),
         placement.audit(table),
         *masks.audit(table, seen),
         *numbers.audit(table),

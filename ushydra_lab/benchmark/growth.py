@@ -17,7 +17,7 @@ from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
 from ushydra_lab.benchmark.timing import Spread, Work, exponent, interleaved, seconds
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.data import checks, geometry
+from ushydra_lab.data import checks, geometry, schema
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.data.split import LeaveOneSiteOut
@@ -132,7 +132,7 @@ def check(table: pd.DataFrame) -> None:
     source = Source(table, "rows", Path())
     typed, problems = checks.typed(source.table)
     paths: list[Path | None] = [Path(name) for name in table["image"]]
-    found = chain(checks.header(source), checks.cells(typed), geometry.boxes(typed), geometry.points(typed))
+    found = chain(checks.header(source), schema.cells(typed), geometry.boxes(typed), geometry.points(typed))
     problems += [*found, *checks.repeats(typed, paths), *checks.groups(typed)]
     assert not problems, problems[:3]
 

@@ -22,12 +22,24 @@ def make(node: Node | DictConfig, **settings: Any) -> Any:
     try:
         return instantiate(node, _convert_="all", **settings)
     except InstantiationException as error:
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, UserError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
+        raise refusal(error, f"{node['_target_']} refuses its settings") from error
+
+
+def refusal(error: Exception, what: str) -> Exception:
+    """What to tell of an error that building a component ended with.
+
+    A UserError where the component refused its settings, in its own words if it raised one itself; a mistake in its
+    code stays what it is, and shows its traceback.
+    """
+    cause: BaseException = error
+    while not isinstance(cause, UserError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, UserError):
+        return cause
+    if isinstance(cause, InstantiationException | ValueError | TypeError | ImportError | OSError):
+        return UserError(f"{what}: {cause}")
+    assert isinstance(cause, Exception)
+    return cause
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

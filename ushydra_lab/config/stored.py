@@ -109,6 +109,8 @@ def chosen_data(
     except OmegaConfBaseException as error:
         raise UserError(omegaconf_message(error)) from error
     data = plain(OmegaConf.create({"data": resolved}))["data"]
+    if "_target_" not in data:
+        raise UserError(f"data={cfg.hydra.runtime.choices['data']}: no data set (it names no _target_)")
     if problems := list(target_problems(data, "data.", trusted)):
         raise UserError.listing("The data cannot be used:", problems)
     return cfg.hydra.runtime.choices["data"], data

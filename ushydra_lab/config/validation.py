@@ -25,6 +25,14 @@ from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Experiment, OwnSetti
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
+OF_THE_LAB = {
+    "callbacks", "plugins", "logger", "default_root_dir", "profiler", "enable_progress_bar", "enable_checkpointing",
+    "max_epochs", "fast_dev_run", "overfit_batches", "limit_predict_batches", "limit_test_batches",
+}  # fmt: skip
+"""What the Trainer may not be told: the lab sets it, it writes files elsewhere, or leaves out images unnoticed."""
+READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.")
+"""Modules of readers, and the only places where a configuration names one."""
+
 
 def check(cfg: DictConfig) -> Experiment:
     """The experiment of one job, without `trust`: whom to trust is never read from a file of a run.
@@ -119,7 +127,7 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
 
 def target_problems(node: Any, prefix: str, trusted: Sequence[str]) -> Iterator[str]:
     """Problems of every `_target_` node at or below `node`."""
-    if isinstance(node, list):
+    if isinstance(node, list | tuple):
         node = dict(enumerate(node))
     if not isinstance(node, dict):
         return
@@ -135,6 +143,11 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
     except ValueError as error:
         yield f"{prefix}_target_={node['_target_']}: {error}"
         return
+    reads = target.__module__.startswith(READERS)  # and writes: phantoms, converted videos
+    if reads and not DATA.fullmatch(prefix):
+        yield f"{prefix}_target_={node['_target_']}: a reader has its place below data"
+    elif DATA.fullmatch(prefix) and target.__module__.startswith("ushydra_lab.") and not reads:
+        yield f"{prefix}_target_={node['_target_']}: no reader of data"
     parameters = inspect.signature(target).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
@@ -179,6 +192,8 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
             yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
     if values.get("scale") not in SCALES:
         yield f"scale={values.get('scale')}: choose one of {', '.join(SCALES)}"
+    for key in sorted(OF_THE_LAB & set(values.get("trainer") or ())):
+        yield f"trainer.{key}: not to be set; an experiment has max_epochs and callbacks of its own, by stage"
     if not isinstance(canvas := values.get("canvas"), list) or len(canvas) != 2:
         yield f"canvas={values.get('canvas')}: two numbers, [rows,columns]"
 

@@ -1,5 +1,6 @@
 """What can be wrong with a manifest, all of it at once."""
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,33 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from ushydra_lab.data import declared, geometry
-from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved, there
+from ushydra_lab.data import declared, geometry, schema
+from ushydra_lab.data.files import there
+from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved
 from ushydra_lab.data.vocabulary import (
-    ANNOTATIONS,
     CROP,
     DECLARED,
     DERIVED,
     IMAGE,
     KNOWN,
     PART,
-    PARTS,
     REQUIRED,
     SITE,
     SOURCE,
     SUBJECT,
     annotations,
     nearest,
+    number_columns,
 )
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
     from ushydra_lab.data.manifest import Source
 
-COMMON_MM = 0.1  # mm per px of many machines: of several readings of a spacing the nearest is named
 MISSING = ("", "na", "nan", "n/a", "none", "null")
 
 
@@ -85,7 +84,7 @@ def examine(source: "Source", observe: Observer | None = None) -> Examined:
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
     problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]
-    problems += [*cells(table), *geometry.boxes(table), *geometry.points(table)]
+    problems += [*schema.cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
     gone = {*absent, *(i for i, _ in unusable)}
     kept = [problem for problem in problems if problem[0] not in gone]
@@ -128,8 +127,9 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     words = [column for annotation in known if not annotation.numeric for column in annotation.columns]
     for column in (column for column in (*REQUIRED, PART, SOURCE, *words) if column in table):
         table[column] = table[column].astype(object).where(table[column].notna(), "").map(str)
-    numbers = [column for annotation in known if annotation.numeric for column in annotation.columns]
-    for column in (column for column in numbers if column in table):
+    if SITE in table:  # it names folders, which some systems decompose
+        table[SITE] = table[SITE].map(lambda site: unicodedata.normalize("NFC", site))
+    for column in (column for column in number_columns(table.columns) if column in table):
         table[column], bad = _numbers(table[column])
         problems += [(position, f"{column} = {text}") for position, text in bad]
     return table, problems
@@ -153,61 +153,6 @@ def _numbers(cells: pd.Series) -> tuple[pd.Series, list[Problem]]:
         remedy = "write the decimal comma as a point" if "," in str(cell) else "leave it empty if unknown"
         problems.append((int(position), f"{str(cell)!r} is not a finite number; {remedy}"))
     return numbers, problems
-
-
-def _schema() -> pa.DataFrameSchema:
-    tight = pa.Check.str_matches(r"(?s)^\S(.*\S)?\Z", error="is empty or has spaces around it; every row needs a name")
-    text = pa.Check.str_matches(r"\A[^\ud800-\udfff]*\Z", error="is not UTF-8 text; rename the file or folder")
-    plain = pa.Check.str_matches(r"\A[^\x00-\x1f\x7f-\x9f]*\Z", error="has control characters; rename it without")
-    folder = pa.Check.str_matches(
-        r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
-    )
-    schema = {
-        IMAGE: pa.Column(checks=[tight, text, plain]),
-        SITE: pa.Column(checks=folder),
-        SUBJECT: pa.Column(checks=[tight, text, plain]),
-        PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
-    }
-    for annotation in ANNOTATIONS.values():
-        if annotation.kind == "category":
-            level = _one_of(annotation.levels, f"an image without {annotation.name}")
-            schema |= {c: pa.Column(checks=level, required=False) for c in annotation.columns}
-        if annotation.kind in ("number", "spacing"):
-            plausible = pa.Check.in_range(
-                annotation.low,
-                annotation.high,
-                error=f"is not within {annotation.low:g} to {annotation.high:g} {annotation.unit}",
-            )
-            schema |= {c: pa.Column(float, plausible, nullable=True, required=False) for c in annotation.columns}
-    return pa.DataFrameSchema(schema)
-
-
-def _one_of(words: tuple[str, ...], empty_for: str) -> pa.Check:
-    return pa.Check.isin(["", *words], error=f"is not one of {', '.join(words)}; leave it empty for {empty_for}")
-
-
-SCHEMA = _schema()
-
-
-def cells(table: pd.DataFrame) -> Iterator[Problem]:
-    """Every single cell against the schema."""
-    try:
-        SCHEMA.validate(table.reset_index(drop=True), lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        for failure in errors.failure_cases.itertuples():
-            hint = _unit_hint(failure.failure_case) if failure.column == "pixel_mm" else ""
-            yield int(failure.index), f"{failure.column} = {failure.failure_case!r} {failure.check}{hint}"
-
-
-def _unit_hint(spacing: float) -> str:
-    low, high = ANNOTATIONS["pixel_mm"].low, ANNOTATIONS["pixel_mm"].high
-    readings = {"px per mm": 1 / spacing if spacing else 0, "cm": 10 * spacing, "m": 1000 * spacing}
-    readings["\N{MICRO SIGN}m"] = spacing / 1000
-    possible = {unit: value for unit, value in readings.items() if low <= value <= high}
-    if not possible:
-        return "; leave it empty if unknown"
-    unit = min(possible, key=lambda unit: abs(np.log(possible[unit] / COMMON_MM)))
-    return f"; it looks like {unit}: {possible[unit]:.4g} would be mm per px"
 
 
 def repeats(table: pd.DataFrame, paths: list[Path | None]) -> Iterator[Problem]:

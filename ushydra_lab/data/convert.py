@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ushydra_lab.data.files import is_inside
 from ushydra_lab.data.image import ImageProblem, in_threads
-from ushydra_lab.data.inspection import grouped
+from ushydra_lab.data.inspection import grouped, left_out
 from ushydra_lab.errors import UserError
 
 INDEX = "index.json"
@@ -72,15 +73,18 @@ class Converter:
             need = "videos, volumes and DICOM files are converted to PNG here"
             raise UserError.unwritable(self.folder, error, need) from error
         problems = [result for result in results if isinstance(result, tuple)]
+        if problems and (self.strict or len(problems) == len(jobs)):
+            headline = f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}"
+            raise UserError.listing(headline, grouped(problems))
         if problems:
-            left_out(problems, len(jobs), self.strict)
+            print(left_out(problems, len(jobs)))
         return [{} if isinstance(result, tuple) else result for result in results]
 
     def _entry(self, job: Job) -> Path:
         digest = hashlib.sha256(job.how.encode())
         for file in job.files:
             path = Path(os.path.realpath(file))
-            if not path.is_relative_to(os.path.realpath(self.root)):
+            if not is_inside(path, Path(os.path.realpath(self.root))):
                 raise ImageProblem("is a link that leads out of the data set's folder; copy the file into it")
             try:
                 state = path.stat()
@@ -92,19 +96,16 @@ class Converter:
         return self.folder.absolute() / key[:2] / key
 
 
-def left_out(problems: Sequence[tuple[str, str]], count: int, strict: bool) -> None:
-    """Tell which of `count` files are left out, (file, why). Raises UserError where `strict`, or where none remains."""
-    lines = grouped(problems)
-    if strict or len(problems) == count:
-        raise UserError.listing(f"{len(problems)} of {count} files cannot be used; {REMEDY}", lines)
-    headline = f"{len(problems)} of {count} files cannot be used and are left out (data.strict=true: refuse them all)"
-    print(UserError.listing(headline, lines))
+def remarks(pngs: Sequence[dict[str, Path]]) -> tuple[str, ...]:
+    """For the check's page, which names no file whose name may be a patient's."""
+    count = sum(not made for made in pngs)
+    text = f"{count} of {len(pngs)} files cannot be used and are left out; the check names them where it was called"
+    return (text,) * bool(count)
 
 
 def _name(file: Path, root: Path) -> str:
-    """Below root where it lies there; printable even where the name is no text."""
-    path = file.relative_to(root) if file.is_relative_to(root) else file
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Below root where it lies there."""
+    return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
 def _complete(entry: Path) -> dict[str, Path] | None:

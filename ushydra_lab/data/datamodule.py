@@ -26,22 +26,20 @@ from torch.utils.data import DataLoader, Dataset
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
 from ushydra_lab.data.cache import CanvasCache, Crop
-from ushydra_lab.data.fields import crops, labels, missing, on_canvas
+from ushydra_lab.data.fields import labels, missing, on_canvas
 from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
+from ushydra_lab.data.usable import crops, usable
 from ushydra_lab.data.vocabulary import (
-    ANNOTATIONS,
     IMAGE,
     MASK,
     PART,
     PARTS,
     SITE,
     SUBJECT,
-    Annotation,
-    box,
-    nearest,
 )
 from ushydra_lab.errors import UserError
 
@@ -97,12 +95,15 @@ class UltrasoundData(LightningDataModule):
         self.manifest, self.seed, self.batch_size = manifest, seed, batch_size
         self.augment, self.oversample = augment, oversample
         self.canvas = int(canvas[0]), int(canvas[1])
-        self.requires = _required(manifest, requires)
+        self.requires = required(manifest, requires)
         self.cache = CanvasCache(Path(cache_dir), self.canvas, cache_gb)
         self.part = split.assign(manifest.table, seed).copy()
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
-            self._leave_out(~manifest.has(annotation), f"have no {annotation.name}")
+            has = manifest.has(annotation)
+            self._leave_out(~has, f"have no {annotation.name}")
+            lost = has & ~usable(manifest.table, annotation, self.canvas)
+            self._leave_out(lost, f"lose their {annotation.name} on the canvas")
         self._refuse_empty_parts()
         self.label_weight = self._audited(label_audit) if label_audit else None
         self._refuse_empty_parts()
@@ -127,10 +128,6 @@ class UltrasoundData(LightningDataModule):
         self.pixels, self.digests = torch.from_numpy(canvases.pixels), canvases.digests
         fits = [Letterbox.fit(native, self.canvas, crop) for native, crop in zip(canvases.native, shown, strict=True)]
         self.fields = self._fields(table, fits, shown)
-        for annotation in self.requires:
-            lost = missing(self.fields[annotation.name]).numpy()
-            self._leave_out(pd.Series(lost, index=table.index), f"lose their {annotation.name} on the canvas")
-        self._refuse_empty_parts()
         self._loaded = True
 
     def _refuse_empty_parts(self) -> None:
@@ -237,14 +234,3 @@ class UltrasoundData(LightningDataModule):
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def _required(manifest: Manifest, names: Sequence[str]) -> list[Annotation]:
-    if unknown := [name for name in names if name not in ANNOTATIONS and not name.endswith("_box")]:
-        hints = ", ".join(f"{name!r}{nearest(name, ANNOTATIONS)}" for name in unknown)
-        raise UserError(f"requires: no such annotation {hints}; there are {', '.join(ANNOTATIONS)} and NAME_box")
-    required = [ANNOTATIONS.get(name) or box(name.removesuffix("_box")) for name in names]
-    if absent := [annotation for annotation in required if annotation.name not in manifest.annotations]:
-        needs = [f"{a.name}: columns {', '.join(a.columns)} ({a.unit}), filled in one row at least" for a in absent]
-        raise UserError.listing(f"{manifest.name}: annotations this experiment requires are missing", needs)
-    return required

@@ -5,19 +5,20 @@ No value of a tag of the patient goes into a message: only the keyed hash of Pat
 
 import hashlib
 import hmac
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ushydra_lab.data.dicom_tags import frame_count, given, is_bare, needed, numbers, read_header
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.names import is_placeholder
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 FRAMES = ("first", "middle", "all")
+SUBJECTS = ("patient", "study", "folder")
 MODALITIES = ("US", "IVUS", "")
 TAGS = [
     "Modality", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "BurnedInAnnotation", "Rows", "Columns",
@@ -43,30 +44,39 @@ class Region:
 
 @dataclass(frozen=True)
 class File:
-    """skipped: why it is not used, problem: why it cannot be; both empty for an image. burned_in: whether it says that
-    texts are burnt into the image, None where it does not say.
+    """skipped: why it is not used, problem: why it cannot be; both empty for an image.
+
+    subject, study: keyed hashes; named: whether PatientID is there, `no`, or a word for none, `placeholder`; burned_in:
+    whether it says that texts are burnt into the image, None where it does not say.
     """
 
     path: Path
     skipped: str = ""
     problem: str = ""
     subject: str = ""
-    unnamed: bool = False
+    study: str = ""
+    named: str = "yes"
     burned_in: bool | None = None
     frames: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
 
 
-def examined(path: Path, key: bytes, frame: str) -> File:
-    """key: of the subjects' hashes; frame: one of FRAMES. Raises UserError where pydicom is missing."""
+def examined(path: Path, key: bytes, frame: str, subject: str, folder: str) -> File:
+    """key: of the subjects' hashes; frame: one of FRAMES; subject: one of SUBJECTS; folder: the person's, '' if none.
+
+    Raises UserError where pydicom is missing.
+    """
     try:
         header = _header(path)
         if isinstance(header, str):
             return File(path, skipped=header)
         chosen = _frames(header, frame)
         regions = _regions(header)
-        subject, unnamed = _subject(header, key)
-        burned_in = {"YES": True, "NO": False}.get(str(given(header, "BurnedInAnnotation")).strip().upper())
+        named = _named(header)
+        text = _subject(header, subject if named != "no" or subject == "folder" else "study", folder)
+        told = text, _text(header, "StudyInstanceUID")
+        whose, study = (hmac.new(key, each.encode(), hashlib.sha256).hexdigest()[:16] for each in told)
+        burned_in = {"YES": True, "NO": False}.get(_text(header, "BurnedInAnnotation").upper())
     except ImageProblem as problem:
         return File(path, problem=str(problem))
     except UserError:
@@ -75,72 +85,50 @@ def examined(path: Path, key: bytes, frame: str) -> File:
         return File(path, problem="its header is damaged")
     if not regions:
         return File(path, skipped="no 2-D tissue region")
-    return File(path, "", "", subject, unnamed, burned_in, chosen, regions)
-
-
-def given(data: "Dataset", keyword: str) -> Any:
-    """The value of a tag, None where it is absent or empty. Raises ImageProblem for a tag that cannot be read."""
-    try:
-        value = data.get(keyword)
-        return None if value is None or (isinstance(value, Sequence) and not len(value)) else value
-    except Exception as error:  # as pydicom converts a value when it is first asked for
-        raise ImageProblem(f"its tag {keyword} is malformed") from error
-
-
-def numbers(data: "Dataset", keyword: str) -> list[float]:
-    """The values of a tag, none where it is absent or empty. Raises ImageProblem for what is no finite number."""
-    value = given(data, keyword)
-    cells = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    try:
-        found = [float(cell) for cell in cells if cell is not None and str(cell).strip()]
-    except (TypeError, ValueError):
-        raise ImageProblem(f"its tag {keyword} is no number") from None
-    if not all(map(math.isfinite, found)):
-        raise ImageProblem(f"its tag {keyword} is no finite number")
-    return found
-
-
-def needed(data: "Dataset", keyword: str) -> int:
-    """The one whole number of a tag. Raises ImageProblem where there is none."""
-    if len(found := numbers(data, keyword)) != 1:
-        raise ImageProblem(f"has {'several values' if found else 'no value'} in its tag {keyword}")
-    return int(found[0])
-
-
-def frame_count(header: "Dataset") -> int:
-    return needed(header, "NumberOfFrames") if given(header, "NumberOfFrames") is not None else 1
+    return File(path, "", "", whose, study, named, burned_in, chosen, regions)
 
 
 def _header(path: Path) -> "Dataset | str":
     """The tags that are used, or why the file is left out."""
     try:
-        from pydicom import dcmread
-        from pydicom.errors import InvalidDicomError
-        from pydicom.filereader import read_file_meta_info
+        from pydicom import errors, filereader
     except ImportError:
         raise UserError("DICOM files need pydicom: pip install 'ushydra_lab[dicom]'") from None
     if path.name.upper() == "DICOMDIR":
         return "DICOMDIR"
     try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:  # pydicom inflates without a limit
-            raise ImageProblem("is deflated as a whole; convert it with 'dcmconv +te'")
-        header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-    except (InvalidDicomError, EOFError):
+        if not is_bare(path) and filereader.read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
+            raise ImageProblem("is deflated as a whole; convert it with 'dcmconv +te'")  # pydicom: without a limit
+        header = read_header(path, TAGS)
+    except (errors.InvalidDicomError, EOFError):
         return "no DICOM file"
-    modality = str(given(header, "Modality") or "").strip().upper()
+    modality = _text(header, "Modality").upper()
     if "Rows" not in header:
         return "a report" if modality == "SR" else "no pixels"
     return header if modality in MODALITIES else f"not ultrasound but {modality[:16]}"
 
 
-def _subject(header: "Dataset", key: bytes) -> tuple[str, bool]:
-    """Keyed hash of the patient, or without one of the study; whether it is the study's."""
-    patient = str(given(header, "PatientID") or "").strip()
-    study, issuer = (str(given(header, keyword) or "") for keyword in ("StudyInstanceUID", "IssuerOfPatientID"))
-    text = f"{issuer}\0{patient}" if patient else study
-    if not text:
-        raise ImageProblem("has neither PatientID nor StudyInstanceUID, so whose image it is cannot be told")
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16], not patient
+def _named(header: "Dataset") -> str:
+    """`no` without PatientID, `placeholder` for one that is no name, else `yes`."""
+    patient = _text(header, "PatientID")
+    if not patient:
+        return "no"
+    return "placeholder" if is_placeholder(patient) or set(patient) <= {"0"} else "yes"
+
+
+def _text(header: "Dataset", keyword: str) -> str:
+    return str(given(header, keyword) or "").strip()
+
+
+def _subject(header: "Dataset", by: str, folder: str) -> str:
+    """What tells a person: never shown, only hashed. Raises ImageProblem: the file does not say."""
+    if by == "patient":
+        return f"{given(header, 'IssuerOfPatientID') or ''}\0{_text(header, 'PatientID')}"
+    if by == "study" and not _text(header, "StudyInstanceUID"):
+        raise ImageProblem("has no PatientID or StudyInstanceUID that tells whose image it is; set data.subject=folder")
+    if by == "folder" and not folder:
+        raise ImageProblem("lies in no folder of its own: data.subject=folder needs one for every person")
+    return _text(header, "StudyInstanceUID") if by == "study" else f"folder\0{folder}"
 
 
 def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:

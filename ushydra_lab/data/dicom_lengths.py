@@ -5,7 +5,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ushydra_lab.data.dicom_files import frame_count, needed
+from ushydra_lab.data.dicom_tags import frame_count, needed
 from ushydra_lab.data.image import ImageProblem
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def refuse_other_lengths(path: Path, header: "Dataset", index: int) -> None:
     from pydicom import dcmread
 
     with path.open("rb") as file:
-        dcmread(file, stop_before_pixels=True, specific_tags=[])  # leaves the file at the pixels' tag
+        dcmread(file, stop_before_pixels=True, specific_tags=[], force=True)  # leaves the file at the pixels' tag
         length = _pixel_length(file, header)
         if header.file_meta.TransferSyntaxUID.is_encapsulated:
             _refuse_other_size(file, header, index)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.dicom_files import given, needed, numbers
 from ushydra_lab.data.dicom_lengths import refuse_other_lengths
+from ushydra_lab.data.dicom_tags import given, needed, numbers, pixel_source, read_header
 from ushydra_lab.data.image import ImageProblem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np
         header = _header(path)
         _refuse_undecodable(header)
         refuse_other_lengths(path, header, indices[0])
-        for index, pixels in zip(indices, iter_pixels(path, indices=indices), strict=True):
+        for index, pixels in zip(indices, iter_pixels(pixel_source(path), indices=indices), strict=True):
             yield index, _grey(pixels, header)
     except ImageProblem:
         raise
@@ -56,9 +56,7 @@ def frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np
 
 def _header(path: Path) -> "Dataset":
     """What says how pixels are meant, without empty tags. Raises ImageProblem naming required ones that have none."""
-    from pydicom import dcmread
-
-    header = dcmread(path, stop_before_pixels=True, specific_tags=[*REQUIRED, *OPTIONAL, *TABLES])
+    header = read_header(path, [*REQUIRED, *OPTIONAL, *TABLES])
     for keyword in (*REQUIRED, *OPTIONAL, *TABLES):
         if keyword in header and given(header, keyword) is None:
             del header[keyword]

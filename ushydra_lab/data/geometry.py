@@ -11,6 +11,9 @@ from ushydra_lab.data.vocabulary import ANNOTATIONS, CROP, Annotation, annotatio
 
 OVERHANG = 1.0  # px an annotation may stick out: tools disagree whether the last pixel's index or its edge is meant
 COLLAPSED = 1.0  # px between two end points that are one
+FRACTION = 0.1  # by which a fraction of the image may lie outside it
+FEWEST_PX = 8  # of an image's side; below, its annotations may lie in one pixel
+IN_PX = "multiply x by the image's width and y by its height"
 SWAPPED = 0.5  # more rows than this with a BPD longer than the OFD: the columns are swapped
 
 
@@ -29,14 +32,27 @@ def _box_problem(box: np.ndarray, size: np.ndarray, annotation: Annotation) -> s
     shown = ", ".join(f"{column}={value:g}" for column, value in given.items())
     if np.isnan(box).any():
         return f"{annotation.name} is incomplete ({shown}); give all four edges or none"
+    if _are_fractions(box, size):
+        centred = "" if (box[2:] > box[:2]).all() else ", here of its centre and size as YOLO writes them"
+        return f"{annotation.name} looks like fractions of the image{centred}, not px ({shown}); {IN_PX}"
     if not (box[2:] > box[:2]).all():
-        return f"{annotation.name} is inverted or empty ({shown}); x2 > x1 and y2 > y1 are needed"
-    if np.isnan(size).any() or not (beyond := _beyond(given, box, size)):
+        sized = not np.isnan(size).any() and (box >= 0).all() and (box[:2] + box[2:] <= size[::-1] + OVERHANG).all()
+        hint = "; are the last two a width and a height? Then add x1 and y1 to them" if sized else ""
+        return f"{annotation.name} is inverted or empty ({shown}); x2 > x1 and y2 > y1 are needed{hint}"
+    if np.isnan(size).any():
         return ""
+    if not (beyond := _beyond(given, box, size)):
+        touches = (np.minimum(box[2:], size[::-1]) <= np.maximum(box[:2], 0)).any()
+        return f"{annotation.name} lies outside the image ({shown}); correct the box or the image" * bool(touches)
     swapped = box[[1, 0, 3, 2]]
     hint = "; it fits with x and y swapped: were rows and columns mixed up?"
     fits = not _beyond(given, swapped, size)
     return f"{annotation.name} leaves the image: {beyond}{hint if fits else '; correct the box or the image'}"
+
+
+def _are_fractions(coordinates: np.ndarray, size: np.ndarray) -> bool:
+    """Whether all lie in the first pixel of an image that has many."""
+    return bool((np.abs(coordinates - 0.5) < 0.5 + FRACTION).all() and not size.min() < FEWEST_PX)
 
 
 def _beyond(given: dict[str, float], corners: np.ndarray, size: np.ndarray) -> str:
@@ -62,6 +78,9 @@ def _points_problem(flat: np.ndarray, size: np.ndarray, annotation: Annotation) 
     given = dict(zip(annotation.columns, flat, strict=True))
     if missing := [column for column, value in given.items() if np.isnan(value)]:
         return f"{annotation.name} is incomplete (no {', '.join(missing)}); give all {len(flat) // 2} points or none"
+    if _are_fractions(flat, size):
+        shown = ", ".join(f"{column}={value:g}" for column, value in given.items())
+        return f"{annotation.name} look like fractions of the image, not px ({shown}); {IN_PX}"
     ends = [*pairwise(annotation.columns[::2])][::2]
     lengths = np.hypot(*(flat.reshape(-1, 2, 2)[:, 1] - flat.reshape(-1, 2, 2)[:, 0]).T)
     if short := [f"{a[:-2]} and {b[:-2]}" for (a, b), px in zip(ends, lengths, strict=True) if px < COLLAPSED]:

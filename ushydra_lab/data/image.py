@@ -135,7 +135,7 @@ def _refuse_unusable(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise ImageProblem(TOO_LARGE)
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    if frames > 1 and image.format != "MPO":  # a JPEG with a preview behind it
         raise ImageProblem(f"holds {frames} frames; a row is one image: export the frame")
     image_header.refuse_turned(image)
 

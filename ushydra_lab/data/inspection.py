@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ushydra_lab.data.files import is_inside, spelt
 from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
 from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.errors import UserError
 
 Observer = Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]
 """(position of the row, image (H, W), label map (H, W) or None); called from several threads."""
@@ -41,23 +43,15 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
     """Absolute real paths, None for empty cells. A relative one must stay under root, also through links."""
     root, paths, problems = Path(os.path.realpath(root)), [], []
     for position, text in enumerate(cells):
-        path = Path(os.path.realpath(root / text)) if text.strip() and "\0" not in text else None
+        path = Path(os.path.realpath(spelt(root / text))) if text.strip() and "\0" not in text else None
         if "\0" in text:
             problems.append((position, f"{what} has a null character; correct the path"))
         elif os.sep == "/" and "\\" in text:
             problems.append((position, f"{what} has backslashes; write the folders of a path with '/'"))
-        elif path and not Path(text).is_absolute() and not path.is_relative_to(root):
+        elif path and not Path(text).is_absolute() and not is_inside(path, root):
             problems.append((position, f"{what} leads out of {root}; give the absolute path if that is meant"))
         paths.append(path)
     return paths, problems
-
-
-def there(path: Path) -> bool:
-    """Whether the path leads to anything; no path that cannot exist, such as a name too long, does."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def inspect(
@@ -103,6 +97,13 @@ def grouped(problems: Sequence[tuple[str, str]]) -> list[str]:
     for place, text in problems:
         kinds.setdefault(_NUMBER.sub("#", text) if place else text, []).append((place, text))
     return [line for alike in kinds.values() for line in _lines(alike)]
+
+
+def left_out(problems: Sequence[tuple[str, str]], count: int) -> str:
+    """(place, why) of what is left out, of `count` files: a headline and a line each, those alike together."""
+    without = len({place for place, _ in problems})
+    headline = f"{without} of {count} files cannot be used and are left out (data.strict=true: refuse them all)"
+    return str(UserError.listing(headline, grouped(problems)))
 
 
 def _lines(alike: list[tuple[str, str]]) -> list[str]:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ushydra_lab.data import checks
-from ushydra_lab.data.inspection import grouped
+from ushydra_lab.data import checks, inspection
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -12,20 +11,24 @@ if TYPE_CHECKING:
 
 def problems(name: str, found: checks.Examined) -> UserError:
     """All problems with their places, those alike together."""
-    lines = grouped([(checks.place(found.table, row) if row >= 0 else "", text) for row, text in found.problems])
+    lines = inspection.grouped(
+        [(checks.place(found.table, row) if row >= 0 else "", text) for row, text in found.problems]
+    )
     return UserError.listing(f"{name}: {checks.counted(found.problems)}", lines)
 
 
 def left_out(found: checks.Examined) -> str:
     """What a partial data set goes without, with the reasons."""
-    count = len({row for row, _ in found.unusable})
-    headline = f"{count} rows whose files cannot be used are left out (data.strict=true: refuse them all)"
-    return str(UserError.listing(headline, unusable(found)))
+    return inspection.left_out(_placed(found), len(found.table) - len(found.absent))
 
 
 def unusable(found: checks.Examined) -> list[str]:
     """What a partial data set leaves out, each with its place and reason, those alike together."""
-    return grouped([(checks.place(found.table, row), text) for row, text in found.unusable])
+    return inspection.grouped(_placed(found))
+
+
+def _placed(found: checks.Examined) -> list[tuple[str, str]]:
+    return [(checks.place(found.table, row), text) for row, text in found.unusable]
 
 
 def no_image(source: "Source") -> UserError:

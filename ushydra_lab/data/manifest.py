@@ -6,8 +6,8 @@ own train/val/test), the annotations of `vocabulary`, and what the check adds: n
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,16 +15,8 @@ import pandas as pd
 
 from ushydra_lab.data import checks, listings
 from ushydra_lab.data.masks import MaskCode
-from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations
+from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled
 from ushydra_lab.errors import UserError
-
-
-def filled(table: pd.DataFrame, annotation: Annotation) -> pd.Series:
-    """Whether each row of a typed table has all values of the annotation; False where the columns are missing."""
-    if not set(annotation.columns) <= set(table):
-        return pd.Series(False, index=table.index)
-    cells = table[list(annotation.columns)]
-    return (cells.notna() & (cells != "")).all(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +27,8 @@ class Source:
     masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
     are left out, with their count, as in a public data set of which a part was downloaded, and those whose files cannot
     be used, with the reasons, unless `strict`; else all these are problems.
+    remarks: what the reader found that deserves a look, for the check. lacks: columns the data set may have, and which
+    files they were to be read from.
     """
 
     table: pd.DataFrame
@@ -43,6 +37,8 @@ class Source:
     masks: MaskCode | None = None
     partial: bool = False
     strict: bool = False
+    remarks: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
     def checked(self) -> "Manifest":
         """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
@@ -60,16 +56,17 @@ class Source:
         if table.empty:
             raise listings.no_image(self)
         table = table.astype({"height": int, "width": int}).reset_index(drop=True)
-        return Manifest(table, self.name, self.masks)
+        return Manifest(table, self.name, self.masks, self.lacks)
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """A checked table, index 0..n-1, `image` an absolute path; name: for messages."""
+    """A checked table, index 0..n-1, `image` an absolute path; name: for messages; lacks: as of the source."""
 
     table: pd.DataFrame
     name: str
     masks: MaskCode | None = None
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def sites(self) -> list[str]:

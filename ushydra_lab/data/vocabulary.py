@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
+import pandas as pd
+
 Kind = Literal["box", "points", "number", "spacing", "category", "mask"]
 
 
@@ -70,6 +72,12 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
     }
 
 
+def number_columns(columns: Iterable[str]) -> list[str]:
+    """Those that hold numbers, of the annotations that some column is of, and the crop's."""
+    known = [*annotations(columns).values(), CROP]
+    return [column for annotation in known if annotation.numeric for column in annotation.columns]
+
+
 IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
 PARTS = ("train", "val", "test")
@@ -81,6 +89,14 @@ SOURCE = "source"  # the file an image was taken from, where it is not the image
 CROP = box("crop")
 """The part of an image that is used; annotations stay in px of the whole image."""
 KNOWN = (*REQUIRED, PART, SOURCE, *CROP.columns, *(c for a in ANNOTATIONS.values() for c in a.columns), *DERIVED)
+
+
+def filled(table: pd.DataFrame, annotation: Annotation) -> pd.Series:
+    """Whether each row of a typed table has all values of the annotation; False where the columns are missing."""
+    if not set(annotation.columns) <= set(table):
+        return pd.Series(False, index=table.index)
+    cells = table[list(annotation.columns)]
+    return (cells.notna() & (cells != "")).all(axis=1)
 
 
 def nearest(word: Any, words: Iterable[str], cutoff: float = 0.6) -> str:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
+from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, chosen_data, folders_and_local, here
 from ushydra_lab.errors import UserError
@@ -29,7 +31,7 @@ from ushydra_lab.probes.ood import Covariance
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
 
 if TYPE_CHECKING:
     from ushydra_lab.data.datamodule import UltrasoundData
@@ -75,7 +77,8 @@ def probes(
         except UserError as error:
             problems.append(f"{run.path}: {error}")
             continue
-        console.print(f"{run.path}: {note}", markup=False, highlight=False, soft_wrap=True)
+        marked = "" if run.verified or content is None else f" ({UNVERIFIED})"
+        console.print(f"{run.path}: {note}{marked}", markup=False, highlight=False, soft_wrap=True)
         if content:
             found += 1
             _show(console, content["stages"])
@@ -100,6 +103,7 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     experiment = here(check_stored(run, local.trust), local)
     stages = {name: stage.key for name, stage in summary.stages.items()}
     made_from = {"identity": summary.identity, "stages": stages, "covariance": covariance}
+    made_from |= {"weights": run.sums, "ushydra_lab": __version__}
     other = _other(experiment, against, local) if against else None
     folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
@@ -175,7 +179,7 @@ def _measure(
 
     scores: dict[str, Any] = {}
     tables = []
-    for name, task in track(list(tasks.items()), run.name, transient=True):
+    for name, task in track(list(tasks.items()), escape(run.name), transient=True):
         parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:

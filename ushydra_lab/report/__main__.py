@@ -101,8 +101,8 @@ def report(experiment: Path) -> None:
         sections += _unfinished(console, found)
         write_text(folder / "tables.md", "\n".join(sections))
         write_text(folder / "tables.tex", document("\n".join(sections)))
-    console.print(f"Written: {folder / 'tables.md'}, .tex, CSV and figures beside it; pictures in each run's figures/")
-    console.print(f"To read: {html}", soft_wrap=True)
+    written = f"Written: {folder / 'tables.md'}, .tex, CSV and figures beside it; pictures in each run's figures/"
+    console.print(f"{written}\nTo read: {html}", markup=False, soft_wrap=True)
     if damaged := [reason.text for reason in found.unfinished.values() if reason.damaged]:
         raise UserError.listing("Damaged, and so not in the tables:", damaged)
 
@@ -172,7 +172,7 @@ def _part(console: Console, title: str, images: pd.DataFrame, changes: pd.DataFr
         console.print(rich_table(cells, "", CHANGE_CAPTION))
         texts += [markdown(cells), f"\n{CHANGE_CAPTION}\n"]
     for sentence in briefly(changes):
-        console.print(sentence + "\n", style="bold")
+        console.print(sentence + "\n", style="bold", markup=False)
         texts.append(f"{sentence}\n")
     return texts
 
@@ -187,11 +187,12 @@ def _unfinished(console: Console, found: Collected) -> list[str]:
 
 
 def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
-    shown = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    """The table as it is shown on a terminal; brackets in names stay the text that they are."""
+    shown = Table(title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left")
     for column in table:
-        shown.add_column(str(column), justify="left" if column in ("method", "comparison") else "right")
+        shown.add_column(escape(str(column)), justify="left" if column in ("method", "comparison") else "right")
     for row in table.itertuples(index=False):
-        shown.add_row(*map(str, row))
+        shown.add_row(*(escape(str(cell)) for cell in row))
     return shown
 
 

@@ -67,6 +67,7 @@ def collect(experiment: Path) -> Collected:
             if summary.status != FINISHED:
                 unfinished[run] = Reason(summary.error or summary.status, job(run).state)
                 continue
+            run.refuse_misplaced()
             first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
             if settings != summary.settings:
                 text = f"other settings than {first.name}; name one of them variant=..."

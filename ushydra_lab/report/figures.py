@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ushydra_lab.runs.files import atomic
 
@@ -21,6 +22,17 @@ BLOCKS = ("heading", "list", "table", "backticks")
 """What else the Markdown of a report has besides paragraphs: a link or HTML in someone's data stays text."""
 
 Name = TypeVar("Name")
+
+
+def open_picture(file: Path) -> Image.Image:
+    """A PNG that may have come with a run. Another kind may start programs (EPS), a pipe has no end.
+
+    Raises:
+        OSError: it is neither.
+    """
+    if not file.is_file():
+        raise OSError(f"{file} is no ordinary file")
+    return Image.open(file, formats=["PNG"])
 
 
 def colours_of(names: Iterable[Name]) -> dict[Name, str]:

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from PIL import Image
 
 from ushydra_lab.config.identity import PATH, PRIVATE
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.figures import open_picture
+from ushydra_lab.runs.files import DamagedFile, read_text
+from ushydra_lab.runs.run import parse_yaml
 
 
 def missing(found: Collected) -> list[tuple[str, str]]:
@@ -34,10 +36,10 @@ def reasons(found: Collected) -> dict[str, str]:
 
 def _picture_fault(file: Path) -> str:
     try:
-        with Image.open(file) as picture:
+        if not file.exists():
+            return f"{file.name} is missing"
+        with open_picture(file) as picture:
             picture.verify()
-    except FileNotFoundError:
-        return f"{file.name} is missing"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return f"{file.name} is damaged"
     return ""
@@ -46,9 +48,9 @@ def _picture_fault(file: Path) -> str:
 def command(experiment: Path, **changed: object) -> str:
     """What starts the runs that are missing: the last sweep's command, some keys changed, its paths told as PATH."""
     try:
-        hydra = yaml.safe_load((experiment / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        hydra = parse_yaml(read_text(experiment / "multirun.yaml", ""))["hydra"]
         typed = [str(word) for word in hydra["overrides"]["task"]]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (DamagedFile, ValueError, TypeError, KeyError):
         typed = [f"+experiment={experiment.name}"]
     shareable = [_shareable(word) for word in typed if not word.lstrip("+~").startswith("logger")]
     kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.figures import BLOCKS, MARKDOWN
+from ushydra_lab.report.figures import BLOCKS, MARKDOWN, open_picture
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
@@ -113,7 +113,7 @@ def figure_html(file: Path, title: str) -> str:
     """
     try:
         source = _embedded(file, "PNG")
-        with Image.open(file) as picture:
+        with open_picture(file) as picture:
             readable = picture.width // 2
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return f'<p class="notice">The figure "{escape(title)}" is missing or damaged.</p>\n'
@@ -124,7 +124,7 @@ def figure_html(file: Path, title: str) -> str:
 def _embedded(file: Path, kind: str, width: int | None = None) -> str:
     """A picture as data URI: WebP, at most so many px wide, or PNG of at most 256 colours."""
     out = io.BytesIO()
-    with Image.open(file) as picture:
+    with open_picture(file) as picture:
         colours = picture.convert("RGB")
     if width and colours.width > width:
         colours = colours.resize((width, round(colours.height * width / colours.width)), Image.Resampling.LANCZOS)
@@ -159,7 +159,7 @@ def _cases(found: Collected) -> tuple[list[Case], list[str]]:
         ("Landmarks", _picture(first, "density", True), "Where in the frame each landmark lies, site by site"),
         ("Labels", _picture(first, "flagged", free[0]), "Training images with the least plausible landmarks, and why"),
     ]
-    sources = _sources([file for _, file, _ in files if file.exists()])
+    sources = _sources([file for _, file, _ in files if file.is_file()])
     shown = [Case(title, caption, sources[file]) for title, file, caption in files if sources.get(file)]
     return shown, last.loc[[not one for one in free], "method"].drop_duplicates().tolist()
 

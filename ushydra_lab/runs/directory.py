@@ -70,9 +70,12 @@ class RunDirectory:
         Raises:
             UserError: the directory holds another configuration; the message shows what differs.
         """
+        known = self.found.summary if (self.path / SUMMARY).exists() else None
         if not (self.path / CONFIG).exists():
+            if known and known.settings and known.settings != self._settings():
+                name = "to keep both, name this one: variant=NAME"
+                raise UserError(f"{self.path} holds results of another configuration, its config.yaml is gone; {name}")
             return
-        known = (self.path / SUMMARY).exists()
         stored = self.found.config if known else read_config(self.path / CONFIG, self.found.remedy)
         before = dict(flatten(determining(stored)))
         now = dict(flatten(determining(self.experiment.as_dict())))
@@ -155,10 +158,9 @@ class RunDirectory:
             UserError: the disk is full.
         """
         content = self.experiment.as_dict()
-        settings = digest({key: value for key, value in determining(content).items() if key != "seed"})
         self._summary = {"status": RUNNING}
         self._summary |= {key: content[key] for key in ("name", "variant", "seed", "held_out", "scale")}
-        self._summary |= {"settings": settings, "versions": versions(), "sweep": os.environ.get(SWEEP, "")}
+        self._summary |= {"settings": self._settings(), "versions": versions(), "sweep": os.environ.get(SWEEP, "")}
         self._summary |= {"started": _now(), "planned": self._planned()}
         try:
             with disk_errors(self.path):
@@ -201,6 +203,10 @@ class RunDirectory:
             metrics=metrics,
             files={name: sha256(self.path / name) for name in files},
         )
+
+    def _settings(self) -> str:
+        """Hash of what the runs of all seeds share."""
+        return digest({key: value for key, value in determining(self.experiment.as_dict()).items() if key != "seed"})
 
     def _planned(self) -> str:
         """When the job was planned first, however often it was interrupted since."""

@@ -88,6 +88,7 @@ def refuse_change(file: Path, checksum: str, remedy: str) -> None:
     Raises:
         DamagedFile: the file is missing, or is not the one that had this SHA-256.
     """
+    _refuse_special(file, remedy)
     try:
         same = sha256(file) == checksum
     except FileNotFoundError:
@@ -96,6 +97,12 @@ def refuse_change(file: Path, checksum: str, remedy: str) -> None:
         raise DamagedFile(file, f"is damaged ({error.strerror})", remedy) from error
     if not same:
         raise DamagedFile(file, "is damaged (not as it was written: its checksum differs)", remedy)
+
+
+def _refuse_special(file: Path, remedy: str) -> None:
+    """Folders; and pipes and devices, which one could read for ever."""
+    if file.exists() and not file.is_file():
+        raise DamagedFile(file, "is damaged (it is no ordinary file)", remedy)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -120,6 +127,7 @@ def read_text(path: Path, remedy: str) -> str:
     Raises:
         DamagedFile: the file is missing, cannot be read or is no UTF-8.
     """
+    _refuse_special(path, remedy)
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
@@ -200,6 +208,8 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
         errno.EACCES: "it may not be written",
         errno.EFBIG: "a file in it may not become so large",
         errno.ENOTDIR: "part of it is a file",
+        errno.EEXIST: "a file lies where a folder is to be",
+        errno.EISDIR: "a folder lies where a file is to be",
         errno.ENAMETOOLONG: "a name in it is too long",
     }
     try:

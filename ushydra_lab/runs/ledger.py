@@ -15,10 +15,9 @@ from rich.table import Table
 
 from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import SUMMARY, Run, runs_below
-from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, Summary
+from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, UNVERIFIED, Summary
 
 MISSING = "missing"
-UNVERIFIED = "unverified: made by a version that wrote no checksums"
 COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "red", MISSING: "yellow"}
 
 
@@ -71,7 +70,9 @@ def table(jobs: Iterable[Job], experiment: Path) -> Table:
     counts = Counter(one.state for one in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
     caption = f"{len(jobs)} job{'s' * (len(jobs) != 1)}: {states}"
-    shown = Table(title=f"{experiment.name}: jobs", caption=caption, title_justify="left", caption_justify="left")
+    shown = Table(
+        title=escape(f"{experiment.name}: jobs"), caption=caption, title_justify="left", caption_justify="left"
+    )
     for column in ("job", "status", "time", "reason"):
         shown.add_column(column, overflow="fold", justify="right" if column == "time" else "left")
     for one in jobs:
@@ -83,7 +84,7 @@ def table(jobs: Iterable[Job], experiment: Path) -> Table:
 def held(run: Path) -> bool:
     """Whether a process, on this machine or on one that shares its file system's locks, is running the job."""
     file = run / ".lock"
-    if not file.exists():
+    if not file.is_file():
         return False
     try:
         with FileLock(file).acquire(timeout=0):

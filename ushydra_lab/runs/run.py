@@ -25,7 +25,7 @@ import pandas as pd
 import yaml
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import DamagedFile, read_json, read_table, read_text, refuse_change
+from ushydra_lab.runs.files import DamagedFile, read_json, read_table, read_text, refuse_change, sha256
 from ushydra_lab.runs.summary import FINISHED, Summary, parse_summary
 
 SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"
@@ -138,6 +138,23 @@ class Run:
         kept = {stage: file for stage, file in files.items() if self.verified or (self.path / file).is_file()}
         return {stage: self._table(file, set(), {"epoch"}) for stage, file in kept.items()}
 
+    @property
+    def sums(self) -> dict[str, str]:
+        """Stage -> SHA-256 of its weights: what results that were made with them belong to."""
+        return {stage: sha256(self.weights(stage)) for stage in self.summary.stages}
+
+    def refuse_misplaced(self) -> None:
+        """
+        Raises:
+            DamagedFile: it lies in the folder of another held-out site, seed or variant, as a copy does.
+        """
+        split = self.config.get("split")
+        site = split.get("held_out") if isinstance(split, dict) else None
+        own = [self.fold if site is None else str(site), f"seed{self.summary.seed}", self.summary.variant]
+        if "/".join(own) != self.name:
+            remedy = f"Remove {self.path}, or give its folders back their names."
+            raise DamagedFile(self.path / SUMMARY, f"belongs to {'/'.join(own)}", remedy)
+
     def picture(self, name: str) -> Path:
         """Where the picture figures/NAME.png lies, if there is one."""
         return self.path / "figures" / f"{name}.png"
@@ -221,13 +238,30 @@ def read_config(file: Path, remedy: str) -> dict[str, Any]:
         DamagedFile: the file is missing or damaged, or holds something else.
     """
     try:
-        content = yaml.safe_load(read_text(file, remedy))
-        _refuse_monsters(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        content = parse_yaml(read_text(file, remedy))
+    except ValueError as error:
         raise DamagedFile(file, f"is damaged ({error})", remedy) from error
     if fault := _unlike_a_configuration(content):
         raise DamagedFile(file, f"is damaged ({fault})", remedy)
     return dict(content)
+
+
+def parse_yaml(text: str) -> Any:
+    """Texts, numbers, lists and dicts of them, and no more of them than `MOST_VALUES`. Raises ValueError."""
+    try:
+        content = yaml.load(text, _NoMerges)  # a safe loader
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    _refuse_monsters(content)
+    return content
+
+
+class _NoMerges(yaml.SafeLoader):
+    """Refuses `<<`, which copies keys again and again before anyone could count them; the lab writes none."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a merge key (<<) is no key", node.start_mark)
 
 
 def _unlike_a_configuration(content: Any) -> str:
@@ -262,3 +296,5 @@ def _refuse_monsters(content: Any) -> None:
             stack += [(one, depth + 1) for one in value.values()]
         elif isinstance(value, list):
             stack += [(one, depth + 1) for one in value]
+        elif not isinstance(value, str | int | float | None):  # a tuple could hide a _target_ from `validation`
+            raise ValueError(f"a {type(value).__name__} is no value of a configuration")

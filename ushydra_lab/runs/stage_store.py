@@ -76,6 +76,8 @@ class StageFolder:
             summary = parse_stage(content)
         except (KeyError, ValueError) as error:
             raise DamagedFile(file, f"is damaged ({error})", self.remedy) from error
+        if summary.key != self.path.name:
+            raise DamagedFile(file, f"is damaged (it belongs to {summary.key})", self.remedy)
         for kept in (self.weights, self.history):
             refuse_change(kept, sums[kept.name], self.remedy)
         return summary

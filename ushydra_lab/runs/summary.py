@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ from ushydra_lab.errors import printable
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 """How run.json tells when a job started and ended."""
+UNVERIFIED = "unverified: made by a version that wrote no checksums"
 UNVERIFIED_VERSIONS = ("0.1.0", "0.2.0", None)
 """Versions of the lab that wrote no sums; None: run.json does not tell."""
 
@@ -73,6 +75,8 @@ def parse_summary(content: dict[str, Any]) -> Summary:
     if summary.status == FINISHED:
         if summary.seed < 0 or not summary.variant or not stages:
             raise ValueError("seed, variant or stages are missing")
+        if strange := [name for name in summary.files or {} if Path(name).is_absolute() or ".." in Path(name).parts]:
+            raise ValueError(f"{strange[0]} is outside of the run")
         if summary.files is None and summary.versions.get("ushydra_lab") not in UNVERIFIED_VERSIONS:
             raise ValueError("the sums of its files are missing")
     return summary

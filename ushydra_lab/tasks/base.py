@@ -45,6 +45,10 @@ class Task(LightningModule):
         self.network = network
         self.optimizer, self.scheduler = optimizer, scheduler
 
+    def categories(self) -> dict[str, tuple[str, list[str]]]:
+        """Setting -> a category and its words, of which every image to be trained or selected on must have one."""
+        return {}
+
     def check_images(self, batches: Iterable[Batch]) -> None:
         """Look at what is known of the training images, before the first stage of a job is trained.
 

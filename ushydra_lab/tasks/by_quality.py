@@ -48,6 +48,10 @@ class ByQuality(FromLogits):
         """The decoder (B,) of each image's own domain, -1 where that is unknown."""
         return torch.zeros_like(batch["record"]) if self.single else self.domains(batch)
 
+    def categories(self) -> dict[str, tuple[str, list[str]]]:
+        own = {} if self.single else {"domains": (self.domains.category, self.domains.words)}
+        return super().categories() | own
+
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
         return super().lacking(batch) | {str(self.domains): self.own(batch) < 0}
 

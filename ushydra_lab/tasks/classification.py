@@ -74,6 +74,9 @@ class Classification(FromLogits):
     def prepare(self, batches: Iterable[Batch]) -> None:
         self.refuse(batches)
 
+    def categories(self) -> dict[str, tuple[str, list[str]]]:
+        return super().categories() | {"planes": (self.planes.category, self.planes.words)}
+
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
         return super().lacking(batch) | {str(self.planes): self.planes(batch) < 0}
 

@@ -41,6 +41,9 @@ class DomainEmbedding(Segmentation):
         self.refuse(batches)
         super().prepare(batches)
 
+    def categories(self) -> dict[str, tuple[str, list[str]]]:
+        return super().categories() | {"domains": (self.domains.category, self.domains.words)}
+
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
         return super().lacking(batch) | {str(self.domains): self.domains(batch) < 0}
 

@@ -1,5 +1,6 @@
 import gzip
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.needs import required
 from ushydra_lab.data.readers import camus
 from ushydra_lab.errors import UserError
 
@@ -262,3 +264,22 @@ def test_what_is_not_there_is_said_with_where_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "camus.tar").write_bytes(b"1")
     with pytest.raises(UserError, match="unpack it first"):
         camus.read(tmp_path / "camus.tar", tmp_path)
+
+
+def test_files_that_say_parts_and_qualities_may_be_absent(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in [*root.rglob("Info_*.cfg"), *(root / "database_split").iterdir()]:
+        file.unlink()
+    source = read(root)
+    assert not {"part", "quality"} & {*source.table}
+    assert set(source.lacks) == {"part", "quality"}
+    printed = capsys.readouterr().out
+    assert "no quality: Info_2CH.cfg and Info_4CH.cfg, which say ImageQuality" in printed
+    assert "no part: database_split" in printed
+    with pytest.raises(UserError, match=r"quality: Info_2CH.cfg and Info_4CH.cfg"):
+        required(source.checked(), ["quality"])
+
+
+def test_patients_are_not_looked_for_in_what_archives_leave_behind(root: Path) -> None:
+    shutil.copytree(root / "database_nifti", root / "__MACOSX" / "database_nifti")
+    (root / "database_nifti" / "patient0001" / "._patient0001_2CH_ED.nii.gz").write_bytes(b"x")
+    assert read(root).table["subject"].unique().tolist() == ["patient0001", "patient0002", "patient0003"]

@@ -124,3 +124,12 @@ def test_a_link_out_of_the_folder_is_a_problem_of_its_row(write: Write, tmp_path
     image.symlink_to(tmp_path / "outside.png")
     with pytest.raises(UserError, match="leads out of"):
         fetal_planes.read(root).checked()
+
+
+def test_the_machines_without_a_name_are_a_choice(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write()
+    assert "Other" in set(fetal_planes.read(folder, by_machine=False).table["us_machine"])
+    table = fetal_planes.read(folder, other_machines=False).table
+    assert "Other" not in set(table["us_machine"])
+    assert "Patient00001_Plane3_1_of_1" in table["image"].str.cat()  # seen with a named machine too
+    assert "1 images of the machine Other are left out (other_machines)" in capsys.readouterr().out

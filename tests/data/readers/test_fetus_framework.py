@@ -77,7 +77,7 @@ def test_images_are_found_in_standard_folders_counted_and_told_apart(
 
 def test_boxes_of_images_that_are_not_there_are_kept_for_the_audit(root: Path) -> None:
     table = fetus_framework.read(root).table
-    assert table.loc[8, ["image", "nt_x1"]].tolist() == ["9.png", 10]
+    assert table.loc[8, ["image", "nt_x1"]].tolist() == ["9.png", "10"]
     assert table.index.tolist() == [2, 4, 6, 7, 8, 9]
 
 
@@ -103,7 +103,7 @@ def test_what_is_not_there_is_said_with_where_to_get_it(root: Path, tmp_path: Pa
         fetus_framework.read(root).checked()
     sheet = next(root.rglob("*.xlsx"))
     pd.DataFrame([ROWS[0][:5]], columns=COLUMNS[:5]).to_excel(sheet, index=False)
-    with pytest.raises(UserError, match="columns w_max are missing"):
+    with pytest.raises(UserError, match=r"(?s)columns are missing.*'w_max'"):
         fetus_framework.read(root)
     sheet.write_bytes(sheet.read_bytes()[:100])
     with pytest.raises(UserError, match="cannot be read as a spreadsheet"):

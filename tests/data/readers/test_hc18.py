@@ -103,7 +103,7 @@ def test_missing_and_damaged_annotations_are_left_out_and_named_with_their_line(
     message = r"(?s)line 3 of .*000_HC_Annotation.png.*not found.*line 4 of .*no outline"
     assert len(hc18.read(root).checked().table) == 3
     assert re.search(
-        f"2 rows whose files cannot be used are left out.*{message[4:]}", capsys.readouterr().out, re.DOTALL
+        f"2 of .* files cannot be used and are left out.*{message[4:]}", capsys.readouterr().out, re.DOTALL
     )
     with pytest.raises(UserError, match=message):
         hc18.read(root, strict=True).checked()

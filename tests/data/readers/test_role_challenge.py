@@ -52,4 +52,6 @@ def test_the_real_labels_are_the_swapped_ones(real_data: Path) -> None:
     assert (bpd > ofd).sum() == 522
     with pytest.raises(UserError, match="522 of 622"):
         source.checked()
-    assert len(role_challenge.read(real_data / "hc18", csv, swap_columns=True).checked().table) > 0
+    table = role_challenge.read(real_data / "hc18", csv, swap_columns=True).checked().table
+    named = {Path(path).name for path in source.table["image"]}
+    assert len(table) == sum(path.name in named for path in (real_data / "hc18/training_set").glob("*_*HC.png")) > 0

@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.data import volumes
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.files import folders as folders_below
+from ushydra_lab.data.files import there
 from ushydra_lab.data.image import ImageProblem, in_threads
-from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -35,6 +36,10 @@ QUALITIES = {"Good": "high", "Medium": "medium", "Poor": "low"}
 QUALITY = re.compile(r"(?m)^[ \t]*ImageQuality[ \t]*:[ \t]*(\S.*?)\s*$")
 SPLITS = "database_split"
 PARTS = {"subgroup_training.txt": "train", "subgroup_validation.txt": "val", "subgroup_testing.txt": "test"}
+LACKS = {
+    "part": f"{SPLITS} (subgroup_training.txt, ...) is not there, so split=official cannot be used",
+    "quality": "Info_2CH.cfg and Info_4CH.cfg, which say ImageQuality, are not in the patients' folders",
+}
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,14 @@ def read(
 ) -> Source:
     """One row per patient, view and phase, as PNG in `cache`; mask of `structures`, other labels are background.
 
-    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check;
-    those that cannot be used here, and listed, unless strict. Raises UserError: no such folder, unknown views or
-    structures, no file that can be used, contradicting splits.
+    Pixels are resampled to squares of the finer spacing. Frames that are not there are left out by the check; those
+    that cannot be used here, and listed, unless strict. Parts and qualities are those whose files are there. Raises
+    UserError: no such folder, unknown views or structures, no file that can be used, contradicting splits.
     """
     _known(views, ("2CH", "4CH"), "views")
     _known(structures, tuple(STRUCTURES), "structures")
     base = folders.existing(root, DOWNLOAD)
-    patients = sorted({hit for levels in ("", "*/", "*/*/") for hit in base.glob(levels + "patient*") if hit.is_dir()})
+    patients = sorted(folder for folder in folders_below(base, folders.LEVELS + 1) if folder.name.startswith("patient"))
     frames = [frame for patient in patients for frame in _frames(patient, views)]
     found = [frame for frame in frames if there(frame.image)]
     if not found:
@@ -72,9 +77,14 @@ def read(
             f"{base}: no patient0001/patient0001_{views[0]}_ED.nii.gz here; {DOWNLOAD} and set data.root to it"
         )
     jobs = [Job(_files(frame), HOW, partial(_images, frame)) for frame in found]
-    pngs = dict(zip(found, Converter(Path(cache), base, strict).pngs(jobs), strict=True))
+    converted = Converter(Path(cache), base, strict).pngs(jobs)
+    pngs = dict(zip(found, converted, strict=True))
     table = _table([frame for frame in frames if pngs.get(frame) != {}], pngs, base)
-    return Source(table, NAME, base, _code(structures), partial=True, strict=strict)
+    lacks = {column: why for column, why in LACKS.items() if column not in table}
+    print(*(f"{NAME}: no {column}: {why}" for column, why in lacks.items()), sep="\n", end="\n" * bool(lacks))
+    return Source(
+        table, NAME, base, _code(structures), partial=True, strict=strict, remarks=remarks(converted), lacks=lacks
+    )
 
 
 def _known(given: Sequence[str], known: Sequence[str], key: str) -> None:

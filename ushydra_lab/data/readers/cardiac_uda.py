@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from ushydra_lab.data import volumes
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.files import files
 from ushydra_lab.data.image import in_threads
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
@@ -90,7 +91,8 @@ def read(
     ]
     if not rows:
         raise UserError(f"{base}: no frame of view {view} has labels")
-    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base, code, strict=strict)
+    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
+    return Source(table, NAME, base, code, strict=strict, remarks=remarks(converted))
 
 
 def _code(labels: Mapping[str, int], ignored: Collection[int]) -> MaskCode:
@@ -106,7 +108,7 @@ def _code(labels: Mapping[str, int], ignored: Collection[int]) -> MaskCode:
 
 def _videos(base: Path, view: int) -> list[Video]:
     """Those of the view with labels, by path; the others are counted."""
-    paths = sorted(base.glob("*/*_image.nii*"))
+    paths = [path for path in files(base, ".nii", ".gz") if "_image.nii" in path.name and path.parents[1] == base]
     named = [(path, match) for path in paths if (match := IMAGE.fullmatch(path.name))]
     of_view = [(path, match) for path, match in named if int(match["view"]) == view]
     sites = [(path, match) for path, match in of_view if path.parent.name != EVERY_FRAME]

@@ -6,9 +6,11 @@ nothing else is kept: a subject is a keyed hash of PatientID, `source` the numbe
 paths, since names of files may be names of patients.
 """
 
+import os
 import secrets
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -17,17 +19,20 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from ushydra_lab.data import dicom_pixels
+from ushydra_lab.data import convert, dicom_pixels
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
-from ushydra_lab.data.dicom_files import FRAMES, File, examined
+from ushydra_lab.data.dicom_files import FRAMES, SUBJECTS, File, examined
+from ushydra_lab.data.files import files as files_below
 from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
 NAME = "dicom"
 HOW = "dicom 2"
 KEY_BYTES = 16
+CONSTANT = 3  # studies of one PatientID, if these are most of all: one person, or a name taken away?
 
 
 def read(
@@ -36,33 +41,40 @@ def read(
     site: str,
     subject_key: str | PathLike[str],
     frame: str = "first",
+    subject: str = "patient",
     strict: bool = False,
 ) -> Source:
     """One row per tissue region per frame (first, middle, or all of a file), as PNG in `cache`.
 
     site: of the whole folder. subject_key: a file with the secret of the subjects' hashes, made on first use. The same
-    key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself. Files
-    without PatientID are one subject per study. Without a calibrated region the spacing is PixelSpacing, else none.
-    Files that are no ultrasound images are counted with the reason, files that cannot be used are left out and listed;
-    strict: the latter are an error. Raises UserError: no such folder, no image in it that can be used.
+    key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself.
+    subject: who counts as one person, the `patient` (PatientID; without one the study), every `study`, or every
+    `folder`: the first below the folder that holds all files. Where PatientID is a word for no name, or the same in
+    more than half of at least three studies, that is said, in the check too. Without a calibrated region the spacing is
+    PixelSpacing, else none. Files that are no ultrasound images are counted with the reason, files that cannot be used
+    are left out and listed; strict: the latter are an error. Raises UserError: no such folder, no image in it that can
+    be used.
     """
-    if frame not in FRAMES:
-        raise UserError(f"data.frame = {frame!r} is not one of {', '.join(FRAMES)}")
+    for name, word, words in (("frame", frame, FRAMES), ("subject", subject, SUBJECTS)):
+        if word not in words:
+            raise UserError(f"data.{name} = {word!r} is not one of {', '.join(words)}{nearest(word, words)}")
     base = folders.existing(root, "give the folder of your DICOM files")
-    paths = sorted(path for path in base.rglob("*") if path.is_file())
+    paths = files_below(base)
+    top = Path(os.path.commonpath([path.parent for path in paths])) if paths else base
     key = _key(Path(subject_key))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote the values of tags
-        files = in_threads(partial(examined, key=key, frame=frame), paths, "Reading DICOM headers")
+        look = partial(_looked_at, key=key, frame=frame, subject=subject, top=top)
+        files = in_threads(look, paths, "Reading DICOM headers")
         used = [file for file in files if not file.skipped]
-        _report(files, base)
+        remarks = _report(files, base, subject)
         jobs = [Job((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used]
         pngs = Converter(Path(cache), base, strict).pngs(jobs)
     number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
     rows = [
         {
             "image": str(made[_part(index, n)]),
-            "site": site,
+            "site": folders.site_name(site),
             "subject": file.subject,
             "pixel_mm": pixel_mm(region.spacing) if region.spacing else np.nan,
             "source": f"{number[file.path]}, frame {index}",
@@ -72,7 +84,15 @@ def read(
         for index in file.frames
         for n, region in enumerate(file.regions)
     ]
-    return Source(pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row")), NAME, base, strict=strict)
+    numbered = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
+    return Source(numbered, NAME, base, strict=strict, remarks=(*remarks, *convert.remarks(pngs)))
+
+
+def _looked_at(path: Path, key: bytes, frame: str, subject: str, top: Path) -> File:
+    if not path.is_file():
+        return File(path, skipped="a link that leads nowhere")
+    folder = path.relative_to(top).parts[0] if path.parent != top else ""
+    return examined(path, key, frame, subject, folder)
 
 
 def _key(path: Path) -> bytes:
@@ -93,7 +113,8 @@ def _key(path: Path) -> bytes:
     return key
 
 
-def _report(files: list[File], base: Path) -> None:
+def _report(files: list[File], base: Path, by: str) -> tuple[str, ...]:
+    """Says what there is; returns what deserves a look. Raises UserError: no image."""
     used = [file for file in files if not file.skipped]
     reasons = Counter(file.skipped for file in files if file.skipped)
     print(f"{NAME}: {len(used)} of {len(files)} files are ultrasound images")
@@ -105,13 +126,32 @@ def _report(files: list[File], base: Path) -> None:
     said = Counter(file.burned_in for file in good)
     for count, what in (
         (len({file.subject for file in good}), "subjects"),
-        (sum(file.unnamed for file in good), "without PatientID: one subject per study"),
+        (sum(file.named == "no" for file in good), "without PatientID: one subject per study"),
         (sum(any(region.spacing is None for region in file.regions) for file in good), "without a spacing"),
         (said[True], "say that texts are burnt into the image: look before you share them"),
         (said[None], "do not say whether text is burnt in: look before you share them"),
     ):
         if count:
             print(f"  {count} {what}")
+    remarks = tuple(_nameless(good)) if by == "patient" else ()
+    print(*(f"  {remark}" for remark in remarks), sep="\n", end="\n" * bool(remarks))
+    return remarks
+
+
+def _nameless(files: list[File]) -> Iterator[str]:
+    """Identifiers that do not tell people apart: placeholders, none, or one and the same nearly everywhere."""
+    studies = {kind: {f.study for f in files if f.named == kind} for kind in ("yes", "no", "placeholder")}
+    count = len({file.study for file in files})
+    remedy = "set data.subject=study or data.subject=folder"
+    if n := len(studies["placeholder"]):
+        images = sum(file.named == "placeholder" for file in files)
+        yield f"PatientID is a placeholder in {images} files of {n} studies, which count as one person: {remedy}"
+    if (n := len(studies["no"])) > 1:
+        yield f"PatientID is empty in {n} studies, which count as {n} people; if one has several: data.subject=folder"
+    same = Counter(subject for subject, _ in {(f.subject, f.study) for f in files if f.named == "yes"})
+    for _, n in same.most_common(1):
+        if n >= CONSTANT and 2 * n > count:
+            yield f"PatientID is the same in {n} of {count} studies, which count as one person; else {remedy}"
 
 
 def _part(frame: int, region: int) -> str:

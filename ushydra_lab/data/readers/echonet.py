@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ushydra_lab.data.convert import Converter, Images, Job
+from ushydra_lab.data.convert import Converter, Images, Job, remarks
 from ushydra_lab.data.declared import differs
+from ushydra_lab.data.files import there
 from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
-from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -88,11 +88,13 @@ def read(root: str | PathLike[str], cache: str | PathLike[str], strict: bool = F
         raise UserError(f"{folder / TRACINGS}: no video of {LIST} has two traced frames")
     found = [name for name in pairs if there(_video(folder, name))]
     jobs = [_job(_video(folder, name), pairs[name], videos.loc[name, SIZE].to_numpy(float)) for name in found]
-    pngs = dict(zip(found, Converter(Path(cache), folder, strict).pngs(jobs), strict=True))
+    converted = Converter(Path(cache), folder, strict).pngs(jobs)
+    pngs = dict(zip(found, converted, strict=True))
     usable = {name: pair for name, pair in pairs.items() if pngs.get(name) != {}}
     rows = [row for name, pair in usable.items() for row in _rows(name, pair, videos.loc[name], pngs.get(name))]
     table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
-    return Source(table, NAME, folder, MaskCode.of({"lv": 1}), partial=True, strict=strict)
+    code = MaskCode.of({"lv": 1})
+    return Source(table, NAME, folder, code, partial=True, strict=strict, remarks=remarks(converted))
 
 
 def _videos(sheet: Path) -> pd.DataFrame:

@@ -27,21 +27,29 @@ PLANES = {
     "Maternal cervix": "cervix",
     "Other": "other",
 }
+OTHER = "Other"
 PARTS = {"1": "train", "0": "test"}
 
 
-def read(root: str | PathLike[str], by_machine: bool = True, strict: bool = False) -> Source:
+def read(
+    root: str | PathLike[str], by_machine: bool = True, other_machines: bool = True, strict: bool = False
+) -> Source:
     """One row per image; its plane, the data set's own words for the brain plane, its train and test part.
 
     The data set does not say which hospital an image is from: the site is the ultrasound machine, the unit that its
     authors hold out, or with by_machine=False the same for all. Of a patient seen with several machines only the images
-    of the one that took most are kept, else the patient would be trained and tested on. Rows whose image is not there
+    of the one that took most are kept, else the patient would be trained and tested on. Three machines are named, the
+    fourth, Other, is all the rest together: other_machines=False leaves its images out. Rows whose image is not there
     are left out by the check, and those whose image cannot be used unless strict. Raises UserError: no such folder or
     table, planes or parts that are not the data set's.
     """
     folder = folders.holding(root, SHEET, DOWNLOAD)
     rows = read_table(folder / SHEET, COLUMNS).apply(lambda cells: cells.str.strip())
     words = translated(rows, folder / SHEET, {"Plane": PLANES, "Train": PARTS})
+    if not other_machines:
+        named = rows["US_Machine"] != OTHER
+        print(f"{NAME}: {(~named).sum()} images of the machine {OTHER} are left out (other_machines)")
+        rows, words = rows[named], words[named]
     if by_machine:
         kept = _of_one_machine(rows)
         print(f"{NAME}: {(~kept).sum()} images of patients seen with several machines are left out (by_machine)")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.data.files import files
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
-from ushydra_lab.data.readers.tables import digest, file_names, moved
+from ushydra_lab.data.readers.tables import digest, file_names, moved, read_table
 from ushydra_lab.errors import UserError, printable
 
 DOWNLOAD = "download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f)"
@@ -50,7 +51,7 @@ def read(root: str | PathLike[str], strict: bool = False) -> Source:
 
 
 def _sheet(root: Path) -> Path:
-    sheets = sorted(root.rglob(SHEET))
+    sheets = [path for path in files(root, ".xlsx") if path.name == SHEET]
     if not sheets:
         raise UserError(f"{root}: no {SHEET} here; {DOWNLOAD}, unpack it and set data.root to its folder")
     return sheets[0]
@@ -58,16 +59,9 @@ def _sheet(root: Path) -> Path:
 
 def _boxes(sheet: Path) -> pd.DataFrame:
     """The sheet's rows by line, structures as words of column names, edges instead of indices."""
-    try:
-        table = pd.read_excel(sheet, dtype={"fname": object, "structure": object})
-    except Exception as error:  # openpyxl raises whatever a damaged archive or workbook leads to
-        raise UserError(f"{sheet}: cannot be read as a spreadsheet ({error}); download it again") from error
-    if missing := [column for column in COLUMNS if column not in table]:
-        raise UserError(f"{sheet}: columns {', '.join(missing)} are missing; the data set has {', '.join(COLUMNS)}")
-    table.index = pd.RangeIndex(2, len(table) + 2, name="line")
-    table = table.dropna(how="all")  # spreadsheets keep empty rows
+    table = read_table(sheet, COLUMNS)
     names = file_names(sheet, table["fname"])
-    structures = table["structure"].fillna("").map(str).str.strip()
+    structures = table["structure"].str.strip()
     words = structures.str.lower().str.replace(r"\W+", "_", regex=True)
     repeated = pd.DataFrame({"fname": names, "structure": words}).duplicated()
     problems = [f"line {line}: {names[line]} has a second box of {structures[line]}" for line in names.index[repeated]]
@@ -75,7 +69,7 @@ def _boxes(sheet: Path) -> pd.DataFrame:
     problems += [f"line {line}: {structures[line]!r} is no name of a structure" for line in unusable]
     if problems:
         raise UserError.listing(f"{sheet}: boxes that are nobody's", problems)
-    edges = table[list(EDGES)].astype(object)
+    edges = table[list(EDGES)].copy()
     edges[["w_max", "h_max"]] = moved(edges[["w_max", "h_max"]], 1)
     return edges.assign(fname=names, structure=words)
 
@@ -83,7 +77,7 @@ def _boxes(sheet: Path) -> pd.DataFrame:
 def _images(root: Path) -> dict[str, tuple[Path, str]]:
     """name -> path under root and digest. A name of several images is left out: whose box would it be?"""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(root.rglob("*.png"), reverse=True):
+    for path in reversed(files(root, ".png")):
         if path.parent.name.strip().lower() == "standard" and path.is_file():
             found.setdefault(path.name, {})[digest(path)] = path.relative_to(root)
     unique = {name: (path, key) for name, files in found.items() if len(files) == 1 for key, path in files.items()}

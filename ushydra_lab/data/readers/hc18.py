@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.data.files import files, there
 from ushydra_lab.data.image import ImageProblem, in_threads, read_bytes
-from ushydra_lab.data.inspection import there
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode, outline_ellipse
 from ushydra_lab.data.readers import folders
@@ -65,7 +65,7 @@ def training(root: Path) -> pd.DataFrame:
 
 
 def _csv(root: Path) -> Path:
-    found = sorted(root.rglob(TRAIN))
+    found = [path for path in files(root, ".csv") if path.name == TRAIN]
     if not found:
         raise UserError(
             f"{root}: no {TRAIN} here; {DOWNLOAD}, unpack training_set.zip beside it and set data.root to its folder"

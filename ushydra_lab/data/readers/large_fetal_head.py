@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.data.files import files, is_clutter
+from ushydra_lab.data.files import folders as folders_below
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -29,6 +31,7 @@ MASKS = MaskCode(STRUCTURES, {RED: 1, GREEN: 2, BLUE: 3}, others=(DIVERSE, PASCA
 NAMES = {"brain": 1, "csp": 2, "lv": 3}  # in an export's labelmap.txt
 MASK_FOLDER = "SegmentationClass"
 PIXEL = "Pixel in mm"
+PIXEL_SIZES = re.compile("pixel.*size", re.IGNORECASE)  # names of the tables of pixel sizes
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read(root: str | PathLike[str], strict: bool = False) -> Source:
     with other colours, two pixel sizes of one image.
     """
     root = folders.existing(root, DOWNLOAD)
-    places = [path for path in sorted(root.rglob("*")) if path.is_dir()]
+    places = sorted(folders_below(root))
     rows = [row for group in GROUPS for row in _rows(group, places, root)]
     if not any(row["mask"] for row in rows):
         raise UserError(
@@ -76,12 +79,12 @@ def _rows(group: Group, places: list[Path], root: Path) -> list[dict[str, str]]:
     """Of an image that is not there the row has its mask and the place where it belongs."""
     exports = [f for f in places if f.name == MASK_FOLDER and f.parent.name.lower().startswith(group.masks.lower())]
     exports.sort(key=lambda folder: "segmentation" not in folder.parent.name.lower())
-    masks = {path.name: path for folder in exports[:1] for path in sorted(folder.glob("*.png"))}
+    masks = {path.name: path for folder in exports[:1] for path in _pngs(folder)}
     for folder in exports[:1]:
         _check_labelmap(folder.parent / "labelmap.txt")
-    homes = [folder for folder in places if folder.name.lower() == group.images.lower() and any(folder.glob("*.png"))]
+    homes = [folder for folder in places if folder.name.lower() == group.images.lower() and _pngs(folder)]
     home = homes[0] if homes else root / group.images
-    images = {path.name for path in home.glob("*.png")}
+    images = {path.name for path in _pngs(home)}
     return [
         {
             "image": (home / name).relative_to(root).as_posix(),
@@ -92,6 +95,10 @@ def _rows(group: Group, places: list[Path], root: Path) -> list[dict[str, str]]:
         }
         for name in sorted(images | masks.keys())
     ]
+
+
+def _pngs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.png") if not is_clutter(path.name))
 
 
 def subject(name: str) -> str:
@@ -115,7 +122,7 @@ def _spacing(root: Path) -> dict[str, str]:
     """Name without suffix -> mm per px."""
     found: dict[str, str] = {}
     problems = []
-    for path in sorted(root.rglob("*[Pp]ixel*[Ss]ize*.csv")):
+    for path in [path for path in files(root, ".csv") if PIXEL_SIZES.search(path.name)]:
         table = read_table(path, ["Label", PIXEL])
         for line, label, pixel in table[["Label", PIXEL]].itertuples():
             name = Path(label.strip()).stem

@@ -1,9 +1,10 @@
-"""Your own images: a CSV file with one row per image (columns: see `vocabulary` and `manifest`)."""
+"""Your own images: a CSV or Excel file with one row per image (columns: see `vocabulary` and `manifest`)."""
 
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
+from ushydra_lab.data.files import files, spelt
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers.tables import read_table
@@ -11,7 +12,7 @@ from ushydra_lab.data.resample import resampled
 from ushydra_lab.data.vocabulary import REQUIRED
 from ushydra_lab.errors import UserError
 
-ABSENT = "no such manifest; give the path of a CSV file (data.path=...)"
+ABSENT = "no such manifest; give the path of a CSV or Excel file (data.path=...)"
 
 
 def read(
@@ -20,7 +21,7 @@ def read(
     resample: str | None = None,
     cache: str | PathLike[str] = "",
 ) -> Source:
-    """The rows; paths of images and masks are relative to the CSV file. UTF-8, separated by ',' or ';' or tab. A column
+    """The rows; paths of images and masks are relative to the file, a CSV or an Excel workbook (see `sheets`). A column
     without any value counts as absent.
 
     structures: the names of what the masks show, each with its grey value or [red, green, blue]; black is background.
@@ -28,12 +29,12 @@ def read(
     PNG in `cache`.
     Raises UserError: no such file, a folder or no table, a column `mask` without structures or the reverse, no colours.
     """
-    path = Path(path)
+    path = spelt(Path(path))
     if path.is_dir():
-        found = ", ".join(sorted(file.name for file in path.glob("*.csv"))[:3])
+        found = ", ".join([file.name for file in files(path, ".csv", ".xlsx") if file.parent == path][:3])
         raise UserError(
-            f"{path}: is a folder; give a CSV file{f' in it ({found})' if found else ''} with one row per image "
-            f"(columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
+            f"{path}: is a folder; give a CSV or Excel file{f' in it ({found})' if found else ''} with one row per "
+            f"image (columns image, site, subject), or a data set as it was published: data=NAME data.root={path}"
         )
     table = read_table(path, absent=ABSENT)
     empty = [column for column in table if column not in REQUIRED and not table[column].str.strip().any()]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.data.files import files
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
@@ -61,7 +62,7 @@ def read(
 def _csvs(root: Path, anatomy: str) -> list[tuple[Path, str]]:
     """The table of every site, or its _Train and _Test halves; the one least deep of several copies."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(root.rglob("*.csv"), key=lambda path: (len(path.parts), path)):
+    for path in sorted(files(root, ".csv"), key=lambda path: (len(path.parts), path)):
         if (site := _site_of(path, root)) and path.stem.lower() in (anatomy, f"{anatomy}_train", f"{anatomy}_test"):
             found.setdefault(site, {}).setdefault(path.stem.lower(), path)
     if not found:

@@ -1,8 +1,7 @@
 """Tables and folders as data sets ship them: every cell is text, every row knows its line."""
 
-import csv
 import hashlib
-import io
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.data.files import files
+from ushydra_lab.data.readers.sheets import read_sheet
+from ushydra_lab.data.vocabulary import REQUIRED, nearest, number_columns
 from ushydra_lab.errors import UserError
 
-NOT_TEXT = "is not UTF-8 text; save it as 'CSV UTF-8' in the spreadsheet"
+DECIMAL_COMMA = r"\s*[-+]?\d+,\d*(?:[eE][-+]?\d+)?\s*"
 
 
 def read_table(
@@ -21,24 +22,58 @@ def read_table(
 ) -> pd.DataFrame:
     """All columns as text; the index "line" counts the lines of the file (the header is line 1), empty ones left out.
 
-    UTF-8 with or without BOM, LF or CRLF; separator: of ',', ';' and tab the header's most frequent, if not given.
-    Runs of spaces in the header count as one. Raises UserError: no such file (`absent` says what to do), not text,
-    lines that do not fit the header, repeated columns, or any of `columns` missing.
+    A CSV file of any spreadsheet program, or an Excel workbook (see `sheets`); separator: as declared in a first line
+    `sep=;`, else of ',', ';' and tab the header's most frequent, if not given. Where ';' separates, columns of numbers
+    may have decimal commas. Runs of spaces in the header count as one; columns without a name and content are dropped.
+    Raises UserError: no such file (`absent` says what to do), no table, lines that do not fit the header, repeated
+    columns, or any of `columns` missing.
     """
     path = Path(path)
-    header, rows = _rows(path, _text(path, absent), separator)
-    repeated = [f"column {name!r} occurs {n} times" for name, n in Counter(header).items() if n > 1]
-    ragged = [
-        f"line {line}: {len(row)} cells, the header has {len(header)}; quote cells that contain the separator"
-        for line, row in rows.items()
-        if len(row) != len(header)
+    sheet = read_sheet(path, absent, separator, columns or REQUIRED)
+    (_, header), *rows = sheet.lines.items() if sheet.lines else [(1, [])]
+    names = [_name(cell) for cell in header]
+    kept = [
+        i for i, name in enumerate(names) if name or any(cell.strip() for _, row in rows for cell in row[i : i + 1])
     ]
+    width = kept[-1] + 1 if kept else 0
+    excel = not sheet.separator
+    ragged = [
+        f"line {line}: {len(row)} cells, the header has {len(names)}; quote cells that contain the separator"
+        for line, row in rows
+        if any(cell.strip() for cell in row[len(names) :]) or (len(row) < width and not excel)
+    ]
+    named = {i: names[i] or f"(column {i + 1})" for i in kept}
+    repeated = [f"column {name!r} occurs {n} times" for name, n in Counter(named.values()).items() if n > 1]
     if repeated or ragged:
         raise UserError.listing(f"{path}: not a table", [*repeated, *ragged])
-    unused = [name for name in header if name not in columns]
-    if missing := [f"{column!r}{nearest(column, unused)}" for column in columns if column not in header]:
-        raise UserError.listing(f"{path}: columns are missing; it has {', '.join(header) or 'none'}", missing)
-    return pd.DataFrame(list(rows.values()), columns=header, index=pd.Index(rows, name="line", dtype=int), dtype=object)
+    unused = [name for name in named.values() if name not in columns]
+    if missing := [f"{column!r}{nearest(column, unused)}" for column in columns if column not in named.values()]:
+        raise UserError.listing(f"{path}: columns are missing; it has {', '.join(named.values()) or 'none'}", missing)
+    cells = [[row[i] if i < len(row) else "" for i in kept] for _, row in rows]
+    lines = pd.Index([line for line, _ in rows], name="line", dtype=int)
+    table = pd.DataFrame(cells, columns=list(named.values()), index=lines, dtype=object)
+    return _with_points(path, table) if sheet.separator == ";" else table
+
+
+def _name(cell: str) -> str:
+    """Of a column: without surplus spaces and characters that cannot be seen."""
+    return " ".join("".join(c for c in cell if unicodedata.category(c) != "Cf").split())
+
+
+def _with_points(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Decimal commas of number columns as points. Raises UserError where one column has both: is 1.024 a thousand?"""
+    problems = []
+    for column in (column for column in number_columns(table.columns) if column in table):
+        cells = table[column]
+        commas = cells.str.fullmatch(DECIMAL_COMMA)
+        points = cells.str.contains(".", regex=False)
+        if commas.any() and points.any():
+            found = [f"{part.iloc[0]} in line {part.index[0]}" for part in (cells[commas], cells[points])]
+            problems.append(f"column {column!r}: {' and '.join(found)}")
+        table[column] = cells.mask(commas, cells.str.replace(",", "."))
+    if problems:
+        raise UserError.listing(f"{path}: decimal commas and points in one column; write all numbers alike", problems)
+    return table
 
 
 def file_names(path: Path, cells: pd.Series) -> pd.Series:
@@ -69,8 +104,8 @@ def moved(cells: pd.DataFrame, px: float) -> pd.DataFrame:
 def files_by_name(root: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
     """Name -> files of that name anywhere under root, in order."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in suffixes and path.is_file():
+    for path in files(root, *suffixes):
+        if path.is_file():
             found.setdefault(path.name, []).append(path)
     return found
 
@@ -81,29 +116,3 @@ def digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return str(path)
-
-
-def _text(path: Path, absent: str) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: {absent}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: {NOT_TEXT}") from None
-    if "\0" in text:
-        raise UserError(f"{path}: {NOT_TEXT}")
-    return text
-
-
-def _rows(path: Path, text: str, separator: str) -> tuple[list[str], dict[int, list[str]]]:
-    """The names of the columns, and line number -> cells without the empty lines."""
-    delimiter = separator or max(",;\t", key=text.partition("\n")[0].count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [" ".join(cell.split()) for cell in next(lines, [])]
-        numbered = [(lines.line_num, row) for row in lines]
-    except csv.Error as error:
-        raise UserError(f"{path}: line {lines.line_num}: {error}; check the quotes") from error
-    return header, {line: row for line, row in numbered if any(cell.strip() for cell in row)}
