@@ -82,6 +82,12 @@ def test_null_of_a_stage_is_another_configuration_than_nothing() -> None:
     assert determining(check(without).as_dict()) != determining(check(null).as_dict())
 
 
+@pytest.mark.parametrize("data", [None, 3, {"root": "/somewhere", "kept": 1}])
+def test_whatever_a_stored_stage_has_of_its_own_can_be_compared_without_its_paths(data: object) -> None:
+    (stage,) = determining({"stages": {"one": {"instead": {"data": data}}}})["stages"].values()
+    assert stage == {"instead": {"data": {"kept": 1} if isinstance(data, dict) else data}}
+
+
 VALUES = {"max_epochs": st.integers(), "min_delta": st.floats(allow_nan=False), "init": st.none() | st.text("abc1 ")}
 
 

@@ -96,8 +96,8 @@ def train_stages(
 def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
     """Hash of all that determines a stage's weights; the held-out site is not part of it.
 
-    experiment: as the stage sees it. A folder of weights to begin from counts by what it holds: the same path may come
-    to hold others.
+    experiment: with what the stage has of its own. A folder of weights to begin from counts by what it holds: the same
+    path may come to hold others.
     """
     kept = _weights_by_content(determining(experiment.as_dict()))
     stage = experiment.stages[name]

@@ -56,7 +56,9 @@ def determining(content: dict[str, Any]) -> dict[str, Any]:
 def _drop(settings: dict[str, Any]) -> None:
     for dotted in NOT_DETERMINING:
         node, _, leaf = dotted.rpartition(".")
-        (settings.get(node, {}) if node else settings).pop(leaf, None)
+        holder = settings.get(node) if node else settings
+        if isinstance(holder, dict):  # a stored configuration may hold anything there
+            holder.pop(leaf, None)
 
 
 def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
