@@ -16,7 +16,8 @@ from rich.console import Console
 
 from ushydra_lab import __version__
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import IMAGE_TEXTS, Run
+from ushydra_lab.runs.pack import without_names
+from ushydra_lab.runs.run import IMAGE_TEXTS, Run, runs_below
 from ushydra_lab.stored import Local, check_stored, chosen_data, here
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ EXTERNAL = {"split": {"_target_": "ushydra_lab.data.split.External"}, "oversampl
 """Settings for a data set that is tested as a whole: nothing of it is trained on."""
 COMPARED = ["record", "site", "subject", "part"]
 METRICS, IMAGES = "metrics.json", "per_image.csv"
+WEIGHTS = "network.weights="
 
 
 def evaluate(run: Run, overrides: list[str]) -> Path:
@@ -44,7 +46,8 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
     from ushydra_lab.training import finished_tasks
 
-    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir="))])
+    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
+    overrides = [word for word in overrides if not word.startswith(WEIGHTS)]
     config = here(check_stored(run, local.trust), local)
     name, data_config = chosen_data(overrides, config["scale"], config["cache_dir"], local.trust)
     seen = seen_sites(run, config)
@@ -104,7 +107,10 @@ def own_images(run: Run, config: dict[str, Any]) -> UltrasoundData:
 
 
 def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
-    then, now = run.split[COMPARED].astype(str), data.split_table()[COMPARED].astype(str)
+    then, now = run.split[COMPARED].astype(str), data.split_table()
+    if run.summary.packed:
+        now = without_names(now)
+    now = now[COMPARED].astype(str)
     if len(then) != len(now):
         yield f"its split.csv has {len(then)} images, now there are {len(now)}"
     elif changed := (then != now).any(axis=1).sum():
@@ -119,6 +125,8 @@ def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
     Raises:
         UserError: a stage's own images are no longer there.
     """
+    if run.summary.packed:
+        return set(run.summary.seen_sites)
     from ushydra_lab.assembly import build_data
 
     tables = [run.split]
@@ -132,11 +140,12 @@ def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluate", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("run", type=Path, help="the run directory, or a folder that holds a single run")
     parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
     arguments = parser.parse_args()
     try:
-        show(evaluate(Run(arguments.run), arguments.overrides))
+        found = runs_below(arguments.run)
+        show(evaluate(found[0] if len(found) == 1 else Run(arguments.run), arguments.overrides))
     except UserError as error:
         sys.exit(str(error))
 

@@ -19,7 +19,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import CONFIG, Run
 from ushydra_lab.validation import checked, explain, target_problems
 
-LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
+PLACES = ("cache_dir", "network.weights")
+LOCAL = ("trust", *PLACES, *(key for key in NOT_DETERMINING if key.startswith("data.")))
 """What may be told anew of a finished run."""
 LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
 
@@ -45,6 +46,7 @@ class Local:
 
     trust: Sequence[str] = ()
     cache_dir: str | None = None
+    weights: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -67,9 +69,9 @@ class Local:
         trust = found.pop("trust", [])
         if not isinstance(trust, list):
             raise UserError(f"trust={trust}: names of your own modules, trust=[my_package]")
-        cache_dir = found.pop("cache_dir", None)
+        cache_dir, weights = (None if place is None else str(place) for place in map(found.pop, PLACES, (None, None)))
         data = {key.removeprefix("data."): value for key, value in found.items()}
-        return cls([str(module) for module in trust], None if cache_dir is None else str(cache_dir), data)
+        return cls([str(module) for module in trust], cache_dir, weights, data)
 
 
 AS_STORED = Local()
@@ -91,6 +93,8 @@ def here(config: dict[str, Any], local: Local) -> dict[str, Any]:
     before = str(config["cache_dir"])
     after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
     config = moved(config, before, after) | {"cache_dir": after}
+    if local.weights is not None:
+        config["network"] = config["network"] | {"weights": local.weights}
     return config | {"data": config["data"] | dict(local.data)}
 
 

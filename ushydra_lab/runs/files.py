@@ -199,7 +199,11 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
     reasons |= {
         errno.EACCES: "it may not be written",
         errno.EFBIG: "a file in it may not become so large",
+        errno.EPERM: "it may not be written",
         errno.ENOTDIR: "part of it is a file",
+        errno.EEXIST: "part of it is a file",
+        errno.EISDIR: "a file in it is a folder",
+        errno.ENOLCK: "its file system has no locks, so that two processes could write at once",
         errno.ENAMETOOLONG: "a name in it is too long",
     }
     try:
