@@ -11,10 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from ushydra_lab.config import CONF, register_resolvers, run_path
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.directory import SWEEP, Busy
 from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
+from ushydra_lab.typed import as_meant, torn
 from ushydra_lab.validation import check, explain
 
 log = logging.getLogger("ushydra_lab")
@@ -31,11 +32,12 @@ def job(cfg: DictConfig) -> None:
     from ushydra_lab.runs.memory import give_back
 
     path = run_path(cfg)
-    if cfg.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
-        log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
-        return
     try:
-        run(check(cfg), path)
+        config = check(cfg)
+        if config["fail_fast"] and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
+            log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
+            return
+        run(config, path)
     except Busy as busy:
         log.info("left out: %s", busy)
     except UserError as error:
@@ -48,12 +50,16 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     register_resolvers()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the message can be ours
     if dashed := [argument for argument in sys.argv[1:] if argument.startswith("--experiment=")]:
         sys.exit(f"{dashed[0]}: it is added without dashes: +{dashed[0].lstrip('-')}")
     if not any(argument in OTHER_MODES for argument in sys.argv[1:]):
         sys.argv.append("--multirun")
+    if problems := list(torn(sys.argv[1:])):
+        sys.exit("\n".join(problems))
+    sys.argv[1:] = map(as_meant, sys.argv[1:])
     try:
         job()
     except HydraException as error:

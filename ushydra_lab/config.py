@@ -158,7 +158,7 @@ def joined(names: Sequence[str]) -> str:
 
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
-    return f"{make(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
+    return f"{make(_root_.split).name}/seed{int(_root_.seed)}/{_root_.variant}"
 
 
 def register_resolvers() -> None:

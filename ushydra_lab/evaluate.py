@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from ushydra_lab import __version__
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.pack import without_names
 from ushydra_lab.runs.run import IMAGE_TEXTS, Run, runs_below
 from ushydra_lab.stored import Local, check_stored, chosen_data, here
@@ -139,6 +139,7 @@ def seen_sites(run: Run, config: dict[str, Any]) -> set[str]:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluate", description=__doc__)
     parser.add_argument("run", type=Path, help="the run directory, or a folder that holds a single run")
     parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")

@@ -18,7 +18,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.stored import AS_STORED, LOCAL_HELP, Local, check_stored, folders_and_local, here
@@ -31,6 +31,7 @@ NAME = "robustness"
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.robustness", description=__doc__)
     parser.add_argument("words", nargs="+", metavar="EXPERIMENT", help=f"multirun/<experiment>; {LOCAL_HELP}")
     try:

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ushydra_lab.config import CONF, NOT_DETERMINING, flatten, omegaconf_message, plain, register_resolvers
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import CONFIG, Run
+from ushydra_lab.typed import as_meant, torn
 from ushydra_lab.validation import checked, explain, target_problems
 
 PLACES = ("cache_dir", "network.weights")
@@ -59,7 +60,7 @@ class Local:
         found: dict[str, Any] = {}
         for word in words:
             try:
-                (override,) = OverridesParser.create().parse_overrides([word])
+                (override,) = OverridesParser.create().parse_overrides([as_meant(word)])
             except HydraException as error:
                 raise UserError(explain(error)) from error
             key = override.key_or_group
@@ -112,10 +113,12 @@ def chosen_data(
         raise UserError(
             f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
         )
+    if problems := list(torn(overrides)):
+        raise UserError("\n".join(problems))
     register_resolvers()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[f"scale={scale}", *overrides], return_hydra_config=True)
+            cfg = compose("config", overrides=[f"scale={scale}", *map(as_meant, overrides)], return_hydra_config=True)
     except HydraException as error:
         raise UserError(explain(error)) from error
     if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted

@@ -30,7 +30,9 @@ from ushydra_lab.config import (
 )
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
+from ushydra_lab.typed import remedy
 
+MOST_SEED = 2**32 - 1
 INSTEAD = {"data", "split", "structures", "oversample"}
 """What a stage may have of its own in `instead`."""
 
@@ -55,6 +57,11 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> d
     """Plain content as a configuration. Raises UserError listing its problems below the headline."""
     if not isinstance(content.get("stages"), dict) or not content["stages"]:
         raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
+    content = _converted(Experiment, content)
+    content["stages"] = {
+        name: _converted(Stage, stage) if isinstance(stage, dict) else stage
+        for name, stage in content["stages"].items()
+    }
     problems = list(_unknown_keys(content, trusted)) or list(_wrong_values(content))
     if problems:
         raise UserError.listing(headline, problems)
@@ -62,13 +69,31 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> d
     return vars(Experiment(**content))
 
 
+def _converted(schema: type, node: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which texts that stand for numbers or truth values are these, and numbers that stand for texts texts.
+
+    What cannot be converted stays, for `_check_types` to name.
+    """
+    known = {f.name for f in fields(schema)}
+    return {key: _typed(schema, key, value) if key in known else value for key, value in node.items()}
+
+
+def _typed(schema: type, key: str, value: Any) -> Any:
+    if isinstance(value, dict) or value is None:
+        return value
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(schema), {key: value})[key]
+    except OmegaConfBaseException:
+        return value
+    typed = list(typed) if isinstance(value, list) else typed
+    return value if typed == value and not isinstance(value, str) else typed
+
+
 def explain(error: HydraException) -> str:
     """Hydra's message; of what is misspelt or wants quotes in the lab's own words, with the nearest known name."""
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
-        remedy = f"Quote twice what is more than letters, digits and _./-: \"{key}='{value}'\""
-        return f"{error.override}: not understood. {remedy}"
+        return f"{error.override}: not understood. {remedy(error.override)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name}: there is none{nearest(name, error.options)}; choose one of {', '.join(error.options)}"
@@ -148,11 +173,13 @@ def _check_keys(node: dict[str, Any], known: set[str], prefix: str, of: str = ""
 def _origin(key: str) -> str:
     """Which configuration file has the key, else the command line."""
     pattern = re.compile(rf"^\s*{re.escape(key)}\s*:", re.MULTILINE)
-    files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text())]
+    files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text("utf-8"))]
     return f"in {', '.join(map(str, files))}" if files else "from the command line or your own configuration file"
 
 
 def _wrong_values(content: dict[str, Any]) -> Iterator[str]:
+    if isinstance(seed := content.get("seed"), int) and seed > MOST_SEED:
+        yield f"seed={seed}: at most 2^32 - 1, {MOST_SEED}, which is what all generators take"
     for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
         if isinstance(content.get(key), int) and content[key] < least:
             yield f"{key}={content[key]}: must be at least {least}"

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.report import (
     classification,
     curves,
@@ -197,6 +197,7 @@ def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="multirun, or experiments below it")
     problems = []

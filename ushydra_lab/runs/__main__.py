@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ushydra_lab.errors import use_any_display
 from ushydra_lab.runs import pack
 from ushydra_lab.runs.ledger import job, table
 from ushydra_lab.runs.run import Run, runs_below
@@ -19,6 +20,7 @@ from ushydra_lab.runs.summary import FAILED
 
 def main() -> None:
     """The command line; exit status 1 if a job failed."""
+    use_any_display()
     if sys.argv[1:2] == ["pack"]:
         pack.main(sys.argv[2:])
         return

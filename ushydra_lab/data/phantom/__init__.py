@@ -145,7 +145,7 @@ def _publish(partial: Path, root: Path) -> None:
 
 
 def _table(path: Path, rows: list[dict[str, object]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
