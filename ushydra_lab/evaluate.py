@@ -43,7 +43,7 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     from ushydra_lab.config import digest
     from ushydra_lab.experiment import evaluate_stages, part_means
     from ushydra_lab.pictures import draw_panels
-    from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
+    from ushydra_lab.runs.files import OLD_S, disk_errors, remove_temporary, sha256, write_csv, write_json
     from ushydra_lab.training import finished_tasks
 
     local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
@@ -62,6 +62,8 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
         print(f"Evaluated before: {folder} ({len(table)} rows)")
         return folder
     with disk_errors(folder):
+        for part in (folder, folder / "figures"):
+            remove_temporary(part, OLD_S)
         tasks = finished_tasks(run, config)
         table = evaluate_stages(config, tasks, data)
         draw_panels(config, tasks, data, folder)

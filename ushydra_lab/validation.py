@@ -82,7 +82,7 @@ def _typed(schema: type, key: str, value: Any) -> Any:
     if isinstance(value, dict) or value is None:
         return value
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema), {key: value})[key]
+        typed = OmegaConf.select(OmegaConf.merge(OmegaConf.structured(schema), {key: value}), key)
     except OmegaConfBaseException:
         return value
     typed = list(typed) if isinstance(value, list) else typed

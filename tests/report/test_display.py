@@ -54,7 +54,7 @@ def test_a_display_that_lacks_a_character_prevents_no_file(experiment: Path, tmp
 
 def test_the_ledger_and_the_check_speak_to_any_display(experiment: Path, tmp_path: Path) -> None:
     ledger = run(tmp_path, "ushydra_lab.runs", "exp", PYTHONIOENCODING="ascii")
-    assert b"4 finished" in ledger.stdout, ledger.stderr.decode()
+    assert b"4 jobs" in ledger.stdout, ledger.stderr.decode()
     (tmp_path / "b.csv").write_text(f"image,site,subject\nmissing.png,{SITE},ä\n", encoding="utf-8")
     check = run(tmp_path, "ushydra_lab.check", "b.csv", PYTHONIOENCODING="ascii")
     assert check.returncode == 1

@@ -36,7 +36,7 @@ from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
-from ushydra_lab.runs.files import disk_errors, remove_temporary, write_csv, write_text
+from ushydra_lab.runs.files import OLD_S, disk_errors, remove_temporary, write_csv, write_text
 from ushydra_lab.runs.run import experiments_below
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -46,8 +46,6 @@ CHANGE_CAPTION = (
     "Holm-adjusted within the table."
 )
 
-OLD_S = 3600.0
-"""Age from which a half-written file in the report's folder is a killed process's, not another report's at work."""
 SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
     segmentation.section,
     measurements.section,

@@ -23,6 +23,8 @@ CHECKSUM = "checksum"
 FORMULA = re.compile(r"'*([=@\t\r＝＠]|[+＋-](?![\d.,eE%±\[\] +-]*\Z))")
 """Texts that a spreadsheet would compute; an apostrophe before them, which reading takes away, keeps them texts."""
 REMEDY = "Remove its folder and run the same command again."
+OLD_S = 3600.0
+"""Age from which a half-written file is a killed process's, in a folder where others may be writing."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that `atomic` writes before they take their place."""
 
