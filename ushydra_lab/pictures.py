@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
+from ushydra_lab.report.figures import tidy
 from ushydra_lab.report.metrics import METRICS
 from ushydra_lab.report.panels import sample_panel, stage_panel
 from ushydra_lab.runs.files import atomic
@@ -145,6 +146,7 @@ def _structures(config: dict[str, Any]) -> list[str]:
 
 
 def _save(figure: Figure, file: Path) -> None:
+    tidy(figure)
     with atomic(file) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

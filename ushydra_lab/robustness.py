@@ -50,6 +50,7 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
         UserError: there is no finished run of a segmentation; or, after the others were measured, naming those with
             damage or other images than they had.
     """
+    from ushydra_lab.report.figures import tidy
     from ushydra_lab.runs.files import atomic, disk_errors, write_csv
 
     tables, problems = [], []
@@ -64,11 +65,12 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
         raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
     images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
     found, areas = curves(images), agreement(images)
+    tidy(shown := picture(found))
     with disk_errors(folder):
         write_csv(folder / "curves.csv", found)
         write_csv(folder / "agreement.csv", areas)
         with atomic(folder / "curves.png") as temporary:
-            picture(found).savefig(temporary, format="png", dpi=150)
+            shown.savefig(temporary, format="png", dpi=150)
     console = Console(width=None if sys.stdout.isatty() else 160)
     _show(console, found, areas)
     console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv")

@@ -15,8 +15,8 @@ from ushydra_lab.runs.ledger import INTERRUPTED, job
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import open_stage
 
-LOCKS = [(errno.ENOLCK, "its file system has no locks"), (errno.EACCES, "may not be written")]
-LOCKS += [(errno.EPERM, "may not be written"), (errno.EROFS, "it is read-only")]
+LOCKS = [(errno.ENOLCK, "its file system has no locks"), (errno.EACCES, "it may not be written")]
+LOCKS += [(errno.EPERM, "it may not be written"), (errno.EROFS, "it is read-only")]
 
 
 def denied(code: int) -> Callable[..., None]:

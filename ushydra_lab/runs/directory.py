@@ -140,9 +140,8 @@ class RunDirectory:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
-                lock = FileLock(self.path / ".lock", mode=0o666).acquire(
-                    timeout=1
-                )  # who only asks holds it for a moment
+                lock = FileLock(self.path / ".lock", mode=0o666)  # others of the group may ask and continue
+                held = lock.acquire(timeout=1)  # who only asks holds it for a moment
             except Timeout:
                 raise Busy(f"{self.path}: another process is running this job") from None
             with held:
