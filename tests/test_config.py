@@ -69,7 +69,7 @@ def test_without_an_experiment_the_choices_are_named() -> None:
         ("data=manifest", r"data\.path"),
         ("batch_size=0", r"batch_size=0: must be at least 1"),
         ("seed=-3", r"seed=-3: must be at least 0"),
-        ("deidentified='no'", r"deidentified=no: true or false"),
+        ("deidentified='maybe'", r"deidentified=maybe: true or false"),
         ("canvas=[176]", r"canvas=\[176\]: two numbers"),
         ("stages.phase1.patience=0", r"stages.phase1.patience=0: must be at least 1"),
         ("stages.phase1=null", r"stages.phase1=None: a stage has a task"),

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.typed import as_meant, torn
 from ushydra_lab.config.validation import check, explain
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.directory import SWEEP, Busy
 from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
@@ -50,12 +51,16 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     register_resolvers()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises, so that the message can be ours
     if dashed := [argument for argument in sys.argv[1:] if argument.startswith("--experiment=")]:
         sys.exit(f"{dashed[0]}: it is added without dashes: +{dashed[0].lstrip('-')}")
     if not any(argument in OTHER_MODES for argument in sys.argv[1:]):
         sys.argv.append("--multirun")
+    if problems := list(torn(sys.argv[1:])):
+        sys.exit("\n".join(problems))
+    sys.argv[1:] = map(as_meant, sys.argv[1:])
     try:
         job()
     except HydraException as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.errors import UserError, printable
+from ushydra_lab.errors import UserError, printable, use_any_display
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +20,7 @@ SHOWN = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a verdict and what it rests on, and write a page; the exit status is 1 where problems block training."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.check", description=__doc__)
     parser.add_argument("data", nargs="+", help="a CSV file with the columns image, site and subject; or data=NAME ...")
     parser.add_argument(
@@ -60,12 +61,13 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
     from ushydra_lab.config.instantiate import make
     from ushydra_lab.config.stored import chosen_data
+    from ushydra_lab.config.typed import quoted
 
     name = ""
     if not re.match(r"[+~]*[\w./@]+=", words[0]):
         path = Path(words[0])
-        quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
-        name, words = path.stem.strip(".") or "manifest", ["data=manifest", f"data.path='{quoted}'", *words[1:]]
+        words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
+        name = path.stem.strip(".") or "manifest"
     chosen, reader = chosen_data(words)
     return name or chosen, make(reader)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import wandb
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.runs.wandb_logger import FINAL
@@ -144,6 +144,7 @@ def publish(workspace: Any) -> str:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.dashboard", description=__doc__)
     parser.add_argument("where", metavar="ENTITY/PROJECT")
     parser.add_argument("experiment", type=Path, help="a directory of runs, like multirun/nt_phase2")

@@ -1,7 +1,9 @@
 """The one error a user is meant to read."""
 
 import errno
+import io
 import re
+import sys
 from pathlib import Path
 
 NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
@@ -14,6 +16,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202
 def printable(text: str) -> str:
     """The text with what a terminal would obey or could not show (escapes, changes of direction) written as code."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def use_any_display() -> None:
+    """Let what is printed never fail for a character that the terminal, or a file in its place, lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class UserError(Exception):

@@ -18,8 +18,9 @@ from rich.console import Console
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.config.stored import Local, chosen_data, here
-from ushydra_lab.errors import UserError
-from ushydra_lab.runs.run import IMAGE_TEXTS, Run
+from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.runs.pack import without_names
+from ushydra_lab.runs.run import IMAGE_TEXTS, Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import UNVERIFIED
 
@@ -30,6 +31,7 @@ EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
 """The split of a data set that is tested as a whole."""
 COMPARED = ["record", "site", "subject", "part"]
 METRICS, IMAGES = "metrics.json", "per_image.csv"
+WEIGHTS = "network.weights="
 
 
 def evaluate(run: Run, overrides: list[str]) -> Path:
@@ -45,10 +47,11 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     from ushydra_lab.config.identity import digest
     from ushydra_lab.experiment import evaluate_stages, part_means
     from ushydra_lab.pictures import draw_panels
-    from ushydra_lab.runs.files import disk_errors, sha256, write_csv, write_json
+    from ushydra_lab.runs.files import OLD_S, disk_errors, remove_temporary, sha256, write_csv, write_json
     from ushydra_lab.training import finished_tasks
 
-    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir="))])
+    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
+    overrides = [word for word in overrides if not word.startswith(WEIGHTS)]
     own = here(check_stored(run, local.trust), local)
     name, reader = chosen_data(overrides, own.scale, own.cache_dir, local.trust)
     seen = seen_sites(run, own)
@@ -62,6 +65,8 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
         print(f"Evaluated before: {folder} ({len(table)} rows)")
         return folder
     with disk_errors(folder):
+        for part in (folder, folder / "figures"):
+            remove_temporary(part, OLD_S)
         tasks = finished_tasks(run, experiment)
         table = evaluate_stages(experiment, tasks, data)
         draw_panels(experiment, tasks, data, folder)
@@ -112,7 +117,10 @@ def own_images(run: Run, experiment: Experiment) -> UltrasoundData:
 
 
 def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
-    then, now = run.split[COMPARED].astype(str), data.split_table()[COMPARED].astype(str)
+    then, now = run.split[COMPARED].astype(str), data.split_table()
+    if run.summary.packed:
+        now = without_names(now)
+    now = now[COMPARED].astype(str)
     if len(then) != len(now):
         yield f"its split.csv has {len(then)} images, now there are {len(now)}"
     elif changed := (then != now).any(axis=1).sum():
@@ -127,6 +135,8 @@ def seen_sites(run: Run, experiment: Experiment) -> set[str]:
     Raises:
         UserError: a stage's own images are no longer there.
     """
+    if run.summary.packed:
+        return set(run.summary.seen_sites)
     from ushydra_lab.assembly import build_data
 
     tables = [run.split]
@@ -139,12 +149,14 @@ def seen_sites(run: Run, experiment: Experiment) -> set[str]:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluate", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run directory")
+    parser.add_argument("run", type=Path, help="the run directory, or a folder that holds a single run")
     parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
     arguments = parser.parse_args()
     try:
-        run = Run(arguments.run)
+        found = runs_below(arguments.run)
+        run = found[0] if len(found) == 1 else Run(arguments.run)
         show(evaluate(run, arguments.overrides))
         if not run.verified:
             print(f"{run.path} is {UNVERIFIED}")

@@ -13,6 +13,7 @@ from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
+from ushydra_lab.report.figures import tidy
 from ushydra_lab.report.metrics import METRICS
 from ushydra_lab.report.panels import sample_panel, stage_panel
 from ushydra_lab.runs.files import atomic
@@ -149,6 +150,7 @@ def _structures(experiment: Experiment) -> list[str]:
 
 
 def _save(figure: Figure, file: Path) -> None:
+    tidy(figure)
     with atomic(file) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

@@ -21,7 +21,7 @@ from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, folders_and_local, here
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
@@ -34,6 +34,7 @@ NAME = "robustness"
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.robustness", description=__doc__)
     parser.add_argument("words", nargs="+", metavar="EXPERIMENT", help=f"multirun/<experiment>; {LOCAL_HELP}")
     try:
@@ -52,6 +53,7 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
         UserError: there is no finished run of a segmentation; or, after the others were measured, naming those with
             damage or other images than they had.
     """
+    from ushydra_lab.report.figures import tidy
     from ushydra_lab.runs.files import atomic, disk_errors, write_csv
 
     tables, problems = [], []
@@ -66,11 +68,12 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
         raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
     images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
     found, areas = curves(images), agreement(images)
+    tidy(shown := picture(found))
     with disk_errors(folder):
         write_csv(folder / "curves.csv", found)
         write_csv(folder / "agreement.csv", areas)
         with atomic(folder / "curves.png") as temporary:
-            picture(found).savefig(temporary, format="png", dpi=150)
+            shown.savefig(temporary, format="png", dpi=150)
     console = Console(width=None if sys.stdout.isatty() else 160)
     _show(console, found, areas)
     console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv", markup=False, soft_wrap=True)

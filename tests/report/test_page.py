@@ -219,7 +219,19 @@ def test_no_typed_path_is_in_a_command(experiment: Path, word: str) -> None:
     assert missing.command(experiment) == f"python -m ushydra_lab +experiment=exp {word.partition('=')[0]}=PATH"
 
 
-@pytest.mark.parametrize("site", ["Zürich", "1.10", "1_000", "1e3", "null", "st. anna", "north"])
+@pytest.mark.parametrize(
+    "word",
+    ["data.images_per_site=24", "data.image_size=3", "data.rooted=x", "cache_gb=2", "run_rooted=x", "data.pathology=a"],
+)
+def test_what_only_begins_as_a_private_key_is_in_the_command_as_typed(experiment: Path, word: str) -> None:
+    typed = {"hydra": {"overrides": {"task": ["+experiment=exp", word, "data.images.a=x", "logger.project=x"]}}}
+    (experiment / "multirun.yaml").write_text(yaml.safe_dump(typed))
+    assert missing.command(experiment) == f"python -m ushydra_lab +experiment=exp {word} data.images.a=PATH"
+
+
+@pytest.mark.parametrize(
+    "site", ["Zürich", "1.10", "1_000", "1e3", "null", "st. anna", "north", "o'neil\\", "a,b", "$x"]
+)
 def test_a_site_s_name_is_typed_so_that_it_stays_one(experiment: Path, site: str) -> None:
     (typed,) = (w for w in shlex.split(missing.command(experiment, held_out=site)) if w.startswith("held_out"))
     assert OverridesParser.create().parse_override(typed).value() == site

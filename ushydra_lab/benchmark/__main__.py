@@ -22,7 +22,7 @@ from ushydra_lab import __version__
 from ushydra_lab.benchmark import growth, limits, losses, memory, protocol, systems, training
 from ushydra_lab.benchmark.lab import SCALES, Lab
 from ushydra_lab.benchmark.rows import Row, table
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.memory import keep_freed
 
 PARTS: dict[str, Callable[[Lab], Iterator[Row]]] = {
@@ -38,6 +38,7 @@ PARTS: dict[str, Callable[[Lab], Iterator[Row]]] = {
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.benchmark", description=__doc__)
     parser.add_argument("--scale", choices=SCALES, nargs="+", default=["laptop"])
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART", help=", ".join(PARTS))

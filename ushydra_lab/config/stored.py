@@ -19,10 +19,12 @@ from ushydra_lab.config.instantiate import omegaconf_message, plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.typed import as_meant, torn
 from ushydra_lab.config.validation import explain, target_problems
 from ushydra_lab.errors import UserError
 
-LOCAL = ("trust", "cache_dir", *(key for key in NOT_DETERMINING if key.startswith("data.")))
+PLACES = ("cache_dir", "network.weights")
+LOCAL = ("trust", *PLACES, *(key for key in NOT_DETERMINING if key.startswith("data.")))
 """What may be told anew of a finished run."""
 LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
 
@@ -33,6 +35,7 @@ class Local:
 
     trust: Sequence[str] = ()
     cache_dir: str | None = None
+    weights: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -45,7 +48,7 @@ class Local:
         found: dict[str, Any] = {}
         for word in words:
             try:
-                (override,) = OverridesParser.create().parse_overrides([word])
+                (override,) = OverridesParser.create().parse_overrides([as_meant(word)])
             except HydraException as error:
                 raise UserError(explain(error)) from error
             key = override.key_or_group
@@ -55,9 +58,9 @@ class Local:
         trust = found.pop("trust", [])
         if not isinstance(trust, list):
             raise UserError(f"trust={trust}: names of your own modules, trust=[my_package]")
-        cache_dir = found.pop("cache_dir", None)
+        cache_dir, weights = (None if place is None else str(place) for place in map(found.pop, PLACES, (None, None)))
         data = {key.removeprefix("data."): value for key, value in found.items()}
-        return cls([str(module) for module in trust], None if cache_dir is None else str(cache_dir), data)
+        return cls([str(module) for module in trust], cache_dir, weights, data)
 
 
 AS_STORED = Local()
@@ -79,7 +82,8 @@ def here(experiment: Experiment, local: Local) -> Experiment:
     before = experiment.cache_dir
     after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
     placed: Experiment = moved(experiment, before, after)
-    return replace(placed, cache_dir=after, data=placed.data | dict(local.data))
+    network = placed.network if local.weights is None else placed.network | {"weights": local.weights}
+    return replace(placed, cache_dir=after, data=placed.data | dict(local.data), network=network)
 
 
 def chosen_data(
@@ -96,10 +100,12 @@ def chosen_data(
         raise UserError(
             f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
         )
+    if problems := list(torn(overrides)):
+        raise UserError("\n".join(problems))
     register_resolvers()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[f"scale={scale}", *overrides], return_hydra_config=True)
+            cfg = compose("config", overrides=[f"scale={scale}", *map(as_meant, overrides)], return_hydra_config=True)
     except HydraException as error:
         raise UserError(explain(error)) from error
     if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted

@@ -22,6 +22,7 @@ from ushydra_lab.config.conversion import convert
 from ushydra_lab.config.instantiate import plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Experiment, OwnSettings, Stage
+from ushydra_lab.config.typed import remedy
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
@@ -32,6 +33,7 @@ OF_THE_LAB = {
 """What the Trainer may not be told: the lab sets it, it writes files elsewhere, or leaves out images unnoticed."""
 READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.")
 """Modules of readers, and the only places where a configuration names one."""
+MOST_SEED = 2**32 - 1
 
 
 def check(cfg: DictConfig) -> Experiment:
@@ -80,9 +82,7 @@ def explain(error: HydraException) -> str:
     """Hydra's message; of what is misspelt or wants quotes in the lab's own words, with the nearest known name."""
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
-        remedy = f"Quote twice what is more than letters, digits and _./-: \"{key}='{value}'\""
-        return f"{error.override}: not understood. {remedy}"
+        return f"{error.override}: not understood. {remedy(error.override)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name}: there is none{nearest(name, error.options)}; choose one of {', '.join(error.options)}"
@@ -167,7 +167,7 @@ def _check_keys(node: dict[str, Any], known: set[str], prefix: str, of: str = ""
 def _origin(key: str) -> str:
     """Which configuration file has the key, else the command line."""
     pattern = re.compile(rf"^\s*{re.escape(key)}\s*:", re.MULTILINE)
-    files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text())]
+    files = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml")) if pattern.search(path.read_text("utf-8"))]
     return f"in {', '.join(map(str, files))}" if files else "from the command line or your own configuration file"
 
 
@@ -184,6 +184,8 @@ def _missing(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
+    if isinstance(seed := values.get("seed"), int) and seed > MOST_SEED:
+        yield f"seed={seed}: at most 2^32 - 1, {MOST_SEED}, which is what all generators take"
     for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
         if isinstance(values.get(key), int) and values[key] < least:
             yield f"{key}={values[key]}: must be at least {least}"

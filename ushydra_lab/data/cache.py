@@ -2,12 +2,14 @@
 it that is shown, the canvas size and the letterbox version.
 
 An entry is native rows and columns (two little-endian uint32), the canvas (uint8, row-major) and the sha256
-of both. It is written to a temporary file and renamed, so several processes may share a folder and an
+of its name and both. It is written to a temporary file and renamed, so several processes may share a folder and an
 interrupted run goes on where it stopped; an entry that does not verify is made again. A folder that outgrows its limit
-loses the entries that were not used for longest.
+loses the entries that were not used for longest. Of a folder that other users share, what may not be read or written is
+done without.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -30,6 +32,8 @@ DIGEST = 32
 HEADER = 8
 GIGABYTE = 10**9
 ABANDONED_S = 3600  # a temporary file this old is an interrupted process's
+FORMAT = 2  # of an entry's bytes
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)  # another user's, or a read-only file system
 
 Crop = Sequence[float]
 
@@ -68,8 +72,9 @@ class CanvasCache:
                 content = read_bytes(Path(paths[position]))
                 entry = self.entry(content, windows[position], masks)
                 if not (body := self._stored(entry)):
-                    body = self._make(entry, content, windows[position], masks)
-                    made.append(entry)
+                    body = self._make(content, windows[position], masks)
+                    if self._keep(entry, body):
+                        made.append(entry)
             except ImageProblem as problem:
                 return (0, 0), b"", f"{paths[position]}: {problem}"
             pixels[position] = np.frombuffer(body, np.uint8, offset=HEADER).reshape(self.canvas)
@@ -94,40 +99,61 @@ class CanvasCache:
         size = "x".join(map(str, self.canvas))
         kind = f"labels-{masks.key}" if masks else "canvas"
         shown = "" if crop is None else "-" + "-".join(f"{edge:g}" for edge in crop)
-        return self.folder / f"{kind}-v{letterbox.VERSION}-{size}" / key[:2] / f"{key}{shown}"
+        return self.folder / f"{kind}-v{letterbox.VERSION}.{FORMAT}-{size}" / key[:2] / f"{key}{shown}"
 
     def _stored(self, entry: Path) -> bytes | None:
-        with contextlib.suppress(FileNotFoundError):  # not made yet, or another process is shrinking the folder
+        try:
             stored = entry.read_bytes()
-            body, digest = stored[:-DIGEST], stored[-DIGEST:]
-            if len(body) == HEADER + self.canvas[0] * self.canvas[1] and hashlib.sha256(body).digest() == digest:
+        except OSError:  # not made yet, another process is shrinking the folder, or another user's
+            return None
+        body, digest = stored[:-DIGEST], stored[-DIGEST:]
+        if len(body) == HEADER + self.canvas[0] * self.canvas[1] and _seal(entry, body) == digest:
+            with contextlib.suppress(OSError):  # another user's
                 os.utime(entry)
-                return body
-            warnings.warn(f"{entry}: damaged cache entry, made again", stacklevel=2)
+            return body
+        warnings.warn(f"{entry}: damaged cache entry, made again", stacklevel=2)
         return None
 
-    def _make(self, entry: Path, content: bytes, crop: Crop | None, masks: MaskCode | None) -> bytes:
+    def _make(self, content: bytes, crop: Crop | None, masks: MaskCode | None) -> bytes:
         pixels = masks.decode(content) if masks else decode(content).grey
         rows, columns = pixels.shape
         canvas = Letterbox.fit((rows, columns), self.canvas, crop).apply_image(pixels, nearest=masks is not None)
-        body = np.array(pixels.shape, "<u4").tobytes() + canvas.tobytes()
-        _write(entry, body + hashlib.sha256(body).digest())
-        return body
+        return np.array(pixels.shape, "<u4").tobytes() + canvas.tobytes()
+
+    def _keep(self, entry: Path, body: bytes) -> bool:
+        """Whether the entry could be written; where it may not, the run goes on without."""
+        try:
+            _write(entry, body + _seal(entry, body))
+        except OSError as error:
+            if error.errno not in NOT_OURS:
+                raise
+            need = "its canvases are made anew each time; set cache_dir to a folder of your own to keep them"
+            warnings.warn(f"{self.folder}: may not be written ({error.strerror}): {need}", stacklevel=2)
+            return False
+        return True
 
     def _shrink(self) -> None:
         """Remove what was not used for longest until the folder fits its limit; what others are writing stays."""
         found, now = [], time.time()
         for path in self.folder.glob("*/??/*"):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # removed meanwhile, or another user's
                 status = path.stat()
-                if not path.name.startswith(".") or now - status.st_mtime > ABANDONED_S:
+                if not path.name.startswith("."):
                     found.append((status.st_mtime, status.st_size, path))
+                elif now - status.st_mtime > ABANDONED_S:
+                    path.unlink()
         excess = sum(size for _, size, _ in found) - self.limit_gb * GIGABYTE
         for _, size, path in sorted(found):
             if excess <= 0:
                 break
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
             excess -= size
+
+
+def _seal(entry: Path, body: bytes) -> bytes:
+    """sha256 of an entry's place and content: the bytes of another entry are damage, too."""
+    return hashlib.sha256("/".join(entry.parts[-3:]).encode() + b"\0" + body).digest()
 
 
 def _write(entry: Path, stored: bytes) -> None:

@@ -3,12 +3,14 @@
 The PNG files of a source lie in a folder of their own. Its name is a hash of the source's files (real path, size, time
 of change) and of how they are read, so no name of a patient shows and a changed source is converted again. It is
 written under a temporary name and renamed: several processes may share the cache, an interruption leaves nothing half.
+Its index tells the sha256 of each: a source whose files are not as they were written is converted again.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,8 +24,10 @@ from ushydra_lab.data.files import is_inside
 from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.data.inspection import grouped, left_out
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.files import sha256
 
 INDEX = "index.json"
+ABANDONED_S = 3600  # a temporary folder this old is an interrupted process's
 SAME_SPACING = 0.01  # spacings of the two axes that differ by less count as equal
 REMEDY = "copy the file again, or take it out of the folder"
 
@@ -68,6 +72,7 @@ class Converter:
                 return _name(job.files[0], self.root), str(problem)
 
         try:
+            self._remove_abandoned()
             results = in_threads(convert, jobs, "Converting to PNG")
         except OSError as error:
             need = "videos, volumes and DICOM files are converted to PNG here"
@@ -79,6 +84,11 @@ class Converter:
         if problems:
             print(left_out(problems, len(jobs)))
         return [{} if isinstance(result, tuple) else result for result in results]
+
+    def _remove_abandoned(self) -> None:
+        for path in self.folder.glob("??/.*"):
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _entry(self, job: Job) -> Path:
         digest = hashlib.sha256(job.how.encode())
@@ -109,24 +119,24 @@ def _name(file: Path, root: Path) -> str:
 
 
 def _complete(entry: Path) -> dict[str, Path] | None:
-    """The files of an entry, None if any is missing or empty."""
+    """The files of an entry, None if any is missing or not as it was written."""
     try:
-        names = json.loads((entry / INDEX).read_text())
-        files = {str(name): entry / f"{name}.png" for name in names}
-        return files if all(file.stat().st_size for file in files.values()) else None
-    except (OSError, ValueError):
+        sums = dict(json.loads((entry / INDEX).read_text("utf-8")))
+        files = {str(name): entry / f"{name}.png" for name in sums}
+        return files if all(sha256(file) == sums[name] for name, file in files.items()) else None
+    except (OSError, ValueError, TypeError):  # the last: an index of a version that wrote no sums
         return None
 
 
 def _written(entry: Path, images: Images) -> dict[str, Path]:
     temporary, stale = (entry.with_name(f".{uuid.uuid4().hex}") for _ in range(2))
-    names = []
+    sums: dict[str, str] = {}
     try:
         temporary.mkdir(parents=True)
         for name, pixels in images:
             Image.fromarray(pixels).save(temporary / f"{name}.png")
-            names.append(name)
-        (temporary / INDEX).write_text(json.dumps(names))
+            sums[name] = sha256(temporary / f"{name}.png")
+        (temporary / INDEX).write_text(json.dumps(sums), encoding="utf-8")
         if entry.exists() and _complete(entry) is None:
             entry.rename(stale)
         temporary.rename(entry)
@@ -136,7 +146,7 @@ def _written(entry: Path, images: Images) -> dict[str, Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
-    return {name: entry / f"{name}.png" for name in names}
+    return {name: entry / f"{name}.png" for name in sums}
 
 
 def pixel_mm(spacing: tuple[float, float]) -> float:

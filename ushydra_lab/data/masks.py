@@ -43,7 +43,7 @@ class MaskCode:
             if colour == BLACK or colour in colours:
                 raise ValueError(f"{name}: {value} is {'the background' if colour == BLACK else 'given twice'}")
             colours[colour] = label
-        return cls(tuple(structures), colours)
+        return cls(tuple(map(str, structures)), colours)
 
     def relabelled(self, structures: Sequence[str]) -> Self:
         """Labels 1, 2, ... for these structures, all others being background; 'head=parenchyma+csp' joins several.

@@ -24,7 +24,7 @@ from rich.progress import track
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, chosen_data, folders_and_local, here
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
@@ -45,6 +45,7 @@ PICTURE = "interpolation"
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.probes", description=__doc__)
     parser.add_argument("words", nargs="+", metavar="FOLDER", help=f"runs, or experiments with runs; {LOCAL_HELP}")
     parser.add_argument("--covariance", choices=get_args(Covariance), default="ledoit_wolf", help="of Mahalanobis")

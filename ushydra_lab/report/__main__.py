@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from ushydra_lab.errors import UserError
+from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.report import (
     classification,
     curves,
@@ -36,7 +36,7 @@ from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, comparisons, markdown, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
-from ushydra_lab.runs.files import disk_errors, remove_temporary, write_csv, write_text
+from ushydra_lab.runs.files import OLD_S, disk_errors, remove_temporary, write_csv, write_text
 from ushydra_lab.runs.run import experiments_below
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -46,8 +46,6 @@ CHANGE_CAPTION = (
     "Holm-adjusted within the table."
 )
 
-OLD_S = 3600.0
-"""Age from which a half-written file in the report's folder is a killed process's, not another report's at work."""
 SECTIONS: tuple[Callable[[pd.DataFrame, Path], list[str]], ...] = (
     segmentation.section,
     measurements.section,
@@ -198,6 +196,7 @@ def rich_table(table: pd.DataFrame, title: str, caption: str) -> Table:
 
 def main() -> None:
     """The command line."""
+    use_any_display()
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="multirun, or experiments below it")
     problems = []

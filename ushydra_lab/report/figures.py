@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
 from PIL import Image
 
+from ushydra_lab.config.identity import PATH, WITHHELD
+from ushydra_lab.errors import printable
 from ushydra_lab.runs.files import atomic
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -20,6 +24,9 @@ MARKDOWN = r"!\[(.*?)\]\(<(.*)>\)"
 
 BLOCKS = ("heading", "list", "table", "backticks")
 """What else the Markdown of a report has besides paragraphs: a link or HTML in someone's data stays text."""
+
+MATHEMATICS = r"\mathdefault"
+"""What the tick labels of a logarithmic axis hold, which matplotlib writes itself."""
 
 Name = TypeVar("Name")
 
@@ -40,8 +47,25 @@ def colours_of(names: Iterable[Name]) -> dict[Name, str]:
     return dict(zip(dict.fromkeys(names), cycle(COLOURS), strict=False))
 
 
+def tidy(figure: Figure) -> None:
+    """Show names from data as the texts they are: no mathematics, no control characters, no path."""
+    for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):  # ticks that were given names
+            axis.set_ticklabels([_shown(label.get_text()) for label in axis.get_majorticklabels()])
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if MATHEMATICS not in (words := text.get_text()) and words:
+            text.set_text(_shown(words))
+            text.set_parse_math(False)
+
+
+def _shown(text: str) -> str:
+    return text if MATHEMATICS in text else WITHHELD if PATH.search(text) else printable(text)
+
+
 def save(figure: Figure, file: Path, title: str, caption: str = "") -> str:
     """Write FILE.png and FILE.pdf, the same bytes for the same figure; the Markdown that shows it, begins with '!'."""
+    tidy(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out need not be for each file
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):

@@ -11,10 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from ushydra_lab.config.identity import PATH, PRIVATE
+from ushydra_lab.config.typed import quoted
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.figures import open_picture
 from ushydra_lab.runs.files import DamagedFile, read_text
 from ushydra_lab.runs.run import parse_yaml
+
+NO_TEXTS = ("null", "true", "false", "inf", "nan")
+"""Words that Hydra takes for something else."""
 
 
 def missing(found: Collected) -> list[tuple[str, str]]:
@@ -59,19 +63,15 @@ def command(experiment: Path, **changed: object) -> str:
 
 
 def _shareable(word: str) -> str:
-    return f"{word.partition('=')[0]}=PATH" if word.lstrip("+~").startswith(PRIVATE) or PATH.search(word) else word
+    key = word.partition("=")[0]
+    private = any(f"{key.lstrip('+~')}.".startswith(f"{place}.") for place in PRIVATE)
+    return f"{key}=PATH" if private or PATH.search(word) else word
 
 
 def _quoted(key: str, value: str) -> str:
     """A site's name as Hydra takes it for one: quoted where it might be read as a number, null or several values."""
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) and value.lower() not in (
-        "null",
-        "true",
-        "false",
-        "inf",
-        "nan",
-    )
-    return value if plain or key != "held_out" else f"'{value}'"
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) and value.lower() not in NO_TEXTS
+    return value if plain or key != "held_out" else quoted(value)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:
             if site not in done:
                 changed = {"held_out": site, "seed": ",".join(map(str, seeds))}
                 own = last in done  # else the last command is of other images
-                words = shlex.join(f"{key}={value}" for key, value in changed.items())
+                words = shlex.join(f"{key}={_quoted(key, value)}" for key, value in changed.items())
                 fill = command(experiment, **changed) if own else f"as of {done[0]}, but {words}"
                 gaps.append(Gap(f"Held out {site}", "not run", fill))
     return gaps

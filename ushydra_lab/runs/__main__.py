@@ -1,4 +1,7 @@
-"""`python -m ushydra_lab.runs [FOLDERS]`: which jobs are finished, running, interrupted, failed or missing."""
+"""`python -m ushydra_lab.runs [FOLDERS]`: which jobs are finished, running, interrupted, failed or missing.
+
+`python -m ushydra_lab.runs pack RUN --out FOLDER`: a finished run to be passed on, without paths, subjects, file names.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ushydra_lab.errors import use_any_display
+from ushydra_lab.runs import pack
 from ushydra_lab.runs.ledger import job, table
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.summary import FAILED
@@ -15,6 +20,10 @@ from ushydra_lab.runs.summary import FAILED
 
 def main() -> None:
     """The command line; exit status 1 if a job failed."""
+    use_any_display()
+    if sys.argv[1:2] == ["pack"]:
+        pack.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m ushydra_lab.runs", description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path, default=[Path("multirun")], help="multirun, or parts of it")
     folders: list[Path] = parser.parse_args().folders

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "pandas")
+PARTS = ("checkpoints", "history", "figures")
 SWEEP = "USHYDRA_SWEEP"
 """Environment variable: which sweep a job belongs to."""
 
@@ -143,11 +144,13 @@ class RunDirectory:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
-                lock = FileLock(self.path / ".lock").acquire(timeout=1)  # who only asks holds it for a moment
+                lock = FileLock(self.path / ".lock", mode=0o666)  # others of the group may ask and continue
+                held = lock.acquire(timeout=1)  # who only asks holds it for a moment
             except Timeout:
                 raise Busy(f"{self.path}: another process is running this job") from None
-            with lock:
-                remove_temporary(self.path)
+            with held:
+                for folder in (self.path, *(self.path / name for name in PARTS)):
+                    remove_temporary(folder)
                 yield
 
     @contextmanager

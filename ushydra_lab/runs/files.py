@@ -23,6 +23,8 @@ CHECKSUM = "checksum"
 FORMULA = re.compile(r"'*([=@\t\r＝＠]|[+＋-](?![\d.,eE%±\[\] +-]*\Z))")
 """Texts that a spreadsheet would compute; an apostrophe before them, which reading takes away, keeps them texts."""
 REMEDY = "Remove its folder and run the same command again."
+OLD_S = 3600.0
+"""Age from which a half-written file is a killed process's, in a folder where others may be writing."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that `atomic` writes before they take their place."""
 
@@ -207,9 +209,11 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
     reasons |= {
         errno.EACCES: "it may not be written",
         errno.EFBIG: "a file in it may not become so large",
+        errno.EPERM: "it may not be written",
         errno.ENOTDIR: "part of it is a file",
         errno.EEXIST: "a file lies where a folder is to be",
         errno.EISDIR: "a folder lies where a file is to be",
+        errno.ENOLCK: "its file system has no locks, so that two processes could write at once",
         errno.ENAMETOOLONG: "a name in it is too long",
     }
     try:

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from ushydra_lab.config.resolvers import run_path
@@ -37,7 +38,14 @@ class Sweep(Callback):
         self.sweep = uuid.uuid4().hex
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        self._start(config, expand(config))
+        try:
+            drop_lost(config)
+            jobs = expand(config)
+        except UserError as error:
+            _leave(str(error))
+        except HydraException as error:
+            _leave(explain(error))
+        self._start(config, jobs)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         self._start(config, [list(config.hydra.overrides.task)])
@@ -129,15 +137,47 @@ def expand(config: DictConfig) -> list[list[str]]:
         *(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()),
         *config.hydra.overrides.task,
     ]
+    return [list(job) for job in itertools.product(*_choices(typed).values())]
+
+
+def _choices(typed: Iterable[str]) -> dict[str, list[str]]:
+    """Key -> the overrides that a sweep takes in turn; of a key that comes twice the last."""
     choices: dict[str, list[str]] = {}
-    for override in OverridesParser.create().parse_overrides(typed):
+    for override in OverridesParser.create().parse_overrides(list(typed)):
         if override.is_sweep_override():
             choices[override.key_or_group] = [
                 f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()
             ]
         else:
             choices[override.key_or_group] = [str(override.input_line)]
-    return [list(job) for job in itertools.product(*choices.values())]
+    return choices
+
+
+def drop_lost(config: DictConfig) -> None:
+    """Leave out of an experiment's own sweep the keys that what was typed takes away: `split.fold` of split=random.
+
+    Raises:
+        UserError: only some of the typed choices have the key.
+    """
+    choices = _choices(config.hydra.overrides.task)
+    for key in list(config.hydra.sweeper.params or {}):
+        for typed in (typed for typed in choices if key.startswith(f"{typed}.") and key not in choices):
+            firsts = [options[0] for name, options in choices.items() if name != typed]
+            lost = [one for one in choices[typed] if not _has(compose("config", overrides=[*firsts, one]), key)]
+            swept = f"{key}={config.hydra.sweeper.params[key]}, which the experiment sweeps over"
+            if lost and len(lost) < len(choices[typed]):
+                raise UserError(f"{swept}: {', '.join(lost)} has no such key; give it a command of its own")
+            if lost:
+                print(f"{swept}, is left out: {', '.join(lost)} has no such key")
+                with open_dict(config):
+                    del config.hydra.sweeper.params[key]
+                break
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    node, _, leaf = key.rpartition(".")
+    found = OmegaConf.select(cfg, node)
+    return isinstance(found, DictConfig) and leaf in found
 
 
 def validate(jobs: list[list[str]]) -> list[RunDirectory]:

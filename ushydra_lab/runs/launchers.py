@@ -28,6 +28,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ushydra_lab.errors import use_any_display
 from ushydra_lab.runs.calls import start
 
 log = logging.getLogger("ushydra_lab")
@@ -48,6 +49,7 @@ class Job:
     folder: str = field(default_factory=os.getcwd)
 
     def __call__(self) -> None:
+        use_any_display()
         os.chdir(self.folder)
         setup_globals()
         Singleton.set_state(self.state)

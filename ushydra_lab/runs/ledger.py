@@ -87,10 +87,12 @@ def held(run: Path) -> bool:
     if not file.is_file():
         return False
     try:
-        with FileLock(file).acquire(timeout=0):
+        with FileLock(file, mode=0o666).acquire(timeout=0):
             return False
     except Timeout:
         return True
+    except OSError:  # a read-only folder, or one without locks: nobody can be running a job in it
+        return False
 
 
 def _took(summary: Summary) -> str:

@@ -116,7 +116,7 @@ def open_stage(root: Path, key: str) -> Iterator[StageFolder]:
     folder = StageFolder(root / key[:16])
     with disk_errors(root):
         folder.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.path / ".lock")
+        lock = FileLock(folder.path / ".lock", mode=0o666)
         try:
             held = lock.acquire(timeout=0)
         except Timeout:

@@ -36,7 +36,7 @@ class Summary:
 
     settings: hash of the configuration without the seed; identity: of all that determines the run's numbers; data: of
     its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
-    that is being trained.
+    that is being trained. packed: by `runs.pack`, without names of subjects and images; seen_sites: then known here.
     """
 
     status: str
@@ -57,6 +57,8 @@ class Summary:
     refused: dict[str, str] = field(default_factory=dict)
     now: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] | None = None
+    packed: bool = False
+    seen_sites: list[str] = field(default_factory=list)
 
 
 def parse_summary(content: dict[str, Any]) -> Summary:
@@ -112,6 +114,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is dict:
         return isinstance(value, dict) and all(_fits(one, get_args(hint)[1]) for one in value.values())
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(_fits(one, get_args(hint)[0]) for one in value)
     if hint in (int, float):
         return isinstance(value, int | hint) and not isinstance(value, bool)
     return isinstance(value, dict if hint is StageSummary else hint)

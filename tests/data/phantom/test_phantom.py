@@ -135,7 +135,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> Non
     for workers in (0, 1, 4):
         write(tmp_path / str(workers), "nt", 5, COUNTS, workers)
     files = sorted(path.relative_to(tmp_path / "0") for path in (tmp_path / "0").rglob("*") if path.is_file())
-    assert len(files) == 4
+    assert len(files) == 5
     for path in files:
         assert len({(tmp_path / str(workers) / path).read_bytes() for workers in (0, 1, 4)}) == 1
 

@@ -1,7 +1,9 @@
 """The embedded data set: synthetic B-mode images with exact ground truth, for a machine without any data."""
 
+import contextlib
 import csv
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,10 +23,13 @@ from ushydra_lab.data.phantom.nt import Fetus
 from ushydra_lab.data.phantom.planes import FetalPlane
 from ushydra_lab.data.phantom.quality import CLINIC_QUALITY, CLINICS, ECHO_LABS, ECHO_QUALITY
 from ushydra_lab.errors import UserError
+from ushydra_lab.runs.files import sha256, write_text
 
 FEW = 64
 VERSION = 1
 """Goes up with every change of an image, so that older ones on disk are not taken for new ones."""
+SUMS = "sums.json"
+"""File -> its sha256, of a finished folder."""
 BOX = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")
 
 
@@ -113,11 +118,12 @@ def write(root: Path, scene: str, seed: int, counts: dict[str, int], workers: in
 
     workers: processes, by default one a core, or none for a few images; they change no byte. A finished folder is left
     alone. A new one takes its name only when complete, so several processes may ask at once. Raises UserError for
-    unknown names, nothing to render, or a folder that is something else.
+    unknown names, nothing to render, a folder that is something else, or whose files are not as they were drawn.
     """
     scene_of(scene, counts)
     manifest = root / "manifest.csv"
     if manifest.exists():
+        refuse_change(root)
         return manifest
     jobs = [(site, index) for site, count in counts.items() for index in range(count)]
     if not jobs:
@@ -132,8 +138,39 @@ def write(root: Path, scene: str, seed: int, counts: dict[str, int], workers: in
         render_all = Parallel(max(1, workers), return_as="generator")
         rows = render_all(delayed(_save)(partial, scene, seed, site, index) for site, index in jobs)
         _table(partial / "manifest.csv", list(track(rows, f"phantom {scene}", total=len(jobs), transient=True)))
+        _write_sums(partial)
         _publish(partial, root)
     return manifest
+
+
+def refuse_change(root: Path) -> None:
+    """
+    Raises:
+        UserError: files of a finished folder are missing or not as they were drawn. Of a folder from a version that
+            wrote no sums, the files count as they are now.
+    """
+    if not (root / SUMS).exists():
+        with contextlib.suppress(OSError):  # another user's
+            _write_sums(root)
+        return
+    try:
+        sums = dict(json.loads((root / SUMS).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        sums = {SUMS: ""}
+    if changed := [name for name, digest in sums.items() if not _is(root / name, digest)]:
+        raise UserError.listing(
+            f"phantom {root}: not as it was drawn. Remove the folder: it is drawn again", changed, 5
+        )
+
+
+def _is(file: Path, digest: str) -> bool:
+    return file.is_file() and sha256(file) == digest
+
+
+def _write_sums(root: Path) -> None:
+    files = sorted(file for pattern in ("*.csv", "*/*.png") for file in root.glob(pattern))
+    sums = {file.relative_to(root).as_posix(): sha256(file) for file in files}
+    write_text(root / SUMS, json.dumps(sums, indent=1))
 
 
 def _publish(partial: Path, root: Path) -> None:
@@ -145,7 +182,7 @@ def _publish(partial: Path, root: Path) -> None:
 
 
 def _table(path: Path, rows: list[dict[str, object]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

@@ -98,12 +98,9 @@ def _looked_at(path: Path, key: bytes, frame: str, subject: str, top: Path) -> F
 def _key(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            if not path.exists():
-                path.touch(mode=0o600)
-                path.write_text(secrets.token_hex(32))
-                print(f"{NAME}: made {path}; keep it: the subjects' names depend on it")
-            key = path.read_bytes().strip()
+        if not path.exists():
+            _make_key(path)
+        key = path.read_bytes().strip()
     except OSError as error:
         raise UserError(f"{path}: cannot be used ({error.strerror}); set data.subject_key to another file") from error
     if len(key) < KEY_BYTES:
@@ -111,6 +108,20 @@ def _key(path: Path) -> bytes:
             f"{path}: holds less than {KEY_BYTES} bytes; delete it to have one made, or give a longer secret"
         )
     return key
+
+
+def _make_key(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with FileLock(f"{path}.lock", mode=0o666):
+        if path.exists():
+            return
+        try:
+            temporary.touch(mode=0o600)
+            temporary.write_text(secrets.token_hex(32))
+            temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    print(f"{NAME}: made {path}; keep it: the subjects' names depend on it")
 
 
 def _report(files: list[File], base: Path, by: str) -> tuple[str, ...]:

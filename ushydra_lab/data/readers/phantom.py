@@ -1,5 +1,10 @@
 """The embedded data set: synthetic images of several hospitals, made on first use and then read from disk."""
 
+import contextlib
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -7,6 +12,24 @@ from filelock import FileLock
 
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import manifest_csv
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process draws a folder; where the file system has no locks several may, and one's is kept."""
+    lock = FileLock(folder.with_suffix(".lock"), mode=0o666)  # whichever user comes next may lock it, too
+    try:
+        lock.acquire()
+    except OSError as error:
+        warnings.warn(f"{lock.lock_file}: no lock ({error.strerror}); other jobs may draw the same", stacklevel=3)
+        yield
+        return
+    try:
+        for left in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
 
 
 def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per_site: int = 40) -> Source:
@@ -19,6 +42,6 @@ def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per
     of = phantom.scene_of(scene, [])
     folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with contextlib.nullcontext() if (folder / "manifest.csv").exists() else _alone(folder):
         manifest = phantom.write(folder, scene, seed, dict.fromkeys(of.machines, images_per_site))
     return manifest_csv.read(manifest, {name: label for label, name in enumerate(of.structures, 1)})
