@@ -203,7 +203,7 @@ def _lines(found: pd.DataFrame) -> Any:
 
 
 def _show(console: Console, found: pd.DataFrame, areas: pd.DataFrame) -> None:
-    from ushydra_lab.report.__main__ import rich_table
+    from ushydra_lab.report.render.terminal import rich_table
 
     spread = found["sd"].map(lambda sd: "" if np.isnan(sd) else f" ± {sd:.3f}")
     cells = found.assign(cell=found["mean"].map("{:.3f}".format) + spread)

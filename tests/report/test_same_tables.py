@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ushydra_lab.report.__main__ import report
+from ushydra_lab.report.build import report
 
 from .small_experiments import EXPERIMENTS
 

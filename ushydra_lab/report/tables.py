@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 
@@ -32,17 +31,6 @@ def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
 def methods_in(images: pd.DataFrame) -> list[str]:
     """Methods in the order of their stages, as they were first met."""
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
-
-
-def base(methods: pd.Series) -> pd.Series:
-    """Methods without what they lack: 'phase2 roi (1 of 2 seeds)' is 'phase2 roi'."""
-    return methods.str.replace(r" \(\d+ of \d+ (seeds|folds|runs)\)$", "", regex=True)
-
-
-def note(images: pd.DataFrame) -> str:
-    """What a method lacks of the folds and seeds of the others, as `collect` says in its name: ' (3 of 5 folds)'."""
-    found = re.search(r" \(\d+ of \d+ \w+\)$", str(images["method"].iloc[0])) if len(images) else None
-    return found[0] if found else ""
 
 
 def counted(number: int, what: str) -> str:
@@ -149,14 +137,3 @@ def beside(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "p
     pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
     columns = (((name, ours), (f"{name.rstrip(' ↑↓')} {whose}", theirs)) for (name, ours), theirs in pairs)
     return dict(chain.from_iterable(columns))
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table of strings and numbers as GitHub Markdown."""
-    rows: list[list[str]] = [
-        table.columns.astype(str).tolist(),
-        ["---"] * table.shape[1],
-        *table.astype(str).values.tolist(),
-    ]
-    escaped = ([cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in rows)
-    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

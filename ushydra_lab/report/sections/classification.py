@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ushydra_lab.metrics.classification import Codes, classification_scores, confusion_matrix
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import save
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in
+from ushydra_lab.report.tables import mean_cell, methods_in
 from ushydra_lab.runs.files import write_csv
 
 SCORES = {
@@ -30,8 +31,8 @@ CONFUSION = "Confusion of planes"
 CONFUSION_CAPTION = "Images of all seeds by true plane (row) and predicted plane (column); shade: share of the row."
 
 
-def section(images: pd.DataFrame, file: Path) -> list[str]:
-    """Tables and a figure of the images of one part, as Markdown; nothing for images that were not classified."""
+def section(images: pd.DataFrame, file: Path) -> Document:
+    """Tables and a figure of the images of one part; nothing for images that were not classified."""
     if not planes_in(images):
         return []
     known = answered(images)
@@ -39,9 +40,8 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
         return []
     found = scores(known)
     write_csv(file.with_name(f"{file.name}_classification.csv"), found)
-    table = markdown(scores_table(found))
     picture = save(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
-    return ["#### Planes\n", table + "\n", f"{SCORES_CAPTION}\n", picture]
+    return [Heading("Planes", 4), Table(scores_table(found), SCORES_CAPTION), picture]
 
 
 def answered(images: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ushydra_lab.report.document import Document
 from ushydra_lab.report.figures import colours_of, save
 
 FIGURES = {
@@ -24,8 +25,8 @@ SEEN, OTHERS = "#9a9a9a", "#000000"
 """Of the seen sites' images together, and of unseen ones of several sites."""
 
 
-def figures(codes: pd.DataFrame, file: Path, sites: Sequence[str]) -> list[str]:
-    """Every figure of one held-out site as FILE_NAME.png and .pdf, and the Markdown that shows them.
+def figures(codes: pd.DataFrame, file: Path, sites: Sequence[str]) -> Document:
+    """Every figure of one held-out site, written as FILE_NAME.png and .pdf.
 
     codes: method, seed, fold, part, site and what each image's code z got; sites: all of the data, in the order of
     their colours, so that each has the same in every figure.

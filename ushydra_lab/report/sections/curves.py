@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Heading
 from ushydra_lab.report.figures import colours_of, save
 
 TITLE = "Loss curves"
@@ -18,13 +19,13 @@ DICE = "val/dice_lost"
 DICE_CAPTION = " The validation Dice, the mean over the structures chosen for it, selects the checkpoint."
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """The figure `curves` in a folder, and the Markdown that shows it; nothing where no run kept its curves."""
+def section(found: Collected, folder: Path) -> Document:
+    """The figure `curves`, written into a folder; nothing where no run kept its curves."""
     histories = read(found.stages)
     if histories.empty:
         return []
     caption = CAPTION + DICE_CAPTION * (DICE in histories)
-    return [f"## {TITLE}\n", save(draw(histories), folder / "curves", TITLE, caption)]
+    return [Heading(TITLE, 2), save(draw(histories), folder / "curves", TITLE, caption)]
 
 
 def read(stages: pd.DataFrame) -> pd.DataFrame:

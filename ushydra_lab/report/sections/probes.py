@@ -10,12 +10,11 @@ import pandas as pd
 
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read as read_files
-from ushydra_lab.report import nt_tables
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, gap_list, sites_with, splits_to_run
-from ushydra_lab.report.probe_figures import figures
-from ushydra_lab.report.probe_tables import TABLES, caption, has, of_paper, table
-from ushydra_lab.report.tables import base, markdown
+from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import gap_list, sites_with, splits_to_run
+from ushydra_lab.report.sections.probe_figures import figures
+from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has, table
 from ushydra_lab.runs.files import DamagedFile, write_csv
 from ushydra_lab.runs.run import Run
 
@@ -26,40 +25,34 @@ NEVER = "not probed"
 STALE = "probed with other weights than it has now"
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """Tables of all held-out sites and figures of each, as Markdown, and what is missing from them.
+def section(found: Collected, folder: Path, printed: Printed | None = None, required: bool = False) -> Document:
+    """Tables of all held-out sites and figures of each, and what is missing from them.
 
-    Nothing where nothing was probed, but for the NT paper's experiments, which have these tables.
+    Nothing where nothing was probed; but that is a gap where it is `required` and there are unseen images.
     """
     scores, codes, faults = read(found.stages)
-    if scores.empty and not _wanted(found, folder.parent, faults):
+    tested = "part" in found.images and "test" in set(found.images["part"])
+    if scores.empty and set(faults.values()) == {NEVER} and not (required and tested):
         return []
-    texts = ["## What the frozen encoder knows\n"]
+    blocks: Document = [Heading("What the frozen encoder knows", 2)]
     for name, shown in TABLES.items() if len(scores) else ():
         if columns := [column for column in shown.columns if has(scores, column)]:
             write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *IMAGES, *columns]])
-            number = f" ({shown.number})" if of_paper(found) else ""
-            texts += [
-                f"### {shown.title}{number}\n",
-                markdown(table(found, scores, shown.columns)),
-                f"\n{caption(shown, found, scores)}\n",
-            ]
+            number = f" ({printed.numbers[name]})" if printed else ""
+            note = printed.notes[name] if printed else ""
+            rows = table(found, scores, shown.columns, printed)
+            blocks += [Heading(f"{shown.title}{number}", 3), Table(rows, caption(shown, found, scores, note))]
     for held_out, chosen in codes.groupby("held_out") if len(codes) else ():
         sites = sites_with(found, str(held_out))
-        texts += [f"### Codes, held out {held_out}\n", *figures(chosen, folder / f"{held_out}_probes", sites)]
-    return texts + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
-
-
-def _wanted(found: Collected, experiment: Path, faults: dict[Run, str]) -> bool:
-    """Whether it is a gap that nothing was probed."""
-    tested = "part" in found.images and "test" in set(found.images["part"])
-    return set(faults.values()) != {NEVER} or (tested and nt_tables.applies(found, experiment))
+        blocks.append(Heading(f"Codes, held out {held_out}", 3))
+        blocks += figures(chosen, folder / f"{held_out}_probes", sites)
+    return blocks + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
 
 
 def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, str]]:
     """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
 
-    Scores: WHO, `base`, the method without what it lacks, and IMAGES. Codes: held_out, fold, seed, method and the
+    Scores: WHO, `base` and IMAGES. Codes: held_out, fold, seed, method and the
     columns of probes.csv. A stage that runs share counts once.
     """
     rows: list[dict[str, Any]] = []
@@ -76,7 +69,7 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, st
         except DamagedFile as error:
             faults[run] = error.fault
             continue
-        for stage in own.assign(base=base(own["method"])).to_dict("records"):
+        for stage in own.to_dict("records"):
             name, who = stage["stage"], {key: stage[key] for key in (*WHO[:-1], "base")}
             if content["made_from"]["stages"].get(name) != stage["key"]:
                 faults[stage["run"]] = STALE

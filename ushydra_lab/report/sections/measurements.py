@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ushydra_lab.report.agreement import BlandAltman, bland_altman, icc
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import colours_of, save
-from ushydra_lab.report.tables import markdown, methods_in, spread_cell
+from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
@@ -41,12 +42,12 @@ Agreements = dict[tuple[str, int], BlandAltman]
 """Of each method and seed."""
 
 
-def section(images: pd.DataFrame, file: Path) -> list[str]:
-    """A table and a figure of each measurement of the images of one part, as Markdown; nothing where there is none.
+def section(images: pd.DataFrame, file: Path) -> Document:
+    """A table and a figure of each measurement of the images of one part; nothing where there is none.
 
     Files' names begin with that of `file`.
     """
-    measured = [text for name in NAMES for text in _measurement(images, name, unit_of(images, name), file)]
+    measured = [block for name in NAMES for block in _measurement(images, name, unit_of(images, name), file)]
     return [*measured, *_end_points(images, file)]
 
 
@@ -56,7 +57,7 @@ def unit_of(images: pd.DataFrame, name: str) -> str:
     return "mm" if true in images and images[true].notna().any() else "px"
 
 
-def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> list[str]:
+def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> Document:
     columns = [f"{name}_{unit}", f"{name}_true_{unit}"]
     if not {*columns} <= {*images} or (pairs := images.dropna(subset=columns)).empty:
         return []
@@ -66,14 +67,11 @@ def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> list
     write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
     title = f"Agreement of the {NAMES[name]} with the reference"
     picture = save(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION)
-    table = cells(found, known, name, unit)
-    of_limits = table.columns.str.contains("bias|limit")  # apart: no page is wide enough for all
-    who = table.columns.isin(["method", "seed"])
-    tables = [markdown(table.loc[:, chosen]) + "\n" for chosen in (~of_limits, who | of_limits)]
-    return [f"#### {title}\n", *tables, f"{CAPTION[unit]}\n", picture]
+    errors, limits = cells(found, known, name, unit)
+    return [Heading(title, 4), Table(errors), Table(limits, CAPTION[unit]), picture]
 
 
-def _end_points(images: pd.DataFrame, file: Path) -> list[str]:
+def _end_points(images: pd.DataFrame, file: Path) -> Document:
     unit = unit_of(images, "ofd")
     columns = {f"{column}_{unit}": f"{title} ({unit})" for column, title in POINTS.items()}
     columns |= {f"{name}_nme": f"{NAMES[name]} NME" for name in ("ofd", "bpd")}
@@ -87,7 +85,7 @@ def _end_points(images: pd.DataFrame, file: Path) -> list[str]:
     ]
     table = pd.DataFrame(rows)
     write_csv(file.with_name(f"{file.name}_end_points.csv"), table)
-    return ["#### End points\n", markdown(table) + "\n", f"{POINTS_CAPTION}\n"]
+    return [Heading("End points", 4), Table(table, POINTS_CAPTION)]
 
 
 def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
@@ -99,27 +97,36 @@ def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
     }
 
 
-def cells(found: Agreements, images: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
-    """As readers see them, a row a method and seed. images: those with a reference, measured or not."""
-    rows = []
+def cells(found: Agreements, images: pd.DataFrame, name: str, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Errors, and bias and limits, a row for each method and seed: no page is wide enough for both together.
+
+    images: those with a reference, measured or not.
+    """
+    errors, of_limits = [], []
     for (method, seed), limits in found.items():
         chosen = images[(images["method"] == method) & (images["seed"] == seed)]
         true = chosen[f"{name}_true_{unit}"]
         off = (chosen[f"{name}_{unit}"] - true).abs()
         measured = str(limits.n) if limits.n == len(chosen) else f"{limits.n} of {len(chosen)}"
-        row = {"method": method, "seed": str(seed), "images": measured}
-        for of, title in (("bias", "bias"), ("low", "lower limit"), ("high", "upper limit")):
-            low, high = getattr(limits, f"{of}_interval")
-            row[f"{title} ({unit})"] = f"{getattr(limits, of):+.2f} [{low:+.2f}, {high:+.2f}]"
-        row[f"middle 95 % ({unit})"] = "{:+.2f} to {:+.2f}".format(*limits.middle)
-        row["outside the limits"] = f"{limits.outside} ({limits.outside / limits.n:.1%})".replace("%", " %")
+        who = {"method": method, "seed": str(seed)}
+        row = who | {"images": measured, f"middle 95 % ({unit})": "{:+.2f} to {:+.2f}".format(*limits.middle)}
         row[f"largest error ({unit})"] = f"{limits.furthest:+.2f}"
         percent = 100 * off / true
         row[f"mean |error| ({unit})"] = f"{off.mean():.2f} ({percent.mean():.2f} %)"
         row[f"median |error| ({unit})"] = f"{off.median():.2f} ({percent.median():.2f} %)"
         row["ICC"] = f"{icc(chosen[[f'{name}_{unit}', f'{name}_true_{unit}']].to_numpy(float)).icc:.3f}"
-        rows.append(row)
-    return pd.DataFrame(rows)
+        errors.append(row)
+        of_limits.append(who | _limit_cells(limits, unit))
+    return pd.DataFrame(errors), pd.DataFrame(of_limits)
+
+
+def _limit_cells(limits: BlandAltman, unit: str) -> dict[str, str]:
+    cells = {}
+    for of, title in (("bias", "bias"), ("low", "lower limit"), ("high", "upper limit")):
+        low, high = getattr(limits, f"{of}_interval")
+        cells[f"{title} ({unit})"] = f"{getattr(limits, of):+.2f}\n[{low:+.2f}, {high:+.2f}]"
+    cells["outside the limits"] = f"{limits.outside} ({limits.outside / limits.n:.1%})".replace("%", " %")
+    return cells
 
 
 def _flat(limits: BlandAltman) -> dict[str, float]:

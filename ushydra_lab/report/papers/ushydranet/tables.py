@@ -11,11 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.metrics.classification import classification_scores
-from ushydra_lab.report import classification, segmentation
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key, reasons
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, mean_cell, note
-from ushydra_lab.report.ushydranet_printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
+from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, held_out_key, reasons
+from ushydra_lab.report.papers.ushydranet.printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
+from ushydra_lab.report.sections import classification, segmentation
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, mean_cell
 from ushydra_lab.runs.files import write_csv
 
 ROUTED = ("weight_10", "single")
@@ -40,10 +41,12 @@ def overlaps(images: pd.DataFrame) -> dict[str, float]:
 class System:
     """One half of the paper.
 
-    methods: variant -> its name; tables: number -> variants; columns: score -> title, in the printed order;
+    experiment: its name; methods: variant -> its name; tables: number -> variants; columns: score -> title, in the
+    printed order;
     datasets: quality of a seen site -> the paper's data set; unseen: its unseen one; note: what is meant by a score.
     """
 
+    experiment: str
     measure: Callable[[pd.DataFrame], dict[str, float]]
     columns: dict[str, str]
     methods: dict[str, str]
@@ -58,6 +61,7 @@ CONTROL = "Single decoder"
 MEASURES = ("precision", "recall", "f1")
 SYSTEMS = {
     "hydra_vit": System(
+        experiment="hydra_vit",
         measure=plane_scores,
         columns={f"{name}_macro": name.capitalize() for name in MEASURES}
         | {"accuracy": "Accuracy", "auc_macro": "AUC"},
@@ -82,6 +86,7 @@ SYSTEMS = {
         "nearly every row, as a weighted one is.",
     ),
     "hydra_unet": System(
+        experiment="hydra_unet",
         measure=overlaps,
         columns={"dice": "Dice", "iou": "IoU"},
         methods={
@@ -118,28 +123,22 @@ CAPTION = (
     "so they flatter; the paper's are test images, 20 % of the same sites. "
     "{mixture}: the images of all seen sites together; in print it is ambiguous. Paper: the printed number of its data "
     "set of the same image quality ({datasets}), other images than ours; a site's quality is that of its images in the "
-    "runs (column `domain`); {nothing} where that is unknown or mixed, or nothing is printed. {note}"
+    "runs (column domain); {nothing} where that is unknown or mixed, or nothing is printed. {note}"
 )
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """Two tables for every held-out site, and what is missing from them, as Markdown, and as CSV in `folder`.
-
-    Nothing for other experiments.
-    """
-    system = SYSTEMS.get(folder.parent.name)
-    if not system:
-        return []
-    texts = ["## Routed decoders beside other networks\n"]
+def section(system: System, found: Collected, folder: Path) -> Document:
+    """Two tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+    blocks: Document = [Heading("Routed decoders beside other networks", 2)]
     for held_out, images in found.images.groupby("held_out", sort=False):
         stages = found.stages[found.stages["held_out"] == held_out]
         for number, variants in system.tables.items():
             rows = table(images, stages, system, variants)
             write_csv(folder / f"ushydranet_{number.lower().replace(' ', '')}_{held_out}.csv", rows)
-            title = f"### {number}: {', '.join(system.columns.values())}, held out {held_out}\n"
-            texts += [title, markdown(rows), f"\n{_caption(system, number)}\n"]
-        texts += gap_list(_gaps(found, stages, system, folder.parent))
-    return texts
+            title = f"{number}: {', '.join(system.columns.values())}, held out {held_out}"
+            blocks += [Heading(title, 3), Table(rows, _caption(system, number))]
+        blocks += gap_list(_gaps(found, stages, system, folder.parent))
+    return blocks
 
 
 def table(images: pd.DataFrame, stages: pd.DataFrame, system: System, variants: tuple[str, ...]) -> pd.DataFrame:
@@ -200,7 +199,7 @@ def _cells(images: pd.DataFrame, system: System) -> dict[str, str]:
 
 def _count(images: pd.DataFrame, runs: int) -> str:
     lacking = runs - len(images.drop_duplicates(["fold", "seed"]))
-    return count_cell(images, lacking, runs) + ("" if lacking else note(images))
+    return count_cell(images, lacking, runs) + ("" if lacking or images.empty else str(images["lacks"].iloc[0]))
 
 
 def _caption(system: System, number: str) -> str:
@@ -228,14 +227,14 @@ def _gaps(found: Collected, stages: pd.DataFrame, system: System, experiment: Pa
             seeds = ",".join(map(str, dict.fromkeys(seed for _, seed in lacking)))
             why = dict.fromkeys(states.get(f"{f}/seed{s}/{variant}", "not started") for f, s in lacking)
             needs = "; needs torchvision (pip install torchvision)" if variant in TORCHVISION else ""
-            fill = _command(experiment, variant, **held_out_key(found, held_out), seed=seeds)
+            fill = _command(experiment, system, variant, **held_out_key(found, held_out), seed=seeds)
             gaps.append(Gap(f"'{name}'", f"not run (seed {seeds}): {'; '.join(why)}{needs}", fill))
     return gaps
 
 
-def _command(experiment: Path, variant: str, **changed: object) -> str:
+def _command(experiment: Path, system: System, variant: str, **changed: object) -> str:
     """The last sweep's command for another arm; what it set of another experiment's stages and network is left out."""
-    group, name = ("hydra", experiment.name) if variant in ROUTED else ("hydra_baselines",) * 2
+    group, name = ("hydra", system.experiment) if variant in ROUTED else ("hydra_baselines",) * 2
     words = shlex.split(command(experiment, **changed, arm=f"{group}/{variant}"))
     if f"+experiment={name}" not in words:
         foreign = ("experiment=", "stages.", "network", "variant=")

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ushydra_lab.metrics.segmentation import pooled
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.missing import Gap, command, gap_list, splits_to_run
-from ushydra_lab.report.segmentation import counts_in, structures_in
-from ushydra_lab.report.tables import beside, count_cell, markdown, mean_cell, methods_in, spread_cell
-from ushydra_lab.report.thesis_printed import (
+from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, splits_to_run
+from ushydra_lab.report.papers.declared import experiments_of
+from ushydra_lab.report.papers.thesis.printed import (
     CAPTIONS,
     PRINTED_4_1,
     PRINTED_4_2,
@@ -24,6 +24,8 @@ from ushydra_lab.report.thesis_printed import (
     SPREAD,
     TITLES,
 )
+from ushydra_lab.report.sections.segmentation import counts_in, structures_in
+from ushydra_lab.report.tables import beside, count_cell, mean_cell, methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 CSP_ONLY = "brain_csp_only"
@@ -56,21 +58,16 @@ EXAMPLES = 4
 """Images in Table 4.4, as in print."""
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """The tables for every held-out site, and what is missing from them, as Markdown, and as CSV in `folder`.
-
-    Nothing where no CSP was segmented.
-    """
-    if "hits_csp" not in found.images or found.images["hits_csp"].isna().all():
-        return []
-    texts = ["## The fetal brain thesis's tables\n"]
+def section(found: Collected, folder: Path) -> Document:
+    """The tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+    blocks: Document = [Heading("The fetal brain thesis's tables", 2)]
     test = found.images[(found.images["part"] == "test") & found.images["hits_csp"].notna()]
     for held_out, images in test.groupby("held_out", sort=False):
         for number, rows, caption in _tables(images):
             write_csv(folder / f"thesis_table{number.replace('.', '_')}_{held_out}.csv", rows)
-            title = f"### Table {number}: {TITLES[number]}, held out {held_out}\n"
-            texts += [title, markdown(rows), f"\n{caption}\n"]
-    return texts + gap_list(_gaps(found, folder.parent))
+            title = f"Table {number}: {TITLES[number]}, held out {held_out}"
+            blocks += [Heading(title, 3), Table(rows, caption)]
+    return blocks + gap_list(_gaps(found, folder.parent))
 
 
 def _tables(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
@@ -221,7 +218,7 @@ def _gaps(found: Collected, experiment: Path) -> list[Gap]:
     """Models and sites that were not run."""
     gaps = splits_to_run(found, experiment)
     if len(set(_models(found.images[found.images["hits_csp"].notna()]).values())) < len(MODELS):
-        if experiment.name == CSP_ONLY:
+        if CSP_ONLY in experiments_of(found):
             fill = command(experiment, structures="[csp],[parenchyma,csp,lv]")
         else:
             fill = f"python -m ushydra_lab +experiment={CSP_ONLY}"

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ushydra_lab.metrics.segmentation import Counts, pooled, presence, three_dice
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import COLOURS, save
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in, range_cell
+from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.runs.files import write_csv
 
 PREDICTED = COLOURS[5]
@@ -49,8 +50,8 @@ IMAGES_CAPTION = (
 AREAS_CAPTION = "Images per seed with each area above 0; absent: images per seed without the structure."
 
 
-def section(images: pd.DataFrame, file: Path) -> list[str]:
-    """Tables and figures of the images of one part, as Markdown; files' names begin with that of `file`.
+def section(images: pd.DataFrame, file: Path) -> Document:
+    """Tables and figures of the images of one part; files' names begin with that of `file`.
 
     Nothing for images without a segmentation's columns.
     """
@@ -108,15 +109,16 @@ def scores_table(found: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     return table if table["structure"].any() else table.drop(columns="structure")
 
 
-def _scores(images: pd.DataFrame, file: Path) -> list[str]:
+def _scores(images: pd.DataFrame, file: Path) -> Document:
     found = scores(images)
     if found.empty:
         return []
     write_csv(file.with_name(f"{file.name}_segmentation.csv"), found)
     behind = images_table(images)
     write_csv(file.with_name(f"{file.name}_segmentation_images.csv"), behind)
-    tables = [markdown(scores_table(found, titles)) + "\n" for titles in (OF_STRUCTURES, OF_ALL)]
-    return ["#### Segmentation\n", markdown(behind) + "\n", f"{IMAGES_CAPTION}\n", *tables, f"{SCORES_CAPTION}\n"]
+    of_structures, of_all = (scores_table(found, titles) for titles in (OF_STRUCTURES, OF_ALL))
+    shown = [Table(behind, IMAGES_CAPTION), Table(of_structures), Table(of_all, SCORES_CAPTION)]
+    return [Heading("Segmentation", 4), *shown]
 
 
 def images_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -137,7 +139,7 @@ def images_table(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("n/a")
 
 
-def _areas(images: pd.DataFrame, file: Path) -> list[str]:
+def _areas(images: pd.DataFrame, file: Path) -> Document:
     structures = structures_in(images)
     if not structures:
         return []

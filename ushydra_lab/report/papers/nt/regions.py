@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.report.document import Document, Note
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.statistics import compare
 
@@ -26,11 +27,11 @@ Pair = tuple[str, pd.DataFrame, pd.DataFrame]
 """Of a comparison: its name, the images of the first method and of the second."""
 
 
-def disagreements(pairs: Iterable[Pair]) -> list[str]:
-    """One sentence that names every gain of opposite sign in the two regions, as Markdown; none where there is none."""
+def disagreements(pairs: Iterable[Pair]) -> Document:
+    """One sentence that names every gain of opposite sign in the two regions; none where there is none."""
     found = [text for pair in pairs for column in FULL_CANVAS for text in _opposite(*pair, column)]
-    told = f"A gain's sign depends on the region, without padding and on the full canvas: {'; '.join(found)}.\n"
-    return [told] if found else []
+    told = f"A gain's sign depends on the region, without padding and on the full canvas: {'; '.join(found)}."
+    return [Note(told)] if found else []
 
 
 def _opposite(name: str, first: pd.DataFrame, second: pd.DataFrame, column: str) -> list[str]:

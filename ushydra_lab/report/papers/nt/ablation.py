@@ -9,13 +9,13 @@ import pandas as pd
 
 from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, gap_list, held_out_key
-from ushydra_lab.report.nt_regions import FULL_CANVAS, REGION, Pair, disagreements
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, spread_cell
+from ushydra_lab.report.missing import command, gap_list, held_out_key
+from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
 from ushydra_lab.runs.files import write_csv
 
-EXPERIMENT = "nt_ablation"
 INIT = "init"
 ROWS = {
     INIT: "Baseline (P1 init)",
@@ -64,28 +64,20 @@ SHARED = {
 }
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """Both tables for every held-out site, and what is missing from them, as Markdown, and as CSV in `folder`.
-
-    Nothing for other experiments.
-    """
-    if folder.parent.name != EXPERIMENT:
-        return []
-    texts = ["## Which terms help Phase 2\n"]
+def section(found: Collected, folder: Path) -> Document:
+    """Both tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+    blocks: Document = [Heading("Which terms help Phase 2", 2)]
     for held_out, images in found.images.groupby("held_out", sort=False):
         stages = found.stages[found.stages["held_out"] == held_out]
         runs = _runs(stages, found)
         for part, (number, where) in TABLES.items():
             rows = table(images[images["part"] == part], part, runs)
             write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
-            texts += [
-                f"### {number}: {where}, held out {held_out}\n",
-                markdown(rows),
-                f"\n{_caption(stages, number)}\n",
-            ]
-        texts += disagreements(_pairs(images))
-        texts += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
-    return texts
+            title = f"{number}: {where}, held out {held_out}"
+            blocks += [Heading(title, 3), Table(rows, _caption(stages, number))]
+        blocks += disagreements(_pairs(images))
+        blocks += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
+    return blocks
 
 
 def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:

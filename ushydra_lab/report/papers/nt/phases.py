@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report import nt_ablation
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.metrics import Metric
-from ushydra_lab.report.missing import Gap, command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
-from ushydra_lab.report.nt_printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
-from ushydra_lab.report.nt_regions import FULL_CANVAS, REGION, Pair, disagreements
+from ushydra_lab.report.missing import command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
+from ushydra_lab.report.papers.nt.ablation import ROWS
+from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
+from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.statistics import compare
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, markdown, note, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 COLUMNS = {
@@ -50,30 +51,19 @@ CAPTIONS = {
 }
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """The three tables over all held-out sites and what is missing from them, as Markdown, and as CSV in `folder`.
-
-    Nothing for other experiments.
-    """
-    if not applies(found, folder.parent):
-        return []
+def section(found: Collected, folder: Path) -> Document:
+    """The three tables over all held-out sites and what is missing from them, and as CSV in `folder`."""
     tables = {
         "nt_table1": ("Table 1: the splits", split_sizes(found)),
         "nt_table3": ("Table 3: Phase 1 and Phase 2 on the unseen site", unseen(found)),
         "nt_table10": ("Table 10: what Phase 2 changes", gains(found)),
     }
-    texts = ["## The two phases beside the paper's\n"]
+    blocks: Document = [Heading("The two phases beside the paper's", 2)]
     for name, (title, table) in tables.items():
-        write_csv(folder / f"{name}.csv", table)
-        texts += [f"### {title}\n", markdown(table), f"\n{CAPTIONS[name]}\n"]
-    texts += disagreements(_pairs(found))
-    return texts + gap_list([*splits_to_run(found, folder.parent), *_lacking(found, folder.parent)])
-
-
-def applies(found: Collected, experiment: Path) -> bool:
-    """Whether an experiment is the paper's two phases; its ablation has tables of its own."""
-    phases = {FIRST, "phase2"} <= set(found.stages["stage"])
-    return phases and set(COLUMNS) <= set(found.images) and experiment.name != nt_ablation.EXPERIMENT
+        write_csv(folder / f"{name}.csv", table.replace("\n", " ", regex=True))
+        blocks += [Heading(title, 3), Table(table, CAPTIONS[name])]
+    blocks += disagreements(_pairs(found))
+    return blocks + gap_list([*splits_to_run(found, folder.parent), *_lacking(found, folder.parent)])
 
 
 def held_out_sites(found: Collected) -> list[str]:
@@ -196,7 +186,7 @@ def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metr
     if np.isnan(change.change):
         return "n/a"
     digits, unit = (2, " %") if relative else (metric.digits, " dB" if column == "psnr" else "")
-    return f"{change.change:+.{digits}f}{unit} [{change.low:+.{digits}f}, {change.high:+.{digits}f}]"
+    return f"{change.change:+.{digits}f}{unit}\n[{change.low:+.{digits}f}, {change.high:+.{digits}f}]"
 
 
 def _count(images: pd.DataFrame, found: Collected) -> str:
@@ -205,7 +195,7 @@ def _count(images: pd.DataFrame, found: Collected) -> str:
         return count_cell(images)
     planned = _planned(found, str(images["held_out"].iloc[0]))
     lacking = len(planned - set(images[["fold", "seed"]].itertuples(index=False, name=None)))
-    return count_cell(images, lacking, len(planned)) + ("" if lacking else note(images))
+    return count_cell(images, lacking, len(planned)) + ("" if lacking else str(images["lacks"].iloc[0]))
 
 
 def _planned(found: Collected, held_out: str) -> set[tuple[str, int]]:
@@ -232,7 +222,7 @@ def _lacking(found: Collected, experiment: Path) -> list[Gap]:
             seeds = ",".join(map(str, sorted({seed for _, seed in lacking})))
             numbers = [number[1] for fold, _ in sorted(lacking) if (number := re.match(r"fold(\d+)of", fold))]
             folds = {"split.fold": ",".join(dict.fromkeys(numbers))} if numbers else {}
-            loss = {"loss": variant} if variant in nt_ablation.ROWS else {"variant": variant}
+            loss = {"loss": variant} if variant in ROWS else {"variant": variant}
             what = f"Held out {held_out}, {_name(variant)}"
             fill = command(experiment, **where, **folds, seed=seeds, **loss)
             gaps.append(Gap(what, f"not run (seed {seeds})", fill))

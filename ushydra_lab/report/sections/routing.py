@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ushydra_lab.metrics.classification import Codes
-from ushydra_lab.report.classification import draw_matrix
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import save
-from ushydra_lab.report.tables import markdown, methods_in, spread_cell
+from ushydra_lab.report.sections.classification import draw_matrix
+from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
 
 UNKNOWN = "none"
@@ -29,8 +30,8 @@ ROUTES_CAPTION = (
 )
 
 
-def section(images: pd.DataFrame, file: Path) -> list[str]:
-    """Tables and a figure of the images of one part, as Markdown; nothing for images that were not routed."""
+def section(images: pd.DataFrame, file: Path) -> Document:
+    """Tables and a figure of the images of one part; nothing for images that were not routed."""
     qualities = qualities_in(images)
     routed = images.dropna(subset=["route", f"score_{qualities[0]}"]) if qualities else images[:0]
     if routed.empty:
@@ -39,11 +40,11 @@ def section(images: pd.DataFrame, file: Path) -> list[str]:
         "routers": ("Routers", routers_table(routed, qualities), ROUTERS_CAPTION),
         "decoders": ("Decoders", decoders_table(routed, qualities), DECODERS_CAPTION),
     }
-    texts = []
+    blocks: Document = []
     for name, (title, table, caption) in tables.items():
         write_csv(file.with_name(f"{file.name}_{name}.csv"), table)
-        texts += [f"#### {title}\n", markdown(table) + "\n", f"{caption}\n"]
-    return [*texts, save(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION)]
+        blocks += [Heading(title, 4), Table(table, caption)]
+    return [*blocks, save(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION)]
 
 
 def qualities_in(images: pd.DataFrame) -> list[str]:

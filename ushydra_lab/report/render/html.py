@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
-from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.figures import BLOCKS, MARKDOWN
+from ushydra_lab.report.document import Block, Document, Figure, Gap, Heading, Note, Table, cells_of
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
@@ -36,8 +35,6 @@ PICTURES = {
 """Of a run's figures, in the order of the page."""
 MOST_BYTES = 6_500_000
 """Of all pictures of images together; as text they take a third more."""
-INTERVAL = re.compile(r"(<td>[+-][\d.]+\*?(?: %| dB)?) \[")
-"""A change and its interval in a cell: one below the other, so that a table of many metrics fits the page."""
 WIDTHS = (1600, 1400, 1200, 1000, 800, 640, 400)
 QUANTILES = {"worst": 0.0, "worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95, "best": 1.0}
 
@@ -50,18 +47,18 @@ class Case(NamedTuple):
     source: str
 
 
-def write(found: Collected, texts: list[str], changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
-    """`report/index.html` of an experiment, whose tables and figures have been written beside it; returns its path.
+def write(found: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
+    """`report/index.html` of an experiment, whose figures have been written beside it; returns its path.
 
-    texts: the tables as Markdown, as in `tables.md`, without the title and without what is missing. changes: what was
-    held out -> the comparisons on its test images.
+    results: without the report's title and the list of runs that are missing. changes: what was held out -> the
+    comparisons on its test images.
     """
     page = experiment / "report" / "index.html"
-    write_text(page, render(found, texts, changes, experiment))
+    write_text(page, render(found, results, changes, experiment))
     return page
 
 
-def render(found: Collected, texts: list[str], changes: dict[str, pd.DataFrame], experiment: Path) -> str:
+def render(found: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> str:
     """The page. Whatever comes from data, names of sites and methods too, is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
@@ -73,13 +70,13 @@ def render(found: Collected, texts: list[str], changes: dict[str, pd.DataFrame],
         synthetic=SYNTHETIC if how and synthetic(found) else "",
         verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(found)],
         rule=RULE if compared else "",
-        results=to_html("\n".join(texts), experiment / "report"),
-        extremes=[(held_out, table_html(table)) for held_out, table in _extremes(found)],
+        results=to_html(results),
+        extremes=[(held_out, table_html(Table(table))) for held_out, table in _extremes(found)],
         cases=shown,
         withheld=withheld,
         protocol=how,
-        parts=table_html(how.parts) if how and len(how.parts) else "",
-        own=table_html(how.own) if how and len(how.own) else "",
+        parts=table_html(Table(how.parts)) if how and len(how.parts) else "",
+        own=table_html(Table(how.own)) if how and len(how.own) else "",
         missing=missing(found),
         command=command(experiment),
     )
@@ -91,34 +88,48 @@ def _tested(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(held_out), images
 
 
-def to_html(text: str, folder: Path) -> Markup:
-    """Markdown with tables and figures as HTML; every figure, a PNG of the folder, becomes part of it.
-
-    Only headings, paragraphs, lists, tables and code: a link or HTML in someone's data stays the text that it is.
-    """
-    markdown = MarkdownIt("zero").enable([*BLOCKS])
-    markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
-    markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    pieces = re.split(f"(?m)^{MARKDOWN}$", text)
-    html = [markdown.render(pieces[0])]
-    for title, name, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
-        html += [figure_html(folder / name, title), markdown.render(rest)]
-    return Markup(INTERVAL.sub(r"\1 <br>[", "".join(html)))
+def to_html(document: Document) -> Markup:
+    """The blocks as HTML; every figure's PNG becomes part of it. Gaps that follow each other are one list."""
+    html = []
+    for are_gaps, blocks in groupby(document, lambda block: isinstance(block, Gap)):
+        text = Markup("").join(map(_block_html, blocks))
+        html.append(Markup("<ul>\n{}</ul>\n").format(text) if are_gaps else text)
+    return Markup("").join(html)
 
 
-def figure_html(file: Path, title: str) -> str:
+def _block_html(block: Block) -> Markup:
+    match block:
+        case Heading():
+            return Markup("<h{0}>{1}</h{0}>\n").format(block.level, block.text)
+        case Table():
+            return table_html(block) + _paragraph(block.caption)
+        case Figure():
+            return figure_html(block) + _paragraph(block.caption)
+        case Note():
+            return _paragraph(block.text)
+        case Gap():
+            command = Markup("<br>\n<code>{}</code>").format(block.command) if block.command else ""
+            return Markup("<li>{}{}</li>\n").format(block.sentence, command)
+
+
+def _paragraph(text: str) -> Markup:
+    return Markup("<p>{}</p>\n").format(text) if text else Markup("")
+
+
+def figure_html(figure: Figure) -> Markup:
     """A figure with its title for who cannot see it; text where the file is not there or damaged.
 
     It may be scrolled sideways rather than become too small to read.
     """
+    file = figure.file.with_name(f"{figure.file.name}.png")
     try:
         source = _embedded(file, "PNG")
         with Image.open(file) as picture:
             readable = picture.width // 2
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
-        return f'<p class="notice">The figure "{escape(title)}" is missing or damaged.</p>\n'
-    image = f'<img src="{source}" alt="{escape(title)}" style="min-width: {readable}px">'
-    return f'<figure class="chart scroll" tabindex="0">{image}</figure>\n'
+        return Markup('<p class="notice">The figure "{}" is missing or damaged.</p>\n').format(figure.title)
+    image = Markup('<img src="{}" alt="{}" style="min-width: {}px">').format(source, figure.title, readable)
+    return Markup('<figure class="chart scroll" tabindex="0">{}</figure>\n').format(image)
 
 
 def _embedded(file: Path, kind: str, width: int | None = None) -> str:
@@ -135,9 +146,19 @@ def _embedded(file: Path, kind: str, width: int | None = None) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def table_html(table: pd.DataFrame) -> Markup:
-    """A table of texts."""
-    return Markup('<div class="scroll" tabindex="0">{}</div>').format(Markup(table.to_html(index=False, border=0)))
+def table_html(table: Table) -> Markup:
+    """A table that may be scrolled sideways."""
+    header, *rows = cells_of(table)
+    head = _row_html("th", header)
+    body = Markup("").join(_row_html("td", row) for row in rows)
+    text = Markup("<table>\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n</table>").format(head, body)
+    return Markup('<div class="scroll" tabindex="0">{}</div>\n').format(text)
+
+
+def _row_html(tag: str, cells: list[str]) -> Markup:
+    texts = [Markup(" <br>").join(cell.split("\n")) for cell in cells]
+    row = Markup("").join(Markup("<{0}>{1}</{0}>").format(tag, text) for text in texts)
+    return Markup("<tr>{}</tr>\n").format(row)
 
 
 def _cases(found: Collected) -> tuple[list[Case], list[str]]:

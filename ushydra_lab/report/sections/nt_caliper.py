@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import save
-from ushydra_lab.report.measurements import FIGURE_CAPTION, Agreements, agreements, draw
-from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, markdown, methods_in
+from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
+from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, methods_in
 from ushydra_lab.runs.files import write_csv
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
@@ -27,8 +28,8 @@ CAPTION = (
 )
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """A table of all parts, and a figure of the unseen images of each held-out site, as Markdown; CSV in `folder`.
+def section(found: Collected, folder: Path) -> Document:
+    """A table of all parts, and a figure of the unseen images of each held-out site; CSV in `folder`.
 
     No figure of more methods than can be compared in one. Nothing where no image has both a measured and a reference
     thickness in mm.
@@ -48,7 +49,7 @@ def section(found: Collected, folder: Path) -> list[str]:
                 figures.append(save(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION))
     table = pd.DataFrame(rows)
     write_csv(folder / "nt_caliper.csv", table)
-    return [f"## {TITLE}\n", markdown(table), f"\n{CAPTION}\n", *figures]
+    return [Heading(TITLE, 2), Table(table, CAPTION), *figures]
 
 
 def with_originals(images: pd.DataFrame) -> pd.DataFrame:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import data_sets
-from ushydra_lab.report.tables import NOTHING, base, markdown, mean_cell, methods_in, metrics_in
+from ushydra_lab.report.tables import NOTHING, mean_cell, methods_in, metrics_in
 from ushydra_lab.runs.files import write_csv
 
 CAPTION = (
@@ -19,22 +20,22 @@ CAPTION = (
 )
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """A table for each data set of which several sites were held out, as Markdown, and as CSV in `folder`."""
-    texts: list[str] = []
+def section(found: Collected, folder: Path) -> Document:
+    """A table for each data set of which several sites were held out, and as CSV in `folder`."""
+    blocks: Document = []
     test = found.images[found.images["part"] == "test"]
     for number, (sites, done) in enumerate(data_sets(found).items(), start=1):
         held_out = [one for one in done if one in sites]
         if len(held_out) > 1:
             rows = table(test[test["held_out"].isin(held_out)])
             write_csv(folder / f"sites{number if number > 1 else ''}.csv", rows)
-            texts += [f"### Over {len(held_out)} held-out sites\n", markdown(rows), f"\n{CAPTION}\n"]
-    return ["## All sites together\n", *texts] if texts else []
+            blocks += [Heading(f"Over {len(held_out)} held-out sites", 3), Table(rows, CAPTION)]
+    return [Heading("All sites together", 2), *blocks] if blocks else []
 
 
 def table(images: pd.DataFrame) -> pd.DataFrame:
     """A row a metric and method: mean ± SD over sites, the worst site and its value, n sites."""
-    images = images.assign(method=base(images["method"]))
+    images = images.assign(method=images["base"])
     count, rows = images["site"].nunique(), []
     for name, metric in metrics_in(images).items():
         for method in methods_in(images):

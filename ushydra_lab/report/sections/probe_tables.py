@@ -1,9 +1,9 @@
-"""Tables 4, 5 and 6 of the NT paper: what the probes found at every held-out site, beside the printed numbers."""
+"""What the probes found at every held-out site, three tables; a paper may print numbers of the same scores."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,50 +11,40 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.nt_tables import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, base, range_cell, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
 TINY = 1e-9
-PRINTED: dict[str, dict[str, tuple[str, str, str]]] = {
-    "max_softmax": {
-        FIRST: ("0.751 ± 0.118", "0.710 ± 0.107", "0.556 ± 0.035"),
-        FINAL: ("0.752 ± 0.118", "0.710 ± 0.107", "0.541 ± 0.028"),
-    },
-    "entropy": {
-        FIRST: ("0.523 ± 0.132", "0.574 ± 0.099", "0.684 ± 0.010"),
-        FINAL: ("0.521 ± 0.132", "0.575 ± 0.099", "0.688 ± 0.006"),
-    },
-    "mahalanobis_auroc": {
-        FIRST: ("0.8681 ± 0.0005", "0.7400 ± 0.0004", "0.9953 ± 0.0013"),
-        FINAL: ("0.8684 ± 0.0003", "0.7488 ± 0.0035", "0.9956 ± 0.0014"),
-    },
-    "knn_auroc": {
-        FIRST: ("0.7152 ± 0.0013", "0.6382 ± 0.0520", "0.9317 ± 0.0079"),
-        FINAL: ("0.7182 ± 0.0011", "0.6421 ± 0.0547", "0.9312 ± 0.0061"),
-    },
-    "quality_r2": {FIRST: ("0.177", "0.175", "0.053"), FINAL: ("0.235", "0.153", "0.074")},
-    "quality_rho": {FIRST: ("0.321", "0.493", "0.298"), FINAL: ("0.317", "0.407", "0.358")},
-}
-"""As printed in Tables 4, 5 and 6, of PROTOCOLS, for Phase 1 and the final objective, on z."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """title, the paper's number, columns: score -> what readers see; caption, and what it adds about the paper."""
+class ProbeTable:
+    """title, columns: score -> what readers see; caption."""
 
     title: str
-    number: str
     columns: dict[str, str]
     caption: str
-    of_paper: str = ""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a paper prints of the scores of a code z.
+
+    numbers, notes: table -> its number in the paper, and what its caption adds; held_out: what the tables have rows
+    for, run or not; scores: those with printed values; value: (score, held out, stage, variant) -> the printed one.
+    """
+
+    numbers: dict[str, str]
+    notes: dict[str, str]
+    held_out: list[str]
+    scores: frozenset[str]
+    value: Callable[[str, str, str, str], str]
 
 
 TABLES = {
-    "table4": Table(
+    "table4": ProbeTable(
         "Can the hospital be told from the code",
-        "Table 4",
         {
             "site_accuracy": "Accuracy, seen sites ↑",
             "site_auroc": "AUROC, seen sites ↑",
@@ -63,11 +53,9 @@ TABLES = {
         },
         "A linear classifier of the seen sites, fitted on training images: accuracy and AUROC on their validation "
         "images; mean maximum softmax and entropy on the unseen site. It is sure where codes are like one hospital's.",
-        "The paper does not say what its SD is of.",
     ),
-    "table5": Table(
+    "table5": ProbeTable(
         "Are images of the unseen site told from seen ones",
-        "Table 5",
         {
             "mahalanobis_auroc": "Mahalanobis ↑",
             "mahalanobis_l2_auroc": "Mahalanobis, |z| = 1 ↑",
@@ -77,9 +65,8 @@ TABLES = {
         "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours. In brackets: 95 % interval of the "
         "mean for so many images (Newcombe 2006, method 5), as wide as if there were one seed.",
     ),
-    "table6": Table(
+    "table6": ProbeTable(
         "Is the quality of the answer told from the code",
-        "Table 6",
         {
             "quality_r2": "R²",
             "quality_rho": "Spearman ρ",
@@ -88,7 +75,6 @@ TABLES = {
         },
         "Ridge regression of the error of an image's answer from its code, fitted on training images and tested on the "
         "unseen site.",
-        "The paper reads low values as good: the code then holds little about artefacts of the reconstruction.",
     ),
 }
 ERRORS = {
@@ -100,20 +86,19 @@ ERRORS = {
     "of a bad answer.",
 }
 """What table 6 is of, by how the metric's column begins."""
+TRIAGE_SCORES = ("triage_drift_rho", "triage_lost_auroc")
 TRIAGE = "Triage: one score made of ROI residual, ROI edge residual and the norm of the code."
 CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen sites / images of the unseen site."
-OF_PAPER = f"{SITES} Its codes: z."
 
 
-def caption(shown: Table, found: Collected, scores: pd.DataFrame) -> str:
-    """What is below a table; of the paper, of triage and of an error only what the table has."""
+def caption(shown: ProbeTable, found: Collected, scores: pd.DataFrame, note: str = "") -> str:
+    """What is below a table; of triage and of an error only what the table has. note: what a paper adds."""
     texts = [shown.caption]
     if "quality_r2" in shown.columns:
         columns = "\n".join(found.images.columns)
         texts += [text for start, text in ERRORS.items() if re.search(f"^{start}", columns, re.MULTILINE)]
-        texts += [TRIAGE] * any(has(scores, column) for column in shown.columns if column.startswith("triage"))
-    paper = [shown.of_paper, OF_PAPER] if of_paper(found) else []
-    return " ".join(filter(None, [*texts, CAPTION, *paper]))
+        texts += [TRIAGE] * any(has(scores, column) for column in TRIAGE_SCORES)
+    return " ".join(filter(None, [*texts, CAPTION, note]))
 
 
 def has(scores: pd.DataFrame, column: str) -> bool:
@@ -138,24 +123,27 @@ def auroc_interval(auroc: float, usual: int, unusual: int, z: float = 1.96) -> t
     return low, high
 
 
-def table(found: Collected, scores: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    """One row a held-out site, method and feature: each score, what the paper prints of that hospital beside it.
+def table(
+    found: Collected, scores: pd.DataFrame, columns: dict[str, str], printed: Printed | None = None
+) -> pd.DataFrame:
+    """One row a held-out site, method and feature: each score, and what a paper prints of it beside it.
 
-    A method that was not probed there is a row that says so; of the paper's methods also a site that was not held out.
+    A method that was not probed there is a row that says so; of a paper's sites also one that was not held out.
     """
-    protocols, rows = paper_protocol(found), []
+    rows = []
     there = {score: title for score, title in columns.items() if has(scores, score)}
-    for held_out, stage in _expected(found):
-        own = scores[(scores["held_out"] == held_out) & (scores["base"] == stage["base"])]
+    for held_out, method in _expected(found, printed):
+        own = scores[(scores["held_out"] == held_out) & (scores["base"] == method["base"])]
         probed = list(own.groupby("feature", sort=False)) or [("z", own)]
         for feature, chosen in probed:
-            row = {"held out": held_out, "method": stage["base"], "codes": FEATURES.get(str(feature), feature)}
+            row = {"held out": held_out, "method": method["base"], "codes": FEATURES.get(str(feature), feature)}
             for score, title in there.items():
-                row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else stage["empty"]
-                if score in PRINTED and of_paper(found):
-                    row[f"{title.rstrip(' ↑↓')}, paper"] = _printed(score, stage, protocols.get(held_out), str(feature))
+                row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else method["empty"]
+                if printed and score in printed.scores:
+                    value = printed.value(score, held_out, method["stage"], method["variant"])
+                    row[f"{title.rstrip(' ↑↓')}, paper"] = value if feature == "z" else NOTHING
             row["images"] = " / ".join(map(range_cell, _counts(chosen))) if len(chosen) else NOTHING
-            rows.append(row | {"seeds": _seeds(chosen["seed"].nunique(), stage["seeds"])})
+            rows.append(row | {"seeds": _seeds(chosen["seed"].nunique(), method["seeds"])})
     return pd.DataFrame(rows)
 
 
@@ -172,34 +160,16 @@ def _counts(scores: pd.DataFrame) -> list[pd.Series]:
     return [scores["images_val"], scores["images_test"]]
 
 
-def of_paper(found: Collected) -> bool:
-    """Whether there is a stage that the paper has numbers of."""
-    return bool({FIRST, "phase2"} & set(found.stages["stage"]))
-
-
-def _expected(found: Collected) -> Iterator[tuple[str, dict[str, Any]]]:
+def _expected(found: Collected, printed: Printed | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """(held-out site, a method of the experiment: base, stage, variant, seeds it has there, `empty`: why no scores)."""
-    stages = found.stages.assign(base=base(found.stages["method"]))
-    for held_out in held_out_sites(found) if of_paper(found) else stages["held_out"].unique():
-        for _, method in stages.drop_duplicates("base").iterrows():
+    stages = found.stages
+    for held_out in printed.held_out if printed else stages["held_out"].unique():
+        for method in stages.drop_duplicates("base").to_dict("records"):
             own = stages[(stages["held_out"] == held_out) & (stages["base"] == method["base"])]
-            yield (
-                held_out,
-                {
-                    **{key: str(method[key]) for key in ("base", "stage", "variant")},
-                    "seeds": own["seed"].nunique(),
-                    "empty": NOT_PROBED if len(own) else NOT_RUN,
-                },
-            )
+            empty = NOT_PROBED if len(own) else NOT_RUN
+            known = {key: method[key] for key in ("base", "stage", "variant")}
+            yield str(held_out), known | {"seeds": own["seed"].nunique(), "empty": empty}
 
 
 def _seeds(probed: int, there: int) -> str:
     return str(probed) if probed == there else f"{probed} of {there} probed"
-
-
-def _printed(score: str, stage: dict[str, Any], protocol: str | None, feature: str) -> str:
-    """Of Phase 1 or the final objective, on z."""
-    phase = {FIRST: FIRST, "phase2": stage["variant"]}.get(stage["stage"])
-    if feature != "z" or protocol is None or phase not in PRINTED[score]:
-        return NOTHING
-    return PRINTED[score][phase][PROTOCOLS.index(protocol)]

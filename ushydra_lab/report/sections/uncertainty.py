@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import colours_of, save
 from ushydra_lab.report.reliability import (
     aurc,
@@ -23,7 +24,7 @@ from ushydra_lab.report.reliability import (
     risk_coverage,
     uncertainty_correlation,
 )
-from ushydra_lab.report.tables import markdown, mean_cell, methods_in, range_cell
+from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.runs.files import write_csv
 
 ALPHA = 0.1
@@ -52,11 +53,11 @@ CALIBRATION = "Error by uncertainty"
 BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
 
 
-def section(found: Collected, folder: Path) -> list[str]:
-    """Intervals and risk-coverage of every held-out site, as Markdown; nothing without measured diameters."""
+def section(found: Collected, folder: Path) -> Document:
+    """Intervals and risk-coverage of every held-out site; nothing without measured diameters."""
     if "ofd_percent_error" not in found.images:
         return []
-    texts: list[str] = []
+    blocks: Document = []
     rows = found.images if "entropy" in found.images else found.images.assign(entropy=np.nan)
     for held_out, images in rows.groupby("held_out", sort=False):
         intervals, risks = intervals_table(images), risk_table(images[images["part"] == "test"])
@@ -66,12 +67,12 @@ def section(found: Collected, folder: Path) -> list[str]:
         ):
             if len(table):
                 write_csv(folder / f"{held_out}_{name}.csv", table)
-                texts += [f"### {title}, held out {held_out}\n", markdown(_cells(table)) + "\n", f"{caption}\n"]
+                blocks += [Heading(f"{title}, held out {held_out}", 3), Table(_cells(table), caption)]
         if len(risks):
             tested = images[images["part"] == "test"]
-            texts.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
-            texts.append(save(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION))
-    return texts
+            blocks.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
+            blocks.append(save(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION))
+    return blocks
 
 
 def _runs(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
