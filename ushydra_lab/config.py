@@ -33,6 +33,7 @@ NOT_DETERMINING = (
     "deidentified",
     "fail_fast",
     "variant",
+    "paper",
     "data.root",
     "data.path",
     "data.cache",
@@ -92,6 +93,7 @@ class Experiment:
     loss: dict[str, Any] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
+    paper: str | None = None
     roi: str | None = None
     structures: list[str] | None = None
     planes: list[str] | None = None
