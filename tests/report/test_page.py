@@ -26,10 +26,10 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report import missing
 from ushydra_lab.report.build import report
 from ushydra_lab.report.document import Figure, Gap, Heading, Note, Table
-from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.protocol import SYNTHETIC
 from ushydra_lab.report.render import html as page
 from ushydra_lab.report.verdict import RULE
+from ushydra_lab.tasks.columns import Metric
 
 from .. import fake_runs
 

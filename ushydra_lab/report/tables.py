@@ -8,8 +8,9 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import Metric, known
+from ushydra_lab.report.metrics import in_px_of, known
 from ushydra_lab.report.statistics import compare, holm, spread
+from ushydra_lab.tasks.columns import Metric
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
 """In the order of the tables."""
@@ -22,7 +23,7 @@ ALL_PAIRS = 5
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
     """The known metrics a table has; lengths in mm where every image has a spacing, else in px."""
     present = {name: metric for name, metric in known(images.columns).items() if images[name].notna().any()}
-    px_of = {name: name.replace("_mm", "_px") for name in present if "_mm" in name}
+    px_of = {name: in_px_of(name) for name in present if in_px_of(name)}
     partly = {mm for mm, px in px_of.items() if px in present and (images[mm].isna() & images[px].notna()).any()}
     hidden = partly | {px for mm, px in px_of.items() if mm not in partly}
     return {name: metric for name, metric in present.items() if name not in hidden}

@@ -16,13 +16,13 @@ from PIL import Image
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Block, Document, Figure, Gap, Heading, Note, Table, cells_of
-from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
 from ushydra_lab.report.tables import methods_in, metrics_in
 from ushydra_lab.report.verdict import RULE, verdict
 from ushydra_lab.runs.files import write_text
 from ushydra_lab.runs.run import Run
+from ushydra_lab.tasks.columns import Metric
 
 PICTURES = {
     "hardest": "The test images with the worst results, the worst first. Above each: its record in per_image.csv and "

@@ -14,6 +14,7 @@ from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import save
 from ushydra_lab.report.tables import mean_cell, methods_in
 from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import members
 
 SCORES = {
     "accuracy": "accuracy",
@@ -51,7 +52,7 @@ def answered(images: pd.DataFrame) -> pd.DataFrame:
 
 def planes_in(images: pd.DataFrame) -> list[str]:
     """The classes, in the order of their codes."""
-    return [column.removeprefix("prob_") for column in map(str, images) if column.startswith("prob_")]
+    return members(images, "prob")
 
 
 def scores(images: pd.DataFrame) -> pd.DataFrame:

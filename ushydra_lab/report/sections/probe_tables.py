@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from scipy.optimize import brentq
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
+from ushydra_lab.tasks.columns import declared_in
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
@@ -79,13 +79,13 @@ TABLES = {
 }
 ERRORS = {
     "roi_edge_mae": "The error is the ROI Edge-MAE.",
-    "dice_empty_": "The error is 1 - Dice (all images), the mean over structures; the higher the values, the better "
+    "dice_empty": "The error is 1 - Dice (all images), the mean over structures; the higher the values, the better "
     "the code warns of a bad answer.",
     "nme": "The error is the NME; the higher the values, the better the code warns of a bad answer.",
     "correct": "The error is 1 - the probability of the true plane; the higher the values, the better the code warns "
     "of a bad answer.",
 }
-"""What table 6 is of, by how the metric's column begins."""
+"""What table 6 is of, by the metric's column or family."""
 TRIAGE_SCORES = ("triage_drift_rho", "triage_lost_auroc")
 TRIAGE = "Triage: one score made of ROI residual, ROI edge residual and the norm of the code."
 CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen sites / images of the unseen site."
@@ -95,8 +95,8 @@ def caption(shown: ProbeTable, found: Collected, scores: pd.DataFrame, note: str
     """What is below a table; of triage and of an error only what the table has. note: what a paper adds."""
     texts = [shown.caption]
     if "quality_r2" in shown.columns:
-        columns = "\n".join(found.images.columns)
-        texts += [text for start, text in ERRORS.items() if re.search(f"^{start}", columns, re.MULTILINE)]
+        there = {column.name for _, column in declared_in(found.images)}
+        texts += [text for name, text in ERRORS.items() if name in there]
         texts += [TRIAGE] * any(has(scores, column) for column in TRIAGE_SCORES)
     return " ".join(filter(None, [*texts, CAPTION, note]))
 

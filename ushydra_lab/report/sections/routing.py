@@ -14,6 +14,7 @@ from ushydra_lab.report.figures import save
 from ushydra_lab.report.sections.classification import draw_matrix
 from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import members
 
 UNKNOWN = "none"
 ROUTERS_CAPTION = (
@@ -49,7 +50,7 @@ def section(images: pd.DataFrame, file: Path) -> Document:
 
 def qualities_in(images: pd.DataFrame) -> list[str]:
     """The decoders, by the quality each was trained on, in the order of their codes."""
-    return [column.removeprefix("score_") for column in map(str, images) if column.startswith("score_")]
+    return members(images, "score")
 
 
 def routers_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.figures import COLOURS, save
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import members
 
 PREDICTED = COLOURS[5]
 LEGEND = [Patch(color=PREDICTED, label="predicted"), Patch(facecolor="none", edgecolor="black", label="reference")]
@@ -60,8 +61,7 @@ def section(images: pd.DataFrame, file: Path) -> Document:
 
 def structures_in(images: pd.DataFrame) -> list[str]:
     """The structures that some of these images were segmented into."""
-    names = [column.removeprefix("hits_") for column in map(str, images) if column.startswith("hits_")]
-    return [name for name in names if name != "background" and images[f"hits_{name}"].notna().any()]
+    return [name for name in members(images, "hits") if name != "background" and images[f"hits_{name}"].notna().any()]
 
 
 def counts_in(images: pd.DataFrame, structures: list[str]) -> Counts:

@@ -8,10 +8,10 @@ import pandas as pd
 
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.missing import data_sets
 from ushydra_lab.report.tables import NOTHING, mean_cell, methods_in, metrics_in
 from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import Metric
 
 CAPTION = (
     "Images of each site by the networks that had not been trained on it. Each site counts alike: of a site, the mean "

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.document import Document, Note
-from ushydra_lab.report.metrics import Metric
 from ushydra_lab.report.statistics import compare
+from ushydra_lab.tasks.columns import Metric
 
 FULL_CANVAS = {
     "psnr": Metric("PSNR, full canvas (dB)", "higher", 2, "difference"),
