@@ -1,5 +1,6 @@
 """The ablation's rows stand beside the paper's, and what was not run is seen."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,15 @@ def test_a_row_that_was_not_run_says_so_with_the_reason_and_the_command(experime
     assert "'+ ROI-DINO': not run (seed 1,2): the weights of the frozen DINO network cannot be loaded.\n" in text
     assert "seed=1,2 loss=dino`" in text
     assert "'+ ROI-L1 + ROI-Sobel + ROI-DINO': not run (seed 1,2): not started." in text
+    assert "/home/me" not in text
+
+
+def test_what_a_job_said_may_be_told_is_the_reason_whatever_its_error_said(experiment: Path) -> None:
+    run = write_run(experiment, 1, "roi_dino", 0, "OSError: /home/me/data is gone")
+    summary = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(summary | {"public": "no weights"}))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
+    assert "ROI-DINO': not run (seed 1,2): no weights; not started." in text
     assert "/home/me" not in text
 
 

@@ -23,12 +23,13 @@ class Reason:
     """Why a run is not in the tables.
 
     text: for the terminal, it may name paths. public: for pages and files that are passed on. damaged: whether a file
-    of it is.
+    of it is. quoted: what may be said of the error that ended it, if anything.
     """
 
     text: str
     public: str
     damaged: bool = False
+    quoted: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def collect(experiment: Path) -> Collected:
         try:
             summary = run.summary
             if summary.status != FINISHED:
-                unfinished[run] = Reason(summary.error or summary.status, job(run).state)
+                unfinished[run] = Reason(summary.error or summary.status, job(run).state, quoted=summary.public)
                 continue
             first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
             if settings != summary.settings:

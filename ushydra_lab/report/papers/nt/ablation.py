@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.errors import NOT_LOADED
 from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import command, gap_list, held_out_key
@@ -120,8 +119,7 @@ def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
     for run, reason in found.unfinished.items():
         fold, seed, variant = run.name.split("/")
         if fold in folds:
-            why = NOT_LOADED if reason.text.startswith(NOT_LOADED) else reason.public
-            lacking[variant, fold, int(seed.removeprefix("seed"))] = why
+            lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
     done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
     pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
     rows = [
