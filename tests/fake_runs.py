@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from ushydra_lab.runs.files import read_table
+
 
 def write(
     run: Path,
@@ -36,7 +38,13 @@ def write(
         split = split.assign(subject=split["record"].map("{:03d}".format))
     split = split if "image" in split else split.assign(image=split["record"].map("{}.png".format))
     split[["record", "image", "site", "subject", "part"]].to_csv(run / "split.csv", index=False)
-    own = {"data": {"_target_": "here.read"}, "network": {}, "scale": "laptop"}
+    own = {"name": run.parents[2].name, "data": {"_target_": "here.read"}, "network": {}, "scale": "laptop"}
     own |= {"stages": {name: {"task": {}, "max_epochs": 3} for name in stages}}
     (run / "config.yaml").write_text(yaml.safe_dump(own | (config or {}), sort_keys=False))
     return run
+
+
+def read_texts(file: Path) -> pd.DataFrame:
+    """A table that the report wrote, its cells as they were shown, empty ones as NaN."""
+    columns = set(pd.read_csv(file, nrows=0).columns)
+    return read_table(file, columns, "").replace("", float("nan"))

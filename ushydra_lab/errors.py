@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
-"""How that error begins, which a report may quote: no other is known to name neither files nor subjects."""
 
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -29,10 +28,13 @@ class UserError(Exception):
     """Something the user can put right: the message names the file, row or key and the remedy.
 
     Commands print it without a traceback and exit with status 1.
+
+    public: what a report that is passed on may say of it, in words that name neither files nor subjects.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, public: str = "") -> None:
         super().__init__(printable(message))
+        self.public = public
 
     @classmethod
     def unwritable(cls, folder: Path, error: OSError, need: str) -> "UserError":

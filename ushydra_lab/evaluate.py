@@ -166,8 +166,8 @@ def main() -> None:
 
 def show(folder: Path) -> None:
     """Print means per stage and site, and which sites are new to the run."""
-    from ushydra_lab.report.__main__ import rich_table
     from ushydra_lab.report.metrics import known
+    from ushydra_lab.report.render.terminal import rich_table
 
     table, never_seen = read_results(folder)
     metrics = known(table.columns)

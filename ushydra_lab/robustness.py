@@ -25,11 +25,14 @@ from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
+from ushydra_lab.tasks.columns import declared_in, members
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "robustness"
+MEASURED = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
+"""Families of columns that are kept of every perturbed image."""
 
 
 def main() -> None:
@@ -145,7 +148,7 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
             with torch.inference_mode():
                 image = perturb(batch["image"], strength, generator, batch["content"])
                 scores = task.evaluate({**batch, "image": image})
-            kept = {name: v.numpy() for name, v in scores.items() if name.startswith(("dice_", "true_", "found_"))}
+            kept = {name: scores[name].numpy() for name, column in declared_in(scores) if column.name in MEASURED}
             rows.append(pd.DataFrame({"kind": kind, "strength": strength, "record": batch["record"].numpy(), **kept}))
     return pd.concat(rows, ignore_index=True)
 
@@ -153,11 +156,9 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
 def curves(images: pd.DataFrame) -> pd.DataFrame:
     """held_out, variant, kind, strength, structure: mean Dice over images that show it, and its SD over seeds."""
     keys = ["held_out", "variant", "kind", "strength"]
-    named = images.rename(columns={c: c.replace("dice_empty_", "empty_") for c in map(str, images)})
-    columns = [c for c in map(str, named) if c.startswith("dice_")]
-    per_seed = named.groupby([*keys, "seed"])[columns].mean().reset_index()
-    long = per_seed.melt([*keys, "seed"], columns, "structure", "dice")
-    long["structure"] = long["structure"].str.removeprefix("dice_")
+    columns = {f"dice_{structure}": structure for structure in members(images, "dice")}
+    per_seed = images.groupby([*keys, "seed"])[list(columns)].mean().rename(columns=columns).reset_index()
+    long = per_seed.melt([*keys, "seed"], list(columns.values()), "structure", "dice")
     found = long.groupby([*keys, "structure"])["dice"].agg(mean="mean", sd="std", seeds="count")
     return found.reset_index()
 
@@ -167,13 +168,11 @@ def agreement(images: pd.DataFrame) -> pd.DataFrame:
     from ushydra_lab.report.agreement import icc
 
     plain = images[(images["kind"] == "noise") & (images["strength"] == 0)]
-    unit = "mm2" if any(c.startswith("found_mm2_") for c in map(str, plain)) else "px"
-    found = [c for c in map(str, plain) if c.startswith(f"found_{unit}_")]
+    unit = "mm2" if members(plain, "found_mm2") else "px"
     rows = []
     for (held_out, variant), chosen in plain.groupby(["held_out", "variant"]):
-        for column in found:
-            structure = column.removeprefix(f"found_{unit}_")
-            areas = chosen.pivot(index="record", columns="seed", values=column)
+        for structure in members(plain, f"found_{unit}"):
+            areas = chosen.pivot(index="record", columns="seed", values=f"found_{unit}_{structure}")
             truth = chosen.groupby("record")[f"true_{unit}_{structure}"].first()
             pairs = {"between seeds": areas}
             pairs |= {f"seed {seed} and truth": areas[[seed]].assign(truth=truth) for seed in areas}
@@ -211,7 +210,7 @@ def _lines(found: pd.DataFrame) -> Any:
 
 
 def _show(console: Console, found: pd.DataFrame, areas: pd.DataFrame) -> None:
-    from ushydra_lab.report.__main__ import rich_table
+    from ushydra_lab.report.render.terminal import rich_table
 
     spread = found["sd"].map(lambda sd: "" if np.isnan(sd) else f" ± {sd:.3f}")
     cells = found.assign(cell=found["mean"].map("{:.3f}".format) + spread)

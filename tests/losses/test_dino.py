@@ -137,7 +137,7 @@ def refusal(folder) -> str:
     with pytest.raises(UserError) as error:
         RoiDino(str(folder), 32).load()
     first = str(error.value).partition("\n")[0]
-    assert first == NOT_LOADED
+    assert first == NOT_LOADED == error.value.public
     assert str(folder) in str(error.value)
     assert f"hf download {folder}" in str(error.value)
     return str(error.value)

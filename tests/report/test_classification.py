@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from ushydra_lab.report.classification import draw, scores, scores_table, section
+from ushydra_lab.report.sections.classification import draw, scores, scores_table, section
 
 PLANES = ("abdomen", "brain", "femur")
 

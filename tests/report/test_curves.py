@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.curves import draw, read, section
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.curves import draw, read, section
 from ushydra_lab.runs.run import Run
 
 from .. import fake_runs
@@ -66,15 +67,15 @@ def test_other_systems_have_losses_alone_and_runs_without_curves_add_nothing(tmp
     found = pd.DataFrame([stage(run, "train", "run")])
     assert len(draw(read(found)).axes) == 1
     texts = section(Collected(pd.DataFrame(), found, {}), tmp_path / "report")
-    assert "![Loss curves](<curves.png>)" in "".join(texts)
-    assert "Dice" not in "".join(texts)
+    assert "![Loss curves](<curves.png>)" in markdown.render(texts)
+    assert "Dice" not in markdown.render(texts)
     assert {f.name for f in (tmp_path / "report").iterdir()} == {"curves.png", "curves.pdf"}
     nothing = pd.DataFrame([stage(bare, "train", "bare")])
     assert section(Collected(pd.DataFrame(), nothing, {}), tmp_path / "none") == []
 
 
 def test_the_caption_says_what_the_dice_is_where_it_is_drawn(stages: pd.DataFrame, tmp_path: Path) -> None:
-    assert "validation Dice" in "".join(section(Collected(pd.DataFrame(), stages, {}), tmp_path / "report"))
+    assert "validation Dice" in markdown.render(section(Collected(pd.DataFrame(), stages, {}), tmp_path / "report"))
 
 
 def test_the_same_curves_are_the_same_bytes(stages: pd.DataFrame, tmp_path: Path) -> None:

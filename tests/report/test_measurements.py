@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from pingouin import intraclass_corr
 
-from ushydra_lab.report.measurements import agreements, cells, draw, section
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.measurements import agreements, cells, draw, section
 
 
 @pytest.fixture
@@ -36,18 +37,18 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
         pytest.approx(apart.mean()),
         pytest.approx(apart.mean() + 1.96 * apart.std(), 1e-4),
     )
-    table = cells(found, images.dropna(), "hc", "mm")
+    table, of_limits = cells(found, images.dropna(), "hc", "mm")
     assert table["images"].tolist() == ["20", "20", "20", "19"]
     percent = 100 * apart.abs() / images.query("method == 'wide' and seed == 1")["hc_true_mm"]
     assert table.loc[2, "median |error| (mm)"] == f"{apart.abs().median():.2f} ({percent.median():.2f} %)"
     assert table.loc[2, "middle 95 % (mm)"] == "{:+.2f} to {:+.2f}".format(*np.percentile(apart, [2.5, 97.5]))
     assert table.loc[2, "largest error (mm)"] == f"{apart[apart.abs().idxmax()]:+.2f}"
     beyond = ((apart < wide.low) | (apart > wide.high)).sum()
-    assert table.loc[2, "outside the limits"] == f"{beyond} ({5 * beyond:.1f} %)"
+    assert of_limits.loc[2, "outside the limits"] == f"{beyond} ({5 * beyond:.1f} %)"
     both = images.query("method == 'wide' and seed == 1").melt(["record"], ["hc_mm", "hc_true_mm"])
     reference = intraclass_corr(both, "record", "variable", "value").set_index("Type")
     assert float(table.loc[2, "ICC"]) == pytest.approx(reference.loc["ICC(A,1)", "ICC"], abs=6e-4)
-    assert table.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f} [")
+    assert of_limits.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f}\n[")
 
 
 def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images: pd.DataFrame) -> None:
@@ -88,7 +89,7 @@ def test_the_section_writes_its_files_and_adds_nothing_without_a_reference(
 ) -> None:
     assert section(images.drop(columns="hc_true_mm"), tmp_path / "a") == []
     assert section(images.assign(hc_true_mm=np.nan), tmp_path / "a") == []
-    texts = "".join(section(images, tmp_path / "a b_test"))
+    texts = markdown.render(section(images, tmp_path / "a b_test"))
     assert {f.suffix for f in tmp_path.glob("a b_test_hc_agreement.*")} == {".csv", ".png", ".pdf"}
     assert "(<a b_test_hc_agreement.png>)" in texts
     assert "| wide | 2 | 19 of 20 |" in texts
@@ -100,7 +101,7 @@ def test_the_section_writes_its_files_and_adds_nothing_without_a_reference(
 
 def test_without_spacing_lengths_are_in_px_and_the_table_says_so(images: pd.DataFrame, tmp_path: Path) -> None:
     in_px = images.rename(columns={"hc_mm": "hc_px", "hc_true_mm": "hc_true_px"})
-    text = "".join(section(in_px, tmp_path / "a"))
+    text = markdown.render(section(in_px, tmp_path / "a"))
     assert "No pixel spacing is known" in text
     assert "bias (px)" in text
     assert "mm" not in text

@@ -1,14 +1,17 @@
 """The ablation's rows stand beside the paper's, and what was not run is seen."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.__main__ import report
+from ushydra_lab.report.build import report
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.nt_ablation import COLUMNS, PAPER, ROWS, section
+from ushydra_lab.report.papers import registry
+from ushydra_lab.report.papers.nt.ablation import COLUMNS, PAPER, ROWS, section
+from ushydra_lab.report.render import markdown
 
 from .. import fake_runs
 
@@ -46,9 +49,7 @@ def experiment(tmp_path: Path) -> Path:
 
 def rows(experiment: Path, part: str) -> pd.DataFrame:
     section(collect(experiment), experiment / "report")
-    return pd.read_csv(experiment / "report" / f"site_c_{part}_ablation.csv", dtype=str).set_index(
-        "Phase-2 added terms"
-    )
+    return fake_runs.read_texts(experiment / "report" / f"site_c_{part}_ablation.csv").set_index("Phase-2 added terms")
 
 
 def test_the_rows_are_the_paper_s_and_those_it_lacks_each_with_its_own_mean_and_sd(experiment: Path) -> None:
@@ -84,7 +85,7 @@ def test_the_paper_s_own_percentages_follow_from_its_numbers(part: str) -> None:
 
 def test_a_row_that_was_not_run_says_so_with_the_reason_and_the_command(experiment: Path) -> None:
     table = rows(experiment, "val")
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     for name in ("+ ROI-DINO", "+ ROI-L1 + ROI-Sobel + ROI-DINO"):
         assert set(table.loc[name, [metric.title for metric in COLUMNS.values()]]) == {"not run"}
         assert table.loc[name, "n"] == "0"
@@ -94,40 +95,49 @@ def test_a_row_that_was_not_run_says_so_with_the_reason_and_the_command(experime
     assert "/home/me" not in text
 
 
+def test_what_a_job_said_may_be_told_is_the_reason_whatever_its_error_said(experiment: Path) -> None:
+    run = write_run(experiment, 1, "roi_dino", 0, "OSError: /home/me/data is gone")
+    summary = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(summary | {"public": "no weights"}))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
+    assert "ROI-DINO': not run (seed 1,2): no weights; not started." in text
+    assert "/home/me" not in text
+
+
 def test_a_row_with_fewer_seeds_says_so(experiment: Path) -> None:
     table = rows(experiment, "test")
     assert table.loc["+ ROI-L1", "n"] == f"1 x {SUBJECTS} (1 of 2 runs missing)"
     assert table.loc["+ ROI-Sobel (edge)", "n"] == f"2 x {SUBJECTS}"
-    assert "held_out=site_c seed=2 loss=l1`" in "\n".join(section(collect(experiment), experiment / "report"))
+    assert "held_out=site_c seed=2 loss=l1`" in markdown.render(section(collect(experiment), experiment / "report"))
 
 
 def test_a_path_in_an_error_stays_out_of_the_file(experiment: Path) -> None:
     write_run(experiment, 1, "roi_dino", 0, "OSError: /home/me/data is gone")
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     assert "/home/me" not in text
     assert "not run (seed 1,2): failed; not started" in text
 
 
 def test_the_caption_tells_the_horizon_the_source_and_whether_phase_1_is_shared(experiment: Path) -> None:
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     assert "3 epochs (paper: 15)" in text
     assert "Paper: Table 2 " in text
     assert "Paper: Table 9 " in text
     assert "one Phase-1 checkpoint" in text
     write_run(experiment, 1, "roi_dino", 0.5, phase1="another")
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     assert "do NOT begin from the same Phase-1 checkpoint; the baseline is that of the row run first" in text
     assert rows(experiment, "val").loc["Baseline (P1 init)", "n"] == f"2 x {SUBJECTS}"
 
 
 def test_a_gain_that_the_padding_turns_round_is_named(experiment: Path) -> None:
-    assert "A gain's sign" not in "\n".join(section(collect(experiment), experiment / "report"))
+    assert "A gain's sign" not in markdown.render(section(collect(experiment), experiment / "report"))
     for seed in (1, 2):
         file = experiment / "site_c" / f"seed{seed}" / "sobel" / "per_image.csv"
         images = pd.read_csv(file)
         images.loc[images["stage"] == "phase2", "psnr_content"] = 19.5
         images.to_csv(file, index=False)
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     assert "Table 2, '+ ROI-Sobel (edge)' against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
     assert "full canvas: Table 2, '+ ROI-Sobel" in text
 
@@ -135,11 +145,11 @@ def test_a_gain_that_the_padding_turns_round_is_named(experiment: Path) -> None:
 def test_the_whole_report_has_the_tables_and_other_experiments_do_not(experiment: Path, tmp_path: Path) -> None:
     report(experiment)
     assert "Table 9: images of the unseen site" in (experiment / "report" / "tables.md").read_text()
-    other = tmp_path / "nt_phase2"
+    other = tmp_path / "mine"
     write_run(other, 1, "roi", 0.1)
-    assert section(collect(other), other / "report") == []
+    assert registry.section(collect(other), other / "report") == []
 
 
 def test_the_same_runs_give_the_same_bytes(experiment: Path) -> None:
-    once = section(collect(experiment), experiment / "report")
-    assert once == section(collect(experiment), experiment / "report")
+    once = markdown.render(section(collect(experiment), experiment / "report"))
+    assert once == markdown.render(section(collect(experiment), experiment / "report"))

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.latex import document
-from ushydra_lab.report.nt_printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
-from ushydra_lab.report.nt_tables import COLUMNS, paper_protocol, section
+from ushydra_lab.report.document import Note
+from ushydra_lab.report.papers import registry
+from ushydra_lab.report.papers.nt.phases import COLUMNS, paper_protocol, section
+from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
+from ushydra_lab.report.render import latex, markdown
 
 from .. import fake_runs
 
@@ -56,7 +58,7 @@ def experiment(tmp_path: Path) -> Path:
 
 def tables(experiment: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     section(collect(experiment), experiment / "report")
-    one, three, ten = (pd.read_csv(experiment / "report" / f"nt_table{n}.csv", dtype=str) for n in (1, 3, 10))
+    one, three, ten = (fake_runs.read_texts(experiment / "report" / f"nt_table{n}.csv") for n in (1, 3, 10))
     return (
         one.set_index("Held out"),
         three.set_index(["Held out", "Phase"]),
@@ -148,7 +150,7 @@ def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:
 
 def test_what_was_not_run_is_a_row_with_its_command(experiment: Path) -> None:
     _, three, ten = tables(experiment)
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     titles = [metric.title for metric in COLUMNS.values()]
     for row in (("anna", "Phase 1"), ("anna", "Phase 2"), ("berta", "Phase 2, global only (control)")):
         assert set(three.loc[row, titles]) == {"not run"}
@@ -166,7 +168,7 @@ def test_a_control_that_did_not_finish_anywhere_is_a_row_too(tmp_path: Path) -> 
     write_run(tmp_path / "nt", "clara", 1, "global", "failed")
     table = tables(tmp_path / "nt")[1]
     assert table.loc[("clara", "Phase 2, global only (control)"), "ROI-MAE ↓"] == "not run"
-    text = "\n".join(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
+    text = markdown.render(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
     assert "held_out=clara seed=1 loss=global`" in text
 
 
@@ -190,7 +192,7 @@ def test_the_note_on_the_paper_s_two_tables_follows_from_their_numbers(experimen
     gains += (f"{roi_ms_ssim:+.4f} ROI MS-SSIM", f"{100 * edge / first[4]:+.2f} % ROI Edge-MAE")
     for words in gains:
         assert words in DIFFER
-    assert DIFFER in "\n".join(section(collect(experiment), experiment / "report"))
+    assert DIFFER in markdown.render(section(collect(experiment), experiment / "report"))
 
 
 def test_a_gain_that_the_padding_turns_round_is_named_with_both_numbers(tmp_path: Path) -> None:
@@ -203,15 +205,15 @@ def test_a_gain_that_the_padding_turns_round_is_named_with_both_numbers(tmp_path
         own["psnr"], own["psnr_content"] = 28 + 0.25 * after, 28 - 0.17 * after * (own["part"] == "test")
         own.to_csv(file, index=False)
     text = section(collect(root), root / "report")
-    found = [line for line in text if line.startswith("A gain's sign")]
+    found = [block.text for block in text if isinstance(block, Note) and block.text.startswith("A gain's sign")]
     assert found == [
         "A gain's sign depends on the region, without padding and on the full canvas: held out clara, Phase 2 against "
-        "Phase 1, test, PSNR -0.17 and +0.25 dB.\n"
+        "Phase 1, test, PSNR -0.17 and +0.25 dB."
     ]
 
 
 def test_captions_tell_selection_region_source_and_which_site_stands_for_which_hospital(experiment: Path) -> None:
-    text = "\n".join(section(collect(experiment), experiment / "report"))
+    text = markdown.render(section(collect(experiment), experiment / "report"))
     for words in (
         "Full canvas: with the letterbox padding",
         "lowest validation loss",
@@ -220,7 +222,7 @@ def test_captions_tell_selection_region_source_and_which_site_stands_for_which_h
         "95 %",
     ):
         assert words in text
-    assert document(text).count(r"\begin{table}") == 3
+    assert latex.render(section(collect(experiment), experiment / "report")).count(r"\begin{table}") == 3
 
 
 def test_without_the_final_objective_phase_1_is_the_control_s(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_without_the_final_objective_phase_1_is_the_control_s(tmp_path: Path) ->
     assert table.loc[("clara", "Phase 2"), "ROI-MAE ↓"] == "not run"
     mean = images(tmp_path / "nt", "clara", "global", 1, "phase1", "test")["roi_mae"].mean()
     assert table.loc[("clara", "Phase 1"), "ROI-MAE ↓"] == f"{mean:.5f}"
-    text = "\n".join(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
+    text = markdown.render(section(collect(tmp_path / "nt"), tmp_path / "nt" / "report"))
     assert "held_out=clara seed=1 loss=roi`" in text
 
 
@@ -244,16 +246,20 @@ def test_a_random_split_has_no_paper_s_numbers_beside_it_and_says_that_no_image_
 
 def test_other_experiments_have_none_of_it(tmp_path: Path) -> None:
     write_run(tmp_path / "nt_ablation", "clara", 1, "roi")
-    assert section(collect(tmp_path / "nt_ablation"), tmp_path / "nt_ablation" / "report") == []
-    write_run(tmp_path / "nt", "clara", 1, "roi")
-    file = tmp_path / "nt/clara/seed1/roi/per_image.csv"
+    registry.section(collect(tmp_path / "nt_ablation"), tmp_path / "nt_ablation" / "report")
+    assert not (tmp_path / "nt_ablation" / "report" / "nt_table3.csv").exists()
+    write_run(tmp_path / "mine", "clara", 1, "roi")
+    assert registry.section(collect(tmp_path / "mine"), tmp_path / "mine" / "report") == []
+    write_run(tmp_path / "nt_phase2", "clara", 1, "roi")
+    file = tmp_path / "nt_phase2/clara/seed1/roi/per_image.csv"
     pd.read_csv(file).drop(columns="roi_edge_mae").to_csv(file, index=False)
-    assert section(collect(tmp_path / "nt"), tmp_path / "nt" / "report") == []
+    (said,) = registry.section(collect(tmp_path / "nt_phase2"), tmp_path / "nt_phase2" / "report")
+    assert said == Note("The tables of paper nt need roi_edge_mae, which these runs do not have.")
 
 
 def test_the_same_runs_give_the_same_text(experiment: Path) -> None:
-    once = section(collect(experiment), experiment / "report")
-    assert once == section(collect(experiment), experiment / "report")
+    once = markdown.render(section(collect(experiment), experiment / "report"))
+    assert once == markdown.render(section(collect(experiment), experiment / "report"))
 
 
 def test_a_variant_with_a_phase_1_of_its_own_is_compared_with_that(tmp_path: Path) -> None:
@@ -277,8 +283,8 @@ def test_folds_that_were_not_run_are_told(tmp_path: Path) -> None:
         write_run(root, f"fold{fold}of5", 1, "roi", sites=False)
         if fold < 2:
             write_run(root, f"fold{fold}of5", 1, "global", sites=False)
-    text = "\n".join(section(collect(root), root / "report"))
-    ten = pd.read_csv(root / "report" / "nt_table10.csv", dtype=str).set_index(["Phase", "Metric"])
+    text = markdown.render(section(collect(root), root / "report"))
+    ten = fake_runs.read_texts(root / "report" / "nt_table10.csv").set_index(["Phase", "Metric"])
     assert ten.loc[("Phase 2", "ROI-MAE"), "n validation"].endswith("(3 of 5 folds)")
     assert ten.loc[("Phase 2, global only (control)", "ROI-MAE"), "n validation"].endswith("(1 of 3 runs missing)")
     assert "split.fold=2 seed=1 loss=global`" in text
@@ -297,7 +303,7 @@ def test_two_data_sets_in_one_folder_keep_to_themselves(tmp_path: Path, monkeypa
                 write_run(root, held_out, seed, variant)
     found = collect(root)
     assert paper_protocol(found) == dict(zip(("anna", "berta", "clara", *own), ("H1", "H2", "H3") * 2, strict=True))
-    text = "\n".join(section(found, root / "report"))
+    text = markdown.render(section(found, root / "report"))
     assert "missing)" not in text
     assert "held_out=st_c seed=2,3`" in text
     assert "`as of clara, but held_out=anna seed=1`" in text

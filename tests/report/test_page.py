@@ -23,11 +23,13 @@ from PIL import Image
 
 from ushydra_lab.config.identity import WITHHELD
 from ushydra_lab.errors import UserError
-from ushydra_lab.report import missing, page
-from ushydra_lab.report.__main__ import report
-from ushydra_lab.report.metrics import Metric
+from ushydra_lab.report import missing
+from ushydra_lab.report.build import report
+from ushydra_lab.report.document import Figure, Gap, Heading, Note, Table
 from ushydra_lab.report.protocol import SYNTHETIC
+from ushydra_lab.report.render import html as page
 from ushydra_lab.report.verdict import RULE
+from ushydra_lab.tasks.columns import Metric
 
 from .. import fake_runs
 
@@ -156,15 +158,24 @@ def test_names_from_data_are_text_and_neither_html_nor_markdown(experiment: Path
     html, read = made(experiment)
     assert "<b>" not in html
     assert f"held out: {SITE}" in read.text
-    text = "## *a* [x](http://evil.test) <img src=x> ![y](http://evil.test/y.png) &lt;"
-    shown = Page(page.to_html(text, tmp_path))
-    assert shown.tags == {"h2"}
-    assert shown.text.strip() == text.removeprefix("## ")
+    text = "*a* [x](http://evil.test) <img src=x> ![y](http://evil.test/y.png) &lt; `c` | - x"
+    frame = pd.DataFrame({text: [text]})
+    blocks = [
+        Heading(text, 2),
+        Table(frame, text),
+        Figure(tmp_path / text, text, text),
+        Note(text),
+        Gap(text, text, text),
+    ]
+    shown = Page(page.to_html(blocks))
+    assert not shown.tags & {"a", "img", "em"}
+    assert not shown.links
+    assert shown.text.count(text) == 10
 
 
 def test_figures_are_embedded_also_where_the_site_s_name_is_html(tmp_path: Path) -> None:
     Image.new("RGB", (60, 20), (200, 30, 40)).save(tmp_path / f"{SITE}_x.png")
-    read = Page(page.to_html(f"![Title & more](<{SITE}_x.png>)\n\n![Gone](<no.png>)\n", tmp_path))
+    read = Page(page.to_html([Figure(tmp_path / f"{SITE}_x", "Title & more"), Figure(tmp_path / "no", "Gone")]))
     (source,) = [link for _, link in read.links]
     picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
     assert picture.size == (60, 20)
@@ -376,7 +387,7 @@ def test_the_same_runs_give_the_same_bytes(experiment: Path) -> None:
 
 def test_making_the_page_imports_neither_lightning_nor_wandb() -> None:
     script = (
-        "import sys, ushydra_lab.report.page as p; print(sorted({'lightning', 'wandb', 'torch'} & set(sys.modules)))"
+        "import sys, ushydra_lab.report.render.html; print(sorted({'lightning', 'wandb', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ast.literal_eval(done.stdout) == []

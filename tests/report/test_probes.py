@@ -13,10 +13,12 @@ from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.nt_tables import COLUMNS
-from ushydra_lab.report.probe_figures import draw_histograms, draw_plane, draw_roc
-from ushydra_lab.report.probe_tables import PRINTED, TABLES, auroc_interval, caption, table
-from ushydra_lab.report.probes import read, section
+from ushydra_lab.report.papers.nt import probes as nt
+from ushydra_lab.report.papers.nt.phases import COLUMNS
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.probe_figures import draw_histograms, draw_plane, draw_roc
+from ushydra_lab.report.sections.probe_tables import TABLES, auroc_interval, caption, table
+from ushydra_lab.report.sections.probes import read, section
 from ushydra_lab.runs.run import Run
 
 from .. import fake_runs
@@ -45,7 +47,14 @@ def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[
     content = {"made_from": {"stages": {"phase2": key}}, "images": PARTS, "stages": {"phase2": {"z": scores}}}
     (run / "probes.json").write_text(json.dumps(content))
     who = {"held_out": held_out, "fold": held_out, "seed": seed, "variant": "roi", "stage": "phase2"}
-    return who | {"method": "phase2", "run": Run(run), "key": "k", "sites": ("a", "b", "c")}
+    return who | {
+        "method": "phase2",
+        "base": "phase2",
+        "lacks": "",
+        "run": Run(run),
+        "key": "k",
+        "sites": ("a", "b", "c"),
+    }
 
 
 @pytest.fixture
@@ -65,10 +74,11 @@ def found(stages: pd.DataFrame, images: pd.DataFrame | None = None) -> Collected
     return Collected(pd.DataFrame() if images is None else images, stages, {})
 
 
-def rows(stages: pd.DataFrame, name: str, **changed: str) -> pd.DataFrame:
+def rows(stages: pd.DataFrame, name: str, of_paper: bool = True, **changed: str) -> pd.DataFrame:
     scores, _, _ = read(stages)
     shown = found(stages.assign(**changed))
-    return table(shown, scores, TABLES[name].columns).set_index(["held out", "method", "codes"])
+    paper = nt.printed(shown) if of_paper else None
+    return table(shown, scores, TABLES[name].columns, paper).set_index(["held out", "method", "codes"])
 
 
 def test_scores_are_mean_and_sd_over_seeds(stages: pd.DataFrame) -> None:
@@ -104,15 +114,15 @@ def test_a_site_not_probed_and_one_not_held_out_are_rows_that_say_so(stages: pd.
     shown = rows(stages, "table4")["Confidence, unseen ↓"]
     assert shown.loc[("a", "phase2", "code z")] == "not run"
     assert shown.loc[("b", "phase2", "code z")] == "not probed"
-    others = rows(stages, "table4", stage="train", base="train hybrid", method="train hybrid")
+    others = rows(stages, "table4", False, stage="train", base="train hybrid", method="train hybrid")
     assert "a" not in others.index.get_level_values(0), "no paper's rows to be filled"
 
 
 def test_the_paper_s_own_claims_follow_from_its_numbers() -> None:
     """Abstract: 0.556 to 0.541 max-softmax, 0.684 to 0.688 entropy, Mahalanobis AUROC up to 0.9956, on H3."""
-    assert [PRINTED["max_softmax"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.556", "0.541"]
-    assert [PRINTED["entropy"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.684", "0.688"]
-    assert max(text for texts in PRINTED["mahalanobis_auroc"].values() for text in texts) == "0.9956 ± 0.0014"
+    assert [nt.PRINTED["max_softmax"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.556", "0.541"]
+    assert [nt.PRINTED["entropy"][phase][2][:5] for phase in ("phase1", "roi")] == ["0.684", "0.688"]
+    assert max(text for texts in nt.PRINTED["mahalanobis_auroc"].values() for text in texts) == "0.9956 ± 0.0014"
 
 
 def test_the_curve_encloses_the_auroc_of_higher_scores_for_unseen_images(stages: pd.DataFrame) -> None:
@@ -169,7 +179,7 @@ def test_captions_speak_of_the_paper_of_triage_and_of_an_error_only_where_they_a
     of_paper = found(stages, pd.DataFrame(columns=["roi_edge_mae"]))
     others = found(stages.assign(stage="train"), pd.DataFrame(columns=["dice_empty_csp", "dice_empty_lv"]))
     for name in TABLES:
-        assert "aper" in caption(TABLES[name], of_paper, scores)
+        assert "aper" in caption(TABLES[name], of_paper, scores, nt.NOTES[name])
         assert "aper" not in caption(TABLES[name], others, scores)
     triage = scores.assign(triage_lost_auroc=0.7)
     texts = [caption(TABLES["table6"], *of) for of in ((of_paper, triage), (of_paper, scores), (others, scores))]
@@ -180,7 +190,7 @@ def test_captions_speak_of_the_paper_of_triage_and_of_an_error_only_where_they_a
 
 def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "nt" / "report"
-    text = "\n".join(section(found(stages), folder))
+    text = markdown.render(nt.section(found(stages), folder))
     assert all(text.count(f"(Table {number})") == 1 for number in (4, 5, 6))
     assert (
         "- c/seed3/roi: probed with other weights than it has now.\n  `python -m ushydra_lab.probes multirun/nt/c`"
@@ -247,7 +257,7 @@ def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_
     stages: pd.DataFrame, tmp_path: Path, name: str, harm: Callable[[Path], None]
 ) -> None:
     harm(tmp_path / "nt/c/seed2/roi" / name)
-    text = "\n".join(section(found(stages), tmp_path / "nt" / "report"))
+    text = markdown.render(section(found(stages), tmp_path / "nt" / "report"))
     (line,) = (line for line in text.splitlines() if line.startswith("- c/seed2/roi") or ", c/seed2/roi" in line)
     assert line == f"- c/seed2/roi: {name} is damaged." or line == "- c/seed2/roi, c/seed4/roi: probes.json is damaged."
     assert "`python -m ushydra_lab.probes multirun/nt/c`" in text
@@ -257,7 +267,7 @@ def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_
 def test_all_files_damaged_is_a_gap_too(stages: pd.DataFrame, tmp_path: Path) -> None:
     for run in stages["run"][:3]:
         half(run.path / "probes.csv")
-    text = "\n".join(section(found(stages), tmp_path / "nt" / "report"))
+    text = markdown.render(section(found(stages), tmp_path / "nt" / "report"))
     assert "- c/seed1/roi, c/seed2/roi, c/seed3/roi: probes.csv is damaged.\n" in text
     assert "(Table 4)" not in text
 
@@ -269,7 +279,7 @@ def test_runs_that_were_never_probed_add_a_gap_to_the_paper_s_experiments_alone(
         file.unlink()
     images = pd.DataFrame([{"part": "test", **dict.fromkeys(COLUMNS, 1.0)}])
     assert section(found(stages, images), tmp_path / "nt" / "report") == []
-    paper = pd.concat([stages.assign(stage="phase1"), stages])
-    text = "\n".join(section(found(paper, images), tmp_path / "nt" / "report"))
+    assert nt.section_if_probed(found(stages, images), tmp_path / "nt" / "report") == []
+    text = markdown.render(nt.section(found(stages, images), tmp_path / "nt" / "report"))
     assert "- c/seed1/roi, c/seed2/roi, c/seed3/roi, c/seed4/roi: not probed.\n" in text
-    assert section(found(paper, images.assign(part="val")), tmp_path / "nt" / "report") == []
+    assert nt.section(found(stages, images.assign(part="val")), tmp_path / "nt" / "report") == []

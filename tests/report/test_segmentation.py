@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from ushydra_lab.report.segmentation import (
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.segmentation import (
     OF_ALL,
     OF_STRUCTURES,
     draw_areas,
@@ -128,5 +129,5 @@ def test_the_section_writes_its_files_and_adds_nothing_to_other_systems(images: 
     assert {f.name for f in tmp_path.iterdir()} == {
         f"site_c_test_{name}" for name in ("segmentation.csv", "segmentation_images.csv", "areas.png", "areas.pdf")
     }
-    assert "(<site_c_test_areas.png>)" in "".join(texts)
+    assert "(<site_c_test_areas.png>)" in markdown.render(texts)
     assert section(images[["method", "seed", "stage"]].assign(psnr=1.0), tmp_path / "x") == []

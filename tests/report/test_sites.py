@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.sites import section
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.sites import section
 
 from .. import fake_runs
 
@@ -31,7 +32,7 @@ def test_sites_count_alike_however_many_images_they_have_and_the_worst_is_named(
             write_run(tmp_path, held_out, images, seed)
     folder = tmp_path / "exp" / "report"
     folder.mkdir()
-    text = "\n".join(section(collect(tmp_path / "exp"), folder))
+    text = markdown.render(section(collect(tmp_path / "exp"), folder))
     rows = pd.read_csv(folder / "sites.csv", dtype=str).set_index("metric")
     of_sites = pd.Series([33.0, 22.01, 31.0])
     assert rows.loc["PSNR (dB) ↑", "mean over sites"] == f"{of_sites.mean():.2f} ± {of_sites.std():.2f}"

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.__main__ import main, report
+from ushydra_lab.report.__main__ import main
+from ushydra_lab.report.build import report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
 from ushydra_lab.report.verdict import briefly
@@ -153,6 +154,17 @@ def test_the_report_says_which_networks_began_with_weights_from_elsewhere(
     assert "Began with weights trained elsewhere: hub." in written
     assert "Trained from scratch: scratch." in written
     assert "/home/me" not in written + capsys.readouterr().out
+
+
+def test_a_terminal_that_fails_loses_no_file(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("the terminal is gone")
+
+    monkeypatch.setattr("rich.console.Console.print", broken)
+    with pytest.raises(OSError, match="the terminal is gone"):
+        report(experiment)
+    for name in ("index.html", "tables.md", "tables.tex", "site_c_test_values.csv", "site_c_test_changes.csv"):
+        assert (experiment / "report" / name).stat().st_size > 100
 
 
 def test_no_finished_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,11 @@ import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.thesis import examples_table, section
-from ushydra_lab.report.thesis_printed import PRINTED_4_1, PRINTED_4_2, PRINTED_4_3
+from ushydra_lab.report.document import Note
+from ushydra_lab.report.papers import registry
+from ushydra_lab.report.papers.thesis.printed import PRINTED_4_1, PRINTED_4_2, PRINTED_4_3
+from ushydra_lab.report.papers.thesis.tables import examples_table, section
+from ushydra_lab.report.render import markdown
 
 from .. import fake_runs
 
@@ -89,7 +92,7 @@ def csp_only(tmp_path: Path) -> Path:
 
 
 def texts(root: Path) -> str:
-    return "\n".join(section(collect(root), root / "report"))
+    return markdown.render(section(collect(root), root / "report"))
 
 
 def rows(root: Path, number: str, *index: str) -> pd.DataFrame:
@@ -219,11 +222,13 @@ def test_sites_that_were_not_held_out_have_their_command(brain: Path) -> None:
 
 
 def test_other_systems_have_no_such_table_and_the_same_runs_give_the_same_bytes(brain: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "hydra_unet", 1, "unet", maps_of(1))
-    file = next((tmp_path / "hydra_unet").rglob("per_image.csv"))
-    images = pd.read_csv(file)
-    images[[name for name in images if "csp" not in name]].to_csv(file, index=False)
-    assert section(collect(tmp_path / "hydra_unet"), tmp_path / "report") == []
+    write_run(tmp_path / "head_hc18", 1, "unet", maps_of(1))
+    assert registry.section(collect(tmp_path / "head_hc18"), tmp_path / "report") == []
+    write_run(tmp_path / "brain_networks", 1, "unet", without(maps_of(1), 2), ("parenchyma", "lv"))
+    file = next((tmp_path / "brain_networks").rglob("per_image.csv"))
+    pd.read_csv(file).drop(columns="hits_csp").to_csv(file, index=False)
+    (said,) = registry.section(collect(tmp_path / "brain_networks"), tmp_path / "report")
+    assert said == Note("The tables of paper thesis need hits_csp, which these runs do not have.")
     assert texts(brain) == texts(brain)
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.collect import Collected
-from ushydra_lab.report.uncertainty import PERFECT, _cells, draw, intervals_table, risk_table, section
+from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections.uncertainty import PERFECT, _cells, draw, intervals_table, risk_table, section
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_the_certain_half_errs_less_and_a_perfect_ranking_least(images: pd.DataF
 def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     images: pd.DataFrame, tmp_path: Path
 ) -> None:
-    texts = "\n".join(section(Collected(images, pd.DataFrame(), {}), tmp_path))
+    texts = markdown.render(section(Collected(images, pd.DataFrame(), {}), tmp_path))
     assert "| net | OFD | plain | c | 99 | 200 | 200 |" in texts
     assert {f.name for f in tmp_path.iterdir()} == {
         "c_intervals.csv", "c_risk.csv", "c_risk_coverage.png", "c_risk_coverage.pdf",
@@ -85,7 +86,7 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
         "c_calibration.pdf"
     }  # fmt: skip
     points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
-    assert "Error of the most certain" not in "\n".join(section(points, tmp_path / "points"))
+    assert "Error of the most certain" not in markdown.render(section(points, tmp_path / "points"))
     assert section(Collected(images[["nme"]], pd.DataFrame(), {}), tmp_path / "none") == []
 
 

@@ -12,7 +12,9 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.report.collect import collect
-from ushydra_lab.report.ushydranet import SYSTEMS, section
+from ushydra_lab.report.papers import registry
+from ushydra_lab.report.papers.ushydranet.tables import SYSTEMS, section
+from ushydra_lab.report.render import markdown
 
 from .. import fake_runs
 
@@ -80,7 +82,7 @@ def hearts(tmp_path: Path) -> Path:
 
 
 def texts(root: Path) -> str:
-    return "\n".join(section(collect(root), root / "report"))
+    return markdown.render(section(SYSTEMS[root.name], collect(root), root / "report"))
 
 
 def rows(root: Path, number: int) -> pd.DataFrame:
@@ -226,7 +228,8 @@ def test_the_captions_say_how_our_images_differ(planes: Path, hearts: Path) -> N
 def test_other_experiments_have_no_such_table_and_the_same_runs_give_the_same_bytes(
     planes: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "brain_losses"
+    other = tmp_path / "head_hc18"
     write_run(other, 1, "unet", hearts_of(1, 0.5))
-    assert section(collect(other), other / "report") == []
+    assert registry.section(collect(other), other / "report") == []
+    assert texts(planes) in markdown.render(registry.section(collect(planes), planes / "report"))
     assert texts(planes) == texts(planes)

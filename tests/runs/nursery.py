@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ushydra_lab import __main__ as command
 from ushydra_lab import experiment  # noqa: F401  imported by every job
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
-from ushydra_lab.report import __main__ as report  # noqa: F401  and after every sweep
+from ushydra_lab.report import build as report  # noqa: F401  and after every sweep
 from ushydra_lab.runs import checkpoint_io
 
 

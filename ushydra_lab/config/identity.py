@@ -19,6 +19,7 @@ NOT_DETERMINING = (
     "deidentified",
     "fail_fast",
     "variant",
+    "paper",
     "data.root",
     "data.path",
     "data.cache",

@@ -84,6 +84,7 @@ class Experiment:
     loss: Node = field(default_factory=dict)
     weighting: Node = field(default_factory=dict)
     fail_fast: bool = False
+    paper: str | None = None
     roi: str | None = None
     structures: list[str] | None = None
     planes: list[str] | None = None

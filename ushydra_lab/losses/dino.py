@@ -54,7 +54,7 @@ class RoiDino:
             canvas, remedy = (self.size, self.size), REMEDY.format(self.weights)
             encoder = ViTEncoder(*load_vit(self.weights, canvas, KEY, remedy))
         except UserError as error:
-            raise UserError(f"{NOT_LOADED}\n{error}") from error
+            raise UserError(f"{NOT_LOADED}\n{error}", public=NOT_LOADED) from error
         except ValueError as error:  # the square is not a multiple of the patch
             raise UserError(f"loss.terms.roi_dino.size={self.size} does not suit {self.weights}: {error}") from error
         self._encoder = encoder.requires_grad_(False).eval()

@@ -232,7 +232,7 @@ def _caliper(run: Run, stage: str) -> pd.DataFrame | None:
 
 
 def _show(console: Console, stages: dict[str, dict[str, dict[str, float | None]]]) -> None:
-    from ushydra_lab.report.__main__ import rich_table
+    from ushydra_lab.report.render.terminal import rich_table
 
     rows = {f"{stage}, {feature}": values for stage, found in stages.items() for feature, values in found.items()}
     table = pd.DataFrame(rows).map(lambda value: "n/a" if pd.isna(value) else f"{value:.3f}")

@@ -23,12 +23,13 @@ class Reason:
     """Why a run is not in the tables.
 
     text: for the terminal, it may name paths. public: for pages and files that are passed on. damaged: whether a file
-    of it is.
+    of it is. quoted: what may be said of the error that ended it, if anything.
     """
 
     text: str
     public: str
     damaged: bool = False
+    quoted: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Collected:
     """What was found below one experiment's directory.
 
     images: held_out (sorted by it), fold, seed, variant, method, stage, part, record, site, subject and every metric.
-        A method that has fewer folds or seeds than the others says so in its name: 'train scratch (3 of 5 folds)'.
+        A method that has fewer folds or seeds than the others says so in its name, 'train scratch (3 of 5 folds)':
+        that is `base`, the name alone, and `lacks`, ' (3 of 5 folds)' or ''.
     stages: held_out, fold, seed, variant, stage, method, run, key (of its weights), task (its
         settings), init (the stage it began from, or ""), pretrained (whether the network began with weights from
         elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
@@ -50,8 +52,9 @@ class Collected:
 
 
 OTHER_DATA = "put the runs with the new ones elsewhere (run_root=FOLDER)"
-IMAGES = ["held_out", "fold", "seed", "variant", "method", "stage", "part", "record", "site", "subject"]
-STAGES = ["held_out", "fold", "seed", "variant", "stage", "method", "run", "key", "task", "init", "pretrained", "sites"]
+WHO = ["held_out", "fold", "seed", "variant", "method", "base", "lacks", "stage"]
+IMAGES = [*WHO, "part", "record", "site", "subject"]
+STAGES = [*WHO, "run", "key", "task", "init", "pretrained", "sites"]
 
 
 def collect(experiment: Path) -> Collected:
@@ -65,7 +68,7 @@ def collect(experiment: Path) -> Collected:
         try:
             summary = run.summary
             if summary.status != FINISHED:
-                unfinished[run] = Reason(summary.error or summary.status, job(run).state)
+                unfinished[run] = Reason(summary.error or summary.status, job(run).state, quoted=summary.public)
                 continue
             run.refuse_misplaced()
             first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
@@ -140,7 +143,7 @@ def _methods(stages: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(stages["stage"], stages["variant"], strict=True)
     named = stages.assign(method=[names[stage, variant] for stage, variant in pairs])
     missing = pd.concat([_missing(group) for _, group in named.groupby("held_out")])
-    return named.assign(method=named["method"] + missing)
+    return named.assign(base=named["method"], lacks=missing, method=named["method"] + missing)
 
 
 def _named(stage: str, own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], str]]:

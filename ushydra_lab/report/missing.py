@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL import Image
 from ushydra_lab.config.identity import PATH, PRIVATE
 from ushydra_lab.config.typed import quoted
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Gap, Note
 from ushydra_lab.report.figures import open_picture
 from ushydra_lab.runs.files import DamagedFile, read_text
 from ushydra_lab.runs.run import parse_yaml
@@ -74,20 +74,11 @@ def _quoted(key: str, value: str) -> str:
     return value if plain or key != "held_out" else quoted(value)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """What a table lacks, why, and the command that makes it."""
-
-    what: str
-    why: str
-    command: str
-
-
-def gap_list(gaps: Iterable[Gap]) -> list[str]:
-    """Gaps as Markdown; nothing where there are none."""
-    lines = [f"- {gap.what}: {gap.why}.\n  `{gap.command}`" for gap in gaps]
-    head = "Missing, and the command for each. Add to it any other option that the finished runs were started with.\n"
-    return [head, *lines, ""] if lines else []
+def gap_list(gaps: Iterable[Gap]) -> Document:
+    """Gaps below a sentence that says what they are; nothing where there are none."""
+    found = list(gaps)
+    head = "Missing, and the command for each. Add to it any other option that the finished runs were started with."
+    return [Note(head), *found] if found else []
 
 
 def data_sets(found: Collected) -> dict[tuple[str, ...], list[str]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import Metric, known
+from ushydra_lab.report.metrics import in_px_of, known
 from ushydra_lab.report.statistics import compare, holm, spread
+from ushydra_lab.tasks.columns import Metric
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
 """In the order of the tables."""
@@ -23,7 +23,7 @@ ALL_PAIRS = 5
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
     """The known metrics a table has; lengths in mm where every image has a spacing, else in px."""
     present = {name: metric for name, metric in known(images.columns).items() if images[name].notna().any()}
-    px_of = {name: name.replace("_mm", "_px") for name in present if "_mm" in name}
+    px_of = {name: in_px_of(name) for name in present if in_px_of(name)}
     partly = {mm for mm, px in px_of.items() if px in present and (images[mm].isna() & images[px].notna()).any()}
     hidden = partly | {px for mm, px in px_of.items() if mm not in partly}
     return {name: metric for name, metric in present.items() if name not in hidden}
@@ -32,17 +32,6 @@ def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
 def methods_in(images: pd.DataFrame) -> list[str]:
     """Methods in the order of their stages, as they were first met."""
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
-
-
-def base(methods: pd.Series) -> pd.Series:
-    """Methods without what they lack: 'phase2 roi (1 of 2 seeds)' is 'phase2 roi'."""
-    return methods.str.replace(r" \(\d+ of \d+ (seeds|folds|runs)\)$", "", regex=True)
-
-
-def note(images: pd.DataFrame) -> str:
-    """What a method lacks of the folds and seeds of the others, as `collect` says in its name: ' (3 of 5 folds)'."""
-    found = re.search(r" \(\d+ of \d+ \w+\)$", str(images["method"].iloc[0])) if len(images) else None
-    return found[0] if found else ""
 
 
 def counted(number: int, what: str) -> str:
@@ -149,14 +138,3 @@ def beside(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "p
     pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
     columns = (((name, ours), (f"{name.rstrip(' ↑↓')} {whose}", theirs)) for (name, ours), theirs in pairs)
     return dict(chain.from_iterable(columns))
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table of strings and numbers as GitHub Markdown."""
-    rows: list[list[str]] = [
-        table.columns.astype(str).tolist(),
-        ["---"] * table.shape[1],
-        *table.astype(str).values.tolist(),
-    ]
-    escaped = ([cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in rows)
-    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

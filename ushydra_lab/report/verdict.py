@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import Metric, known
+from ushydra_lab.report.metrics import known
 from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import clear, counted, methods_in, values_table
+from ushydra_lab.tasks.columns import Metric
 
 RULE = (
     f"Better or worse: the {INTERVAL}, leaves out zero, and p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted "

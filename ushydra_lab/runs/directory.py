@@ -224,6 +224,7 @@ class RunDirectory:
         ended: dict[str, Any] = {"status": FAILED if failed else INTERRUPTED, "ended": _now()}
         if failed:
             ended["error"] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            ended["public"] = error.public if isinstance(error, UserError) else ""
         try:
             self._write(**ended)
         except OSError:

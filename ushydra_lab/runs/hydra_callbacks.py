@@ -105,7 +105,7 @@ class Sweep(Callback):
 
 def _report(experiment: Path) -> bool:
     """Whether the tables could be written in full; where no run has finished there are none to write."""
-    from ushydra_lab.report.__main__ import NoFinishedRun, report
+    from ushydra_lab.report.build import NoFinishedRun, report
 
     try:
         report(experiment)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ushydra_lab.errors import printable
+from ushydra_lab.errors import NOT_LOADED, printable
 
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
@@ -36,7 +36,8 @@ class Summary:
 
     settings: hash of the configuration without the seed; identity: of all that determines the run's numbers; data: of
     its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
-    that is being trained. packed: by `runs.pack`, without names of subjects and images; seen_sites: then known here.
+    that is being trained; error: what ended it, which may name paths; public: what a report may say of that; packed: by
+    `runs.pack`, without names of subjects and images; seen_sites: then known here.
     """
 
     status: str
@@ -50,6 +51,7 @@ class Summary:
     started: str = ""
     ended: str = ""
     error: str = ""
+    public: str = ""
     sweep: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     stages: dict[str, StageSummary] = field(default_factory=dict)
@@ -70,6 +72,8 @@ def parse_summary(content: dict[str, Any]) -> Summary:
     known = _typed(Summary, {key: value for key, value in content.items() if value is not None})
     if "status" not in known:
         raise ValueError("no status")
+    if str(known.get("error", "")).partition("\n")[0] == NOT_LOADED:  # versions before 0.3.0 wrote no `public`
+        known.setdefault("public", NOT_LOADED)
     stages = {str(name): parse_stage(stage) for name, stage in known.pop("stages", {}).items()}
     summary = Summary(**known, stages=stages)
     if summary.status not in (PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED):

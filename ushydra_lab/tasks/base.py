@@ -82,7 +82,7 @@ class Task(LightningModule):
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined.
 
-        Its name is a column of `report.metrics.METRICS`, or words for readers.
+        Its name is a column that tables show (`tasks.columns`), or words for readers.
         """
         raise NotImplementedError
 

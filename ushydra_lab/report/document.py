@@ -1,0 +1,68 @@
+"""What a report is made of: headings, tables, figures, notes and gaps, which `render` draws in four formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Heading:
+    """level: 1 is the report's title, 4 the deepest."""
+
+    text: str
+    level: int
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of texts and numbers; a line break in a cell is one only where a format has them in tables."""
+
+    frame: pd.DataFrame
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that has been written as FILE.png and FILE.pdf into the report's folder; file: without suffix."""
+
+    file: Path
+    title: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What the report lacks, why, and the command that makes it, as far as these are known."""
+
+    what: str
+    why: str = ""
+    command: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What and why."""
+        return f"{self.what}: {self.why}." if self.why else self.what
+
+
+Block = Heading | Table | Figure | Note | Gap
+Document = list[Block]
+
+
+def cells_of(table: Table) -> list[list[str]]:
+    """The header and the rows of a table, as texts of one line or more."""
+    return [table.frame.columns.astype(str).tolist(), *table.frame.astype(str).values.tolist()]
+
+
+def on_one_line(text: str) -> str:
+    """The text of a cell, for formats without line breaks in tables."""
+    return text.replace("\n", " ")

@@ -1,0 +1,153 @@
+"""The NT paper's Tables 2 and 9: which terms help Phase 2, our rows beside the printed numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, held_out_key
+from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
+from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import Metric
+
+INIT = "init"
+ROWS = {
+    INIT: "Baseline (P1 init)",
+    "global": "+ global only",
+    "l1": "+ ROI-L1",
+    "sobel": "+ ROI-Sobel (edge)",
+    "dino": "+ ROI-DINO",
+    "roi": "+ ROI-L1 + ROI-Sobel",
+    "roi_dino": "+ ROI-L1 + ROI-Sobel + ROI-DINO",
+}
+"""Variant, or Phase 1 as all begin from it -> the row's name, in the paper's order and words where it has the row."""
+COLUMNS = {
+    **FULL_CANVAS,
+    "roi_mae": Metric("ROI MAE", "lower", 5),
+    "roi_edge_mae": Metric("ROI Edge-MAE", "lower", 5),
+}
+TABLES = {"val": ("Table 2", "validation images of the seen sites"), "test": ("Table 9", "images of the unseen site")}
+"""Part of our images -> the table of the paper that has those rows on such images, and what they are."""
+PAPER: dict[str, dict[str, tuple[str, str, str, str]]] = {
+    "val": {
+        INIT: ("37.37", "0.9987", "0.00566", "0.02961"),
+        "l1": ("37.52", "0.9988", "0.00518", "0.02877"),
+        "sobel": ("37.47", "0.9988", "0.00527", "0.02847"),
+        "dino": ("37.41", "0.9987", "0.00568", "0.02982"),
+        "roi_dino": ("37.43", "0.9988", "0.00522", "0.02884"),
+    },
+    "test": {
+        INIT: ("35.08", "0.9965", "0.00964", "0.04320"),
+        "l1": ("35.25", "0.9966", "0.00916", "0.04256"),
+        "sobel": ("35.28", "0.9966", "0.00911", "0.04439"),
+        "dino": ("35.13", "0.9965", "0.00963", "0.04305"),
+        "roi_dino": ("35.22", "0.9965", "0.00920", "0.04445"),
+    },
+}
+"""As printed in Table 2 (Hospital-1/2 validation) and Table 9 (Hospital-3), in the order of COLUMNS."""
+PAPER_EPOCHS = 15
+CAPTION = (
+    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}, then the "
+    "epoch with the lowest validation loss of the row's own objective. {region} "
+    "Paper: {table} (Hospital-1/2 to Hospital-3, private "
+    "images); {nothing} where it prints none."
+)
+SHARED = {
+    True: "All rows begin from one Phase-1 checkpoint per split and seed.",
+    False: "The rows do NOT begin from the same Phase-1 checkpoint; the baseline is that of the row run first.",
+}
+
+
+def section(found: Collected, folder: Path) -> Document:
+    """Both tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+    blocks: Document = [Heading("Which terms help Phase 2", 2)]
+    for held_out, images in found.images.groupby("held_out", sort=False):
+        stages = found.stages[found.stages["held_out"] == held_out]
+        runs = _runs(stages, found)
+        for part, (number, where) in TABLES.items():
+            rows = table(images[images["part"] == part], part, runs)
+            write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
+            title = f"{number}: {where}, held out {held_out}"
+            blocks += [Heading(title, 3), Table(rows, _caption(stages, number))]
+        blocks += disagreements(_pairs(images))
+        blocks += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
+    return blocks
+
+
+def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The seven rows on the images of one part, each metric beside the paper's.
+
+    runs: variant and reason why it is not finished ("" if it is), one row a run there should be.
+    """
+    rows = []
+    for variant, name in ROWS.items():
+        chosen = _images(images, variant)
+        cells = {
+            metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
+            for column, metric in COLUMNS.items()
+        }
+        own = runs[runs["variant"] == variant]
+        count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
+        rows.append({"Phase-2 added terms": name} | beside(cells, PAPER[part].get(variant)) | count)
+    return pd.DataFrame(rows)
+
+
+def _pairs(images: pd.DataFrame) -> Iterator[Pair]:
+    """Each row against the baseline, on each part."""
+    for part, (number, _) in TABLES.items():
+        chosen = images[images["part"] == part]
+        first = _images(chosen, INIT)
+        for variant, name in list(ROWS.items())[1:]:
+            yield f"{number}, '{name}' against the baseline", first, _images(chosen, variant)
+
+
+def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
+    if variant != INIT:
+        return images[(images["stage"] == "phase2") & (images["variant"] == variant)]
+    first = images[images["stage"] == "phase1"]
+    return first[first["method"] == first["method"].iloc[0]] if len(first) else first
+
+
+def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
+    """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
+    folds, lacking = set(stages["fold"]), {}
+    for run, reason in found.unfinished.items():
+        fold, seed, variant = run.name.split("/")
+        if fold in folds:
+            lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
+    done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
+    pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
+    rows = [
+        {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
+        for variant in list(ROWS)[1:]
+        for fold, seed in pairs
+        for reason in [lacking.get((variant, fold, seed), "not started")]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _caption(stages: pd.DataFrame, number: str) -> str:
+    first = stages[stages["stage"] == "phase1"]
+    shared = bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())
+    configs = [run.config for run in stages["run"].unique()]
+    epochs = sorted({config["stages"]["phase2"]["max_epochs"] for config in configs})
+    horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
+        f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
+    )
+    return CAPTION.format(region=REGION, phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
+
+
+def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:
+    """What was not run, why, and the command that does it."""
+    gaps = []
+    for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
+        seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
+        fill = command(experiment, **site, seed=seeds, loss=variant)
+        why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
+        gaps.append(Gap(f"'{ROWS[str(variant)]}'", why, fill))
+    return gaps

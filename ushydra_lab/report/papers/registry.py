@@ -1,0 +1,56 @@
+"""Each paper's tables, by what an experiment file declares as its `paper`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Note
+from ushydra_lab.report.papers.declared import papers_of
+from ushydra_lab.report.papers.nt import ablation, phases
+from ushydra_lab.report.papers.nt import probes as nt_probes
+from ushydra_lab.report.papers.thesis import tables as thesis
+from ushydra_lab.report.papers.ushydranet import tables as ushydranet
+from ushydra_lab.report.sections import probes
+
+Section = Callable[[Collected, Path], Document]
+"""(all runs, the report's folder) -> what is shown; CSV and figures are written into the folder."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """sections: in the order of the report; columns: what they need of per_image.csv."""
+
+    sections: tuple[Section, ...]
+    columns: frozenset[str] = frozenset()
+
+
+HEARTS, PLANES = ushydranet.SYSTEMS["hydra_unet"], ushydranet.SYSTEMS["hydra_vit"]
+PAPERS = {
+    "nt": Paper((phases.section, nt_probes.section), frozenset(phases.COLUMNS)),
+    "nt/ablation": Paper((ablation.section, nt_probes.section_if_probed), frozenset(ablation.COLUMNS)),
+    "biometry": Paper((probes.section,)),  # what it prints is in the tables of all landmark experiments
+    "ushydranet/planes": Paper((partial(ushydranet.section, PLANES), probes.section), frozenset({"true", "predicted"})),
+    "ushydranet/hearts": Paper((partial(ushydranet.section, HEARTS), probes.section), frozenset({"dice_lv"})),
+    "thesis": Paper((thesis.section, probes.section), frozenset({"hits_csp"})),
+}
+NONE = Paper((probes.section,))
+"""Of experiments that belong to no paper."""
+
+
+def section(found: Collected, folder: Path) -> Document:
+    """The tables of the papers that the runs' configurations name, and what the probes found."""
+    blocks: Document = []
+    for name in papers_of(found) or [""]:
+        paper = PAPERS.get(name, NONE)
+        there = set(found.images.columns[found.images.notna().any()])
+        if name and name not in PAPERS:
+            blocks.append(Note(f"No paper is called {name}; those whose tables can be made: {', '.join(PAPERS)}."))
+        if lacking := sorted(paper.columns - there):
+            blocks.append(Note(f"The tables of paper {name} need {', '.join(lacking)}, which these runs do not have."))
+            continue
+        blocks += [block for part in paper.sections for block in part(found, folder)]
+    return blocks

@@ -1,0 +1,87 @@
+"""The automatic NT thickness against the reference: of the originals, and of what each network makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.figures import save
+from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
+from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, methods_in
+from ushydra_lab.runs.files import write_csv
+
+MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
+ORIGINAL = "original"
+IMAGES = {"val": "validation", "test": "test"}
+TITLE = "NT thickness: automatic measurement against the reference"
+CAPTION = (
+    "Automatic minus reference thickness, in the original images and in their reconstructions: bias (mean), SD (ddof "
+    "1) and 95 % limits of agreement (bias ∓ 1.96 SD), each the mean over seeds of that of one seed's images. Not "
+    "measured: images in which no NT was found. n: seeds x images with a reference. Reference: the thickness given "
+    "with the images; in the embedded data set it is that of the fluid, inner border to inner border. NT drift in the "
+    "other tables is something else: how far the measurement moves from an original to its reconstruction, whether it "
+    "was right or not."
+)
+
+
+def section(found: Collected, folder: Path) -> Document:
+    """A table of all parts, and a figure of the unseen images of each held-out site; CSV in `folder`.
+
+    No figure of more methods than can be compared in one. Nothing where no image has both a measured and a reference
+    thickness in mm.
+    """
+    columns = {MEASURED, REFERENCE, DRIFT}
+    if not columns <= set(found.images) or found.images[[MEASURED, REFERENCE]].dropna().empty:
+        return []
+    rows, figures = [], []
+    for held_out, images in found.images.dropna(subset=REFERENCE).groupby("held_out", sort=False):
+        for part in PARTS:
+            chosen = with_originals(images[images["part"] == part])
+            of_part = agreements(chosen, "nt", "mm")
+            rows += [{"Held out": held_out, "Images": IMAGES[part]} | row for row in _rows(chosen, of_part)]
+            if part == "test" and 0 < chosen["method"].nunique() <= ALL_PAIRS:
+                picture = draw(chosen, "nt", "mm", of_part)
+                name = folder / f"{held_out}_nt_agreement"
+                figures.append(save(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION))
+    table = pd.DataFrame(rows)
+    write_csv(folder / "nt_caliper.csv", table)
+    return [Heading(TITLE, 2), Table(table, CAPTION), *figures]
+
+
+def with_originals(images: pd.DataFrame) -> pd.DataFrame:
+    """Each seed's originals as a method of their own, before the reconstructions; `nt_mm` is of what the method shows.
+
+    images: `nt_mm` of the original, `nt_drift_mm` how far its reconstruction is from that.
+    """
+    ordered = images.sort_values("stage", kind="stable")
+    originals = ordered.drop_duplicates(["fold", "seed", "record"]).assign(method=ORIGINAL)
+    return pd.concat([originals, ordered.assign(**{MEASURED: ordered[MEASURED] + ordered[DRIFT]})])
+
+
+def _rows(images: pd.DataFrame, found: Agreements) -> list[dict[str, str]]:
+    rows = []
+    for method in methods_in(images):
+        own = [limits for (name, _), limits in found.items() if name == method]
+        chosen = images[images["method"] == method]
+        bias, sd, low, high = (_mean([getattr(one, of) for one in own]) for of in ("bias", "sd", "low", "high"))
+        rows.append(
+            {
+                "Measured in": str(method),
+                "Bias (mm)": "n/a" if np.isnan(bias) else f"{bias:+.3f}",
+                "SD (mm)": "n/a" if np.isnan(sd) else f"{sd:.3f}",
+                "Limits of agreement (mm)": "n/a" if np.isnan(low) else f"{low:+.3f} to {high:+.3f}",
+                "Not measured": f"{100 * chosen[MEASURED].isna().mean():.1f} %",
+                "n": count_cell(chosen),
+            }
+        )
+    return rows
+
+
+def _mean(values: list[float]) -> float:
+    """Of those that are known."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

@@ -1,0 +1,175 @@
+"""What the probes found at every held-out site, three tables; a paper may print numbers of the same scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from scipy.optimize import brentq
+
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
+from ushydra_lab.tasks.columns import declared_in
+
+FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
+NOT_PROBED = "not probed"
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class ProbeTable:
+    """title, columns: score -> what readers see; caption."""
+
+    title: str
+    columns: dict[str, str]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a paper prints of the scores of a code z.
+
+    numbers, notes: table -> its number in the paper, and what its caption adds; held_out: what the tables have rows
+    for, run or not; scores: those with printed values; value: (score, held out, stage, variant) -> the printed one.
+    """
+
+    numbers: dict[str, str]
+    notes: dict[str, str]
+    held_out: list[str]
+    scores: frozenset[str]
+    value: Callable[[str, str, str, str], str]
+
+
+TABLES = {
+    "table4": ProbeTable(
+        "Can the hospital be told from the code",
+        {
+            "site_accuracy": "Accuracy, seen sites ↑",
+            "site_auroc": "AUROC, seen sites ↑",
+            "max_softmax": "Confidence, unseen ↓",
+            "entropy": "Entropy, unseen (nats) ↑",
+        },
+        "A linear classifier of the seen sites, fitted on training images: accuracy and AUROC on their validation "
+        "images; mean maximum softmax and entropy on the unseen site. It is sure where codes are like one hospital's.",
+    ),
+    "table5": ProbeTable(
+        "Are images of the unseen site told from seen ones",
+        {
+            "mahalanobis_auroc": "Mahalanobis ↑",
+            "mahalanobis_l2_auroc": "Mahalanobis, |z| = 1 ↑",
+            "knn_auroc": "kNN ↑",
+        },
+        "AUROC of out-of-distribution scores fitted on training images, validation images of the seen sites against "
+        "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours. In brackets: 95 % interval of the "
+        "mean for so many images (Newcombe 2006, method 5), as wide as if there were one seed.",
+    ),
+    "table6": ProbeTable(
+        "Is the quality of the answer told from the code",
+        {
+            "quality_r2": "R²",
+            "quality_rho": "Spearman ρ",
+            "triage_drift_rho": "Triage: ρ with NT drift ↑",
+            "triage_lost_auroc": "Triage: AUROC of lost NT ↑",
+        },
+        "Ridge regression of the error of an image's answer from its code, fitted on training images and tested on the "
+        "unseen site.",
+    ),
+}
+ERRORS = {
+    "roi_edge_mae": "The error is the ROI Edge-MAE.",
+    "dice_empty": "The error is 1 - Dice (all images), the mean over structures; the higher the values, the better "
+    "the code warns of a bad answer.",
+    "nme": "The error is the NME; the higher the values, the better the code warns of a bad answer.",
+    "correct": "The error is 1 - the probability of the true plane; the higher the values, the better the code warns "
+    "of a bad answer.",
+}
+"""What table 6 is of, by the metric's column or family."""
+TRIAGE_SCORES = ("triage_drift_rho", "triage_lost_auroc")
+TRIAGE = "Triage: one score made of ROI residual, ROI edge residual and the norm of the code."
+CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen sites / images of the unseen site."
+
+
+def caption(shown: ProbeTable, found: Collected, scores: pd.DataFrame, note: str = "") -> str:
+    """What is below a table; of triage and of an error only what the table has. note: what a paper adds."""
+    texts = [shown.caption]
+    if "quality_r2" in shown.columns:
+        there = {column.name for _, column in declared_in(found.images)}
+        texts += [text for name, text in ERRORS.items() if name in there]
+        texts += [TRIAGE] * any(has(scores, column) for column in TRIAGE_SCORES)
+    return " ".join(filter(None, [*texts, CAPTION, note]))
+
+
+def has(scores: pd.DataFrame, column: str) -> bool:
+    """Whether any stage has a score."""
+    return column in scores and bool(scores[column].notna().any())
+
+
+def auroc_interval(auroc: float, usual: int, unusual: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of an AUROC over so many usual and unusual images: all values it is within z SE of.
+
+    R. G. Newcombe, Statistics in Medicine 25:559, 2006, method 5: the SE of Hanley and McNeil (1982), that of the
+    value in question rather than of the estimate, so that an AUROC of 1 has an interval too.
+    """
+    size = (usual + unusual) / 2 - 1
+
+    def beyond(true: float) -> float:
+        variance = true * (1 - true) * (1 + size * ((1 - true) / (2 - true) + true / (1 + true))) / (usual * unusual)
+        return float((true - auroc) ** 2 - z**2 * variance)
+
+    low = brentq(beyond, 0, min(auroc, 1 - TINY)) if auroc > TINY else 0.0
+    high = brentq(beyond, max(auroc, TINY), 1) if auroc < 1 - TINY else 1.0
+    return low, high
+
+
+def table(
+    found: Collected, scores: pd.DataFrame, columns: dict[str, str], printed: Printed | None = None
+) -> pd.DataFrame:
+    """One row a held-out site, method and feature: each score, and what a paper prints of it beside it.
+
+    A method that was not probed there is a row that says so; of a paper's sites also one that was not held out.
+    """
+    rows = []
+    there = {score: title for score, title in columns.items() if has(scores, score)}
+    for held_out, method in _expected(found, printed):
+        own = scores[(scores["held_out"] == held_out) & (scores["base"] == method["base"])]
+        probed = list(own.groupby("feature", sort=False)) or [("z", own)]
+        for feature, chosen in probed:
+            row = {"held out": held_out, "method": method["base"], "codes": FEATURES.get(str(feature), feature)}
+            for score, title in there.items():
+                row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else method["empty"]
+                if printed and score in printed.scores:
+                    value = printed.value(score, held_out, method["stage"], method["variant"])
+                    row[f"{title.rstrip(' ↑↓')}, paper"] = value if feature == "z" else NOTHING
+            row["images"] = " / ".join(map(range_cell, _counts(chosen))) if len(chosen) else NOTHING
+            rows.append(row | {"seeds": _seeds(chosen["seed"].nunique(), method["seeds"])})
+    return pd.DataFrame(rows)
+
+
+def _cell(scores: pd.DataFrame, score: str) -> str:
+    """Mean ± SD; of an AUROC of unseen images also its interval over images."""
+    cell = spread_cell(scores, score, 3)
+    if score not in TABLES["table5"].columns or scores[score].isna().all():
+        return cell
+    low, high = auroc_interval(scores[score].mean(), *(min(counts) for counts in _counts(scores)))
+    return f"{cell} [{low:.3f}, {high:.3f}]"
+
+
+def _counts(scores: pd.DataFrame) -> list[pd.Series]:
+    return [scores["images_val"], scores["images_test"]]
+
+
+def _expected(found: Collected, printed: Printed | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(held-out site, a method of the experiment: base, stage, variant, seeds it has there, `empty`: why no scores)."""
+    stages = found.stages
+    for held_out in printed.held_out if printed else stages["held_out"].unique():
+        for method in stages.drop_duplicates("base").to_dict("records"):
+            own = stages[(stages["held_out"] == held_out) & (stages["base"] == method["base"])]
+            empty = NOT_PROBED if len(own) else NOT_RUN
+            known = {key: method[key] for key in ("base", "stage", "variant")}
+            yield str(held_out), known | {"seeds": own["seed"].nunique(), "empty": empty}
+
+
+def _seeds(probed: int, there: int) -> str:
+    return str(probed) if probed == there else f"{probed} of {there} probed"

@@ -1,0 +1,95 @@
+"""What the frozen encoders know, as the probes left it in the run directories: tables, figures, what is missing."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ushydra_lab.probes import JSON
+from ushydra_lab.probes.files import read as read_files
+from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import gap_list, sites_with, splits_to_run
+from ushydra_lab.report.sections.probe_figures import figures
+from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has, table
+from ushydra_lab.runs.files import DamagedFile, write_csv
+from ushydra_lab.runs.run import Run
+
+COMMAND = "python -m ushydra_lab.probes"
+WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
+IMAGES = ["images_val", "images_test"]
+NEVER = "not probed"
+STALE = "probed with other weights than it has now"
+
+
+def section(found: Collected, folder: Path, printed: Printed | None = None, required: bool = False) -> Document:
+    """Tables of all held-out sites and figures of each, and what is missing from them.
+
+    Nothing where nothing was probed; but that is a gap where it is `required` and there are unseen images.
+    """
+    scores, codes, faults = read(found.stages)
+    tested = "part" in found.images and "test" in set(found.images["part"])
+    if scores.empty and set(faults.values()) == {NEVER} and not (required and tested):
+        return []
+    blocks: Document = [Heading("What the frozen encoder knows", 2)]
+    for name, shown in TABLES.items() if len(scores) else ():
+        if columns := [column for column in shown.columns if has(scores, column)]:
+            write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *IMAGES, *columns]])
+            number = f" ({printed.numbers[name]})" if printed else ""
+            note = printed.notes[name] if printed else ""
+            rows = table(found, scores, shown.columns, printed)
+            blocks += [Heading(f"{shown.title}{number}", 3), Table(rows, caption(shown, found, scores, note))]
+    for held_out, chosen in codes.groupby("held_out") if len(codes) else ():
+        sites = sites_with(found, str(held_out))
+        blocks.append(Heading(f"Codes, held out {held_out}", 3))
+        blocks += figures(chosen, folder / f"{held_out}_probes", sites)
+    return blocks + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
+
+
+def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, str]]:
+    """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
+
+    Scores: WHO, `base` and IMAGES. Codes: held_out, fold, seed, method and the
+    columns of probes.csv. A stage that runs share counts once.
+    """
+    rows: list[dict[str, Any]] = []
+    tables: list[pd.DataFrame] = []
+    faults: dict[Run, str] = {}
+    once = set()
+    for run in stages["run"].unique():
+        own = stages[stages["run"] == run]
+        if not (run.path / JSON).exists():
+            faults[run] = NEVER
+            continue
+        try:
+            content, images = read_files(run.path, old=not run.verified)
+        except DamagedFile as error:
+            faults[run] = error.fault
+            continue
+        for stage in own.to_dict("records"):
+            name, who = stage["stage"], {key: stage[key] for key in (*WHO[:-1], "base")}
+            if content["made_from"]["stages"].get(name) != stage["key"]:
+                faults[stage["run"]] = STALE
+            elif (same := (stage["fold"], stage["seed"], stage["method"])) not in once:
+                once.add(same)
+                counts = {f"images_{part}": count for part, count in content["images"].items()}
+                rows += [
+                    who | counts | {"feature": feature} | values for feature, values in content["stages"][name].items()
+                ]
+                tables.append(images[(images["stage"] == name) & (images["feature"] == "z")].assign(**who))
+    codes = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return pd.DataFrame(rows), codes, faults
+
+
+def _gaps(faults: dict[Run, str]) -> list[Gap]:
+    """Runs below one held-out site that lack the same; the command leaves alone what is whole."""
+    runs = pd.DataFrame({"run": list(faults), "why": list(faults.values())})
+    runs = runs.assign(site=[run.path.parents[1] for run in runs["run"]])
+    gaps = []
+    for (site, why), own in runs.groupby(["site", "why"], sort=False):
+        command = f"{COMMAND} {shlex.quote('/'.join(['multirun', *Path(str(site)).parts[-2:]]))}"
+        gaps.append(Gap(", ".join(run.name for run in own["run"]), str(why), command))
+    return gaps

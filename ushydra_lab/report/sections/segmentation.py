@@ -1,0 +1,175 @@
+"""System 4's tables and figures: pooled scores of each structure, and areas (thesis 4, sections 3.7, 4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ushydra_lab.metrics.segmentation import Counts, pooled, presence, three_dice
+from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.figures import COLOURS, save
+from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
+from ushydra_lab.runs.files import write_csv
+from ushydra_lab.tasks.columns import members
+
+PREDICTED = COLOURS[5]
+LEGEND = [Patch(color=PREDICTED, label="predicted"), Patch(facecolor="none", edgecolor="black", label="reference")]
+OF_STRUCTURES = {
+    "dice_micro": "Dice (micro)",
+    "dice_macro": "Dice",
+    "dice_per_image": "Dice (all images)",
+    "iou": "IoU (micro)",
+    "precision": "precision (micro)",
+    "recall": "recall (micro)",
+    "sensitivity": "presence sensitivity",
+    "specificity": "presence specificity",
+}
+OF_ALL = {
+    "fw_iou": "FWIoU",
+    "miou": "mIoU",
+    "miou_foreground": "mIoU without background",
+    "pixel_accuracy": "pixel accuracy",
+}
+SCORES_CAPTION = (
+    "Mean ± SD over seeds (ddof 1); higher is better. Micro: of the pixels of all images together; Dice (micro) is F1. "
+    "Of those pixels, too: IoU weighted by frequency (FWIoU) or averaged over the method's classes (mIoU), and pixel "
+    "accuracy. Dice: mean over the images that show the structure. Dice (all images): mean over all images, 1 where "
+    "neither reference label nor prediction shows the structure, 0 where one of them does. Presence: of images; "
+    "predicted where more than 5 px are."
+)
+IMAGES_CAPTION = (
+    "Images of a seed behind each score, least to most over seeds. Dice is over the images whose reference label shows "
+    "the structure. Not found: those of them in which no pixel of it is predicted, and their share; Dice counts them "
+    "as 0, ASSD leaves them out. The other scores use all images."
+)
+AREAS_CAPTION = "Images per seed with each area above 0; absent: images per seed without the structure."
+
+
+def section(images: pd.DataFrame, file: Path) -> Document:
+    """Tables and figures of the images of one part; files' names begin with that of `file`.
+
+    Nothing for images without a segmentation's columns.
+    """
+    return [*_scores(images, file), *_areas(images, file)]
+
+
+def structures_in(images: pd.DataFrame) -> list[str]:
+    """The structures that some of these images were segmented into."""
+    return [name for name in members(images, "hits") if name != "background" and images[f"hits_{name}"].notna().any()]
+
+
+def counts_in(images: pd.DataFrame, structures: list[str]) -> Counts:
+    """Pixels of the background and each structure, (images, K)."""
+    both, true = (
+        images[[f"{kind}_{name}" for name in ("background", *structures)]].to_numpy(float)
+        for kind in ("hits", "true_px")
+    )
+    found = images[[f"found_px_{name}" for name in structures]].to_numpy(float)
+    rest = true.sum(1) - found.sum(1)  # every pixel that counts is predicted to be something
+    return Counts.of_arrays(both, true, np.column_stack([rest, found]))
+
+
+def scores(images: pd.DataFrame) -> pd.DataFrame:
+    """method, seed, structure ('' for all classes together), score, value, of the images of one part."""
+    rows = []
+    for method in methods_in(images):
+        for seed, chosen in images[images["method"] == method].groupby("seed"):
+            for structure, score, value in _scores_of(chosen):
+                who = {"method": method, "seed": seed, "structure": structure}
+                rows.append(who | {"score": score, "value": value})
+    return pd.DataFrame(rows)
+
+
+def _scores_of(images: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
+    structures = structures_in(images)
+    if not structures:
+        return
+    counts = counts_in(images, structures)
+    found = pooled(counts) | three_dice(counts) | presence(counts)
+    for label, structure in enumerate(structures, 1):
+        for score in OF_STRUCTURES:
+            yield structure, score, float(found[score][label])
+    for score in OF_ALL:
+        yield "", score, float(found[score])
+
+
+def scores_table(found: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    """Scores as readers see them: a row a structure and method, a column each of some scores."""
+    spread = found.groupby(["structure", "method", "score"], sort=False)["value"].agg(["mean", "std"])
+    cells = spread.apply(lambda row: mean_cell(row["mean"], row["std"], 3), axis=1).rename("cell").reset_index()
+    order = [(s, m) for s in dict.fromkeys(found["structure"]) for m in dict.fromkeys(found["method"])]
+    wide = cells.pivot(index=["structure", "method"], columns="score", values="cell").reindex(order)[list(titles)]
+    table = wide.dropna().rename(columns=titles).rename_axis(columns=None).reset_index()
+    return table if table["structure"].any() else table.drop(columns="structure")
+
+
+def _scores(images: pd.DataFrame, file: Path) -> Document:
+    found = scores(images)
+    if found.empty:
+        return []
+    write_csv(file.with_name(f"{file.name}_segmentation.csv"), found)
+    behind = images_table(images)
+    write_csv(file.with_name(f"{file.name}_segmentation_images.csv"), behind)
+    of_structures, of_all = (scores_table(found, titles) for titles in (OF_STRUCTURES, OF_ALL))
+    shown = [Table(behind, IMAGES_CAPTION), Table(of_structures), Table(of_all, SCORES_CAPTION)]
+    return [Heading("Segmentation", 4), *shown]
+
+
+def images_table(images: pd.DataFrame) -> pd.DataFrame:
+    """How many images are behind the scores of each structure and method, and how often it was missed altogether."""
+    rows = []
+    for name in structures_in(images):
+        there, found = images[f"true_px_{name}"] > 0, images[f"found_px_{name}"]
+        distances = images.filter([f"assd_mm_{name}", f"assd_px_{name}"]).notna().any(axis=1)
+        kinds = pd.DataFrame({"images": found.notna(), "Dice over": there, "not found": there & (found == 0)})
+        kinds = kinds.assign(**{"ASSD over": distances}) if distances.any() else kinds
+        for method in methods_in(images[found.notna()]):
+            of_method = images["method"] == method
+            counts = kinds[of_method].groupby(images["seed"]).sum()
+            cells = {kind: range_cell(counts[kind]) for kind in kinds}
+            share = counts["not found"].sum() / max(counts["Dice over"].sum(), 1)
+            cells["not found"] += f" ({100 * share:.1f} %)"
+            rows.append({"structure": name, "method": method} | cells)
+    return pd.DataFrame(rows).fillna("n/a")
+
+
+def _areas(images: pd.DataFrame, file: Path) -> Document:
+    structures = structures_in(images)
+    if not structures:
+        return []
+    return [save(draw_areas(images, structures), file.with_name(f"{file.name}_areas"), "Areas", AREAS_CAPTION)]
+
+
+def draw_areas(images: pd.DataFrame, structures: list[str]) -> Figure:
+    """A row a method, a column a structure: how often which area is predicted, and in the reference."""
+    methods = methods_in(images)
+    figure = Figure(figsize=(3.2 * len(structures), 2.3 * len(methods) + 0.4), layout="constrained")
+    axes = figure.subplots(len(methods), len(structures), squeeze=False, sharex="col", sharey="col")
+    for structure, column in zip(structures, axes.T, strict=True):
+        in_mm = images.get(f"true_mm2_{structure}", pd.Series()).notna().any()
+        areas = images[[f"{kind}_{'mm2' if in_mm else 'px'}_{structure}" for kind in ("true", "found")]]
+        edges = np.histogram_bin_edges(areas[areas > 0].stack().dropna(), bins=20)
+        for method, axis in zip(methods, column, strict=True):
+            of_method = images["method"] == method
+            _histogram(axis, areas[of_method].dropna(), edges.tolist(), images.loc[of_method, "seed"].nunique())
+            axis.set_title(f"{structure}, {method}\n{axis.get_title()}", fontsize=8)
+            axis.set_ylabel("images per seed")
+        column[-1].set_xlabel(f"area ({'mm²' if in_mm else 'px'})")
+    figure.legend(handles=LEGEND, loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _histogram(axis: Axes, areas: pd.DataFrame, edges: list[float], seeds: int) -> None:
+    """areas: true and predicted, both 0 where a structure is not there."""
+    true, found = areas.to_numpy(float).T
+    weights = np.full(len(true), 1 / seeds)
+    axis.hist(found, edges, weights=weights, color=PREDICTED)
+    axis.hist(true, edges, weights=weights, histtype="step", color="black")
+    counts = [f"{(area == 0).sum() / seeds:.3g} {name}" for area, name in ((true, "reference"), (found, "predicted"))]
+    axis.set_title(f"absent: {', '.join(counts)}" if len(areas) else "not segmented")

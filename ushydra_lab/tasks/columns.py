@@ -1,0 +1,223 @@
+"""The columns of per_image.csv, each declared once: what it holds, its unit, and how tables show it.
+
+Plain Python, for tasks that emit them and reports that read them alike. A family is a column for each structure,
+plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a column that tells better from worse is shown."""
+
+    label: str
+    better: Literal["higher", "lower"]
+    digits: int
+    change: Literal["%", "difference"] = "%"
+    """How two methods are compared: in per cent of the first one's mean, or by the plain difference."""
+    note: str = ""
+    """What a caption has to say about it."""
+    most: float = inf
+    """No difference of two means can be larger."""
+
+    @property
+    def title(self) -> str:
+        """The label with an arrow towards better."""
+        return f"{self.label} {'↑' if self.better == 'higher' else '↓'}"
+
+    def improves(self, change: float) -> bool:
+        """Whether a change of this sign is for the better."""
+        return change > 0 if self.better == "higher" else change < 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """name: of the column or family; holds: in words; unit: '' for shares, counts, codes and texts.
+
+    each: what a family has a column for. metric: of what the main tables show, `{}` in its label being the structure.
+    in_px: the same length in px, shown where not all images have a spacing.
+    """
+
+    name: str
+    holds: str
+    unit: str = ""
+    each: Literal["", "structure", "plane", "decoder"] = ""
+    metric: Metric | None = None
+    in_px: str = ""
+
+
+def _in_both(name: str, holds: str, each: Literal["", "structure"] = "", metric: Metric | None = None) -> list[Column]:
+    """A length in mm, where the spacing is known, and in px; a metric's label says which."""
+    mm, px = (None if metric is None else replace(metric, label=f"{metric.label} ({unit})") for unit in ("mm", "px"))
+    return [
+        Column(f"{name}_mm", holds, "mm", each, mm, in_px=f"{name}_px"),
+        Column(f"{name}_px", holds, "px", each, px),
+    ]
+
+
+def _higher(label: str, digits: int, note: str = "", most: float = inf) -> Metric:
+    return Metric(label, "higher", digits, "difference", note, most)
+
+
+NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
+NT_DRIFT = (
+    "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, not an "
+    "error against a reference"
+)
+NT_LOST = "NT lost: share of reconstructions without measurable NT"
+ASSD = (
+    "ASSD: average symmetric surface distance where reference label and prediction both show the structure; misses are "
+    "not counted, and two methods are compared where neither misses it"
+)
+HC_ERROR = "HC error: of the ellipse's perimeter, absolute"
+EMPTY = "Dice (all images): over all, 1 where neither reference label nor prediction shows it, 0 where one does"
+ENDS = {"ofd_1": "the OFD's first end", "ofd_2": "the OFD's second end"}
+ENDS |= {"bpd_1": "the BPD's first end", "bpd_2": "the BPD's second end"}
+LENGTHS = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
+
+KEYS = [
+    Column("stage", "the stage whose weights answered"),
+    Column("part", "val or test"),
+    Column("record", "the image's row in the data, from 0"),
+    Column("site", "hospital, region or device"),
+]
+RECONSTRUCTION = [
+    Column("psnr_content", "PSNR without padding", "dB", metric=_higher("PSNR (dB)", 2, NO_PADDING)),
+    Column("ms_ssim_content", "MS-SSIM without padding", metric=_higher("MS-SSIM", 4, NO_PADDING, most=1)),
+    Column("psnr", "PSNR of the full canvas", "dB"),
+    Column("ms_ssim", "MS-SSIM of the full canvas"),
+    Column("roi_mae", "mean absolute error in the ROI", metric=Metric("ROI-MAE", "lower", 5)),
+    Column("roi_ms_ssim", "MS-SSIM in the ROI", metric=_higher("ROI MS-SSIM", 4, most=1)),
+    Column("roi_edge_mae", "mean absolute error of edges in the ROI", metric=Metric("ROI Edge-MAE", "lower", 5)),
+    *_in_both("nt", "NT thickness measured in the original"),
+    *_in_both("nt_drift", "change of that from original to reconstruction"),
+    *_in_both("nt_abs_drift", "absolute change of it", metric=Metric("NT drift", "lower", 3, note=NT_DRIFT)),
+    Column(
+        "nt_lost",
+        "1 where the reconstruction alone has no measurable NT",
+        metric=Metric("NT lost", "lower", 3, "difference", NT_LOST, most=1),
+    ),
+    Column("nt_true_mm", "NT thickness given with the image", "mm"),
+]
+NME = Metric("NME", "lower", 4, note="NME: mean distance of the end points over the reference OFD")
+LANDMARKS = [
+    Column("nme", "mean distance of the end points over the true OFD", metric=NME),
+    Column("nme_own", "mean distance over each diameter's own length"),
+    Column("ofd_nme", "distance of the OFD's ends over the true OFD"),
+    Column("bpd_nme", "distance of the BPD's ends over the true BPD"),
+    *(column for end, words in ENDS.items() for column in _in_both(f"distance_{end}", f"distance of {words}")),
+    *_in_both("distance", "mean distance of the end points"),
+    *(column for key, words in LENGTHS.items() for column in _in_both(key, f"{words}, predicted")),
+    *(column for key, words in LENGTHS.items() for column in _in_both(f"{key}_true", f"{words}, reference")),
+    *(column for key, words in LENGTHS.items() for column in _in_both(f"{key}_error", f"{words}, predicted - true")),
+    *(
+        column
+        for key, words in LENGTHS.items()
+        for column in _in_both(
+            f"{key}_abs_error",
+            f"{words}, absolute error",
+            metric=Metric(f"{key.upper()} error", "lower", 2, note=HC_ERROR if key == "hc" else ""),
+        )
+    ),
+    *(Column(f"{key}_percent_error", f"{words}, error of the true one", "%") for key, words in LENGTHS.items()),
+    *(Column(f"{key}_abs_percent_error", f"{words}, absolute error", "%") for key, words in LENGTHS.items()),
+    Column("entropy", "mean entropy of the heatmaps", "nats"),
+    *_in_both("ofd_spread", "spread of the OFD's heatmaps"),
+    *_in_both("bpd_spread", "spread of the BPD's heatmaps"),
+    Column("hc_expert_mm", "head circumference given with the image", "mm"),
+]
+PLANES = [
+    Column("correct", "1 where the plane was told", metric=_higher("Accuracy", 3, most=1)),
+    Column("true", "place of the true plane, -1 for another"),
+    Column("predicted", "place of the predicted plane"),
+    Column("confidence", "probability of the predicted plane"),
+    Column("prob", "probability", each="plane"),
+]
+ROUTING = [
+    Column("domain", "place of the image's own quality, -1 where unknown"),
+    Column("route", "place of the decoder that answered"),
+    Column("score", "accuracy or mean Dice of the answer"),
+    Column(
+        "router_hit",
+        "1 where the own quality's decoder answered",
+        metric=_higher("Routed as labelled", 3, "Routed as labelled: to the decoder of the image's own quality", 1),
+    ),
+    Column(
+        "regret",
+        "score by the own quality's decoder - score",
+        metric=Metric("Regret", "lower", 3, "difference", "Regret: score by the decoder of the image's own quality - "
+        "the routed one's", most=2),
+    ),
+    Column("regret_best", "best score of any decoder - score"),
+    Column("score", "score of the answer by this decoder", each="decoder"),
+]  # fmt: skip
+DICE = _higher("Dice {}", 3, "Dice: mean over the images that show the structure", most=1)
+SEGMENTATION = [
+    Column("dice", "Dice, NaN where absent from the truth", each="structure", metric=DICE),
+    Column(
+        "dice_empty",
+        "Dice, 1 where absent from both, 0 where from one",
+        each="structure",
+        metric=_higher("Dice (all images) {}", 3, EMPTY, most=1),
+    ),
+    *_in_both("assd", "average symmetric surface distance", "structure", Metric("ASSD {}", "lower", 2, note=ASSD)),
+    *_in_both("hd95", "95th percentile of the surface distance", "structure"),
+    Column("iou", "IoU, NaN where absent from the truth", each="structure"),
+    Column("precision", "precision, NaN where absent from the truth", each="structure"),
+    Column("recall", "recall, NaN where absent from the truth", each="structure"),
+    Column("hits", "pixels of truth and prediction both; also of the background", each="structure"),
+    Column("true_px", "area in the truth; also of the background", "px", "structure"),
+    Column("found_px", "area in the prediction", "px", "structure"),
+    Column("true_mm2", "area in the truth", "mm2", "structure"),
+    Column("found_mm2", "area in the prediction", "mm2", "structure"),
+    Column("present", "1 where the truth shows it", each="structure"),
+    Column("found", "1 where the prediction shows it", each="structure"),
+    Column("disagreement", "pixels of one of both alone over those of the truth", each="structure"),
+    Column("shape", "distance from the shapes in training masks", each="structure"),
+    Column("anomaly", "the same, an empty mask being the farthest", each="structure"),
+    Column("eccentricity", "eccentricity of the prediction", each="structure"),
+    *_in_both("x", "centroid to the right of that of all structures", "structure"),
+    *_in_both("y", "centroid below that of all structures", "structure"),
+]
+SYSTEMS = {
+    "every system": KEYS,
+    "reconstruction": RECONSTRUCTION,
+    "end points": LANDMARKS,
+    "planes": PLANES,
+    "routed decoders": ROUTING,
+    "segmentation": SEGMENTATION,
+}
+"""What emits a column -> the columns, in the order of the tables."""
+COLUMNS = [column for columns in SYSTEMS.values() for column in columns]
+SINGLE = {column.name: column for column in COLUMNS if not column.each}
+FAMILIES = {column.name: column for column in COLUMNS if column.each}
+
+
+def split_name(name: str) -> tuple[Column, str] | None:
+    """The declaration of a column and what it is of, '' for a single one; None for one that is not declared."""
+    if name in SINGLE:
+        return SINGLE[name], ""
+    families = [family for family in FAMILIES if name.startswith(f"{family}_") and name != f"{family}_"]
+    if not families:
+        return None
+    family = max(families, key=len)  # dice_empty_csp is of dice_empty, not of dice
+    return FAMILIES[family], name.removeprefix(f"{family}_")
+
+
+def members(names: Iterable[object], family: str) -> list[str]:
+    """Structures, planes or decoders that a table has a family's column of, in the table's order."""
+    found = (split_name(str(name)) for name in names)
+    return [of for pair in found if pair for column, of in [pair] if column is FAMILIES[family]]
+
+
+def declared_in(names: Iterable[object]) -> Iterator[tuple[str, Column]]:
+    """Those names that are declared, in the order of the declaration, each with its column."""
+    there = {str(name): pair[0] for name in names if (pair := split_name(str(name)))}
+    order = {id(column): place for place, column in enumerate(COLUMNS)}
+    yield from sorted(there.items(), key=lambda item: order[id(item[1])])
