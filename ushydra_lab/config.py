@@ -106,13 +106,6 @@ def detect_scale() -> str:
     return "paper" if torch.cuda.is_available() else "laptop"
 
 
-def by_scale(paper: Any, laptop: Any, *, _root_: DictConfig) -> Any:
-    """`${by_scale:PAPER,LAPTOP}`: the value for the configured scale."""
-    if _root_.scale not in SCALES:
-        raise UserError(f"scale={_root_.scale}: choose one of {', '.join(SCALES)}")
-    return paper if _root_.scale == "paper" else laptop
-
-
 def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
     """Instantiate a node with a `_target_`, in plain Python types.
 
@@ -130,29 +123,24 @@ def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
         raise UserError(f"{node['_target_']} refuses its settings: {cause or error}") from error
 
 
-def count(planes: Sequence[str]) -> int:
-    """`${count:${planes}}`: classes of a classification."""
-    return len(planes)
-
-
-def classes(structures: Sequence[str]) -> int:
-    """`${classes:${structures}}`: labels of a segmentation, background included."""
+def length_with_background(structures: Sequence[str]) -> int:
+    """How many labels a segmentation has: one a structure, and the background."""
     return len(structures) + 1
 
 
-def among(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """`${among:${structures},[csp,lv]}`: those wanted that there are, all if there are none of them."""
-    there = [name.partition("=")[0] for name in names]
+def present_or_all(wanted: Sequence[str], structures: Sequence[str]) -> list[str]:
+    """The wanted ones that are among the structures, all structures if none is; `csp=a+b` is known as csp."""
+    there = [name.partition("=")[0] for name in structures]
     return [name for name in wanted if name in there] or there
 
 
-def when(value: Any, expected: Any, result: Any, otherwise: Any = None) -> Any:
-    """`${when:${variant},pretrained,pretrain}`: the third where the first two are the same, else a fourth."""
-    return result if value == expected else otherwise
+def if_equal(one: Any, other: Any, then: Any, otherwise: Any) -> Any:
+    """The third where the first two are the same, else the fourth."""
+    return then if one == other else otherwise
 
 
-def joined(names: Sequence[str]) -> str:
-    """`${joined:${structures}}`: the names in one word, for a variant."""
+def join(names: Sequence[str]) -> str:
+    """The names in one word, for a variant."""
     return "+".join(names) or "none"
 
 
@@ -162,15 +150,10 @@ def run_label(*, _root_: DictConfig) -> str:
 
 
 def register_resolvers() -> None:
-    """Make the resolvers known to OmegaConf; may be called again."""
-    OmegaConf.register_new_resolver("detect_scale", detect_scale, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
-    OmegaConf.register_new_resolver("classes", classes, replace=True)
-    OmegaConf.register_new_resolver("count", count, replace=True)
-    OmegaConf.register_new_resolver("among", among, replace=True)
-    OmegaConf.register_new_resolver("when", when, replace=True)
-    OmegaConf.register_new_resolver("joined", joined, replace=True)
-    OmegaConf.register_new_resolver("run_label", run_label, replace=True)
+    """Make known to OmegaConf what configuration files call as `${name:arguments}`; may be called again."""
+    resolvers = (present_or_all, if_equal, join, length_with_background, run_label)
+    for name, resolver in {"length": len, **{one.__name__: one for one in resolvers}}.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def run_path(cfg: DictConfig) -> Path:
