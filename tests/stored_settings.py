@@ -1,8 +1,8 @@
 """`python tests/stored_settings.py` writes settings.json: what each experiment is made of, as one hash a job.
 
-The hashes are of every resolved key of every job of an experiment's own sweep, at both scales, and of commands that the
-README shows. `test_stored_settings.py` compares the configuration files with them, so that a file can be rearranged without
-a number of a paper's table moving. Write them again only if a setting is meant to change, and look at the difference.
+The hashes are of every resolved key of every job of an experiment's own sweep, at both scales, and of commands as the
+README shows them. `test_stored_settings.py` compares the configuration files with them, so that files can be rearranged
+without moving a number of a paper's table. Write them again only if a setting is meant to change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TYPED = [
     "+experiment=biometry_stage1 network=coordinate_regressor loss=coordinates",
     "+experiment=biometry_stage2 data=multicentre_landmarks data.root=here data.resample=declared",
     "+experiment=biometry_stage3 arm=biometry/hrnet",
-    "+experiment=biometry_stage1 ++label_audit={_target_:ushydra_lab.audit.landmarks.LabelWeights,flagged:0.2}",
+    "+experiment=biometry_stage1 label_audit={_target_:ushydra_lab.audit.landmarks.LabelWeights,flagged:0.2}",
     "+experiment=hydra_vit network.weights=google/vit-base-patch16-224-in21k",
     "+experiment=hydra_vit stages.specialise.task.domains=[low,medium] arm=hydra/soft",
     "+experiment=hydra_vit data=fetal_planes data.root=here",

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.errors import UserError
@@ -99,13 +99,6 @@ class Experiment:
     label_audit: dict[str, Any] | None = None
 
 
-def detect_scale() -> str:
-    """`paper` where torch sees a GPU, else `laptop`."""
-    import torch
-
-    return "paper" if torch.cuda.is_available() else "laptop"
-
-
 def make(node: dict[str, Any] | DictConfig, **settings: Any) -> Any:
     """Instantiate a node with a `_target_`, in plain Python types.
 
@@ -128,15 +121,16 @@ def length_with_background(structures: Sequence[str]) -> int:
     return len(structures) + 1
 
 
-def present_or_all(wanted: Sequence[str], structures: Sequence[str]) -> list[str]:
+def present_or_all(wanted: Sequence[str], structures: Sequence[str]) -> ListConfig:
     """The wanted ones that are among the structures, all structures if none is; `csp=a+b` is known as csp."""
     there = [name.partition("=")[0] for name in structures]
-    return [name for name in wanted if name in there] or there
+    return ListConfig([name for name in wanted if name in there] or there)
 
 
 def if_equal(one: Any, other: Any, then: Any, otherwise: Any) -> Any:
     """The third where the first two are the same, else the fourth."""
-    return then if one == other else otherwise
+    chosen = then if one == other else otherwise
+    return ListConfig(chosen) if isinstance(chosen, list) else chosen  # OmegaConf.resolve takes no plain list
 
 
 def join(names: Sequence[str]) -> str:
@@ -149,9 +143,17 @@ def run_label(*, _root_: DictConfig) -> str:
     return f"{make(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
 
 
+def options_by_group() -> str:
+    """A line for each configuration group, with its options; folders of a file's laptop sizes are none."""
+    options: dict[str, list[str]] = {}
+    for path in sorted(CONF.glob("*/**/*.yaml")):
+        options.setdefault(path.parent.relative_to(CONF).as_posix(), []).append(path.stem)
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in options.items() if names != ["laptop"])
+
+
 def register_resolvers() -> None:
     """Make known to OmegaConf what configuration files call as `${name:arguments}`; may be called again."""
-    resolvers = (present_or_all, if_equal, join, length_with_background, run_label)
+    resolvers = (present_or_all, if_equal, join, length_with_background, run_label, options_by_group)
     for name, resolver in {"length": len, **{one.__name__: one for one in resolvers}}.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 

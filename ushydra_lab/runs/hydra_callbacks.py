@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
-import itertools
 import sys
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
@@ -26,6 +26,7 @@ from ushydra_lab.runs.directory import SWEEP, RunDirectory
 from ushydra_lab.runs.ledger import Job, job, table
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
+from ushydra_lab.runs.sweeper import JobSweeper, expand
 from ushydra_lab.validation import check, explain
 
 
@@ -35,26 +36,19 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self.jobs: list[Path] = []
         self.sweep = uuid.uuid4().hex
+        Plugins.instance().class_name_to_class["hydra_plugins.ushydra_lab.sweeper"] = JobSweeper  # Hydra finds no other
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        self._start(config, expand(config))
+        self._start(config, functools.partial(expand, config))
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        self._start(config, [list(config.hydra.overrides.task)])
+        self._start(config, lambda: [list(config.hydra.overrides.task)])
 
-    def _start(self, config: DictConfig, jobs: list[list[str]]) -> None:
+    def _start(self, config: DictConfig, jobs: Callable[[], list[list[str]]]) -> None:
         try:
-            scale = config.scale
-            print(
-                f"scale={scale}"
-                + ("" if _given(config, "scale") else " (chosen for this machine; scale=... overrides)")
-            )
-            if not _given(config, "scale"):
-                with open_dict(config):
-                    config.hydra.overrides.task.append(f"scale={scale}")
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
-            planned = validate(jobs)
+            planned = validate(jobs())
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
@@ -123,23 +117,6 @@ def load_libraries() -> None:
         gc.enable()
 
 
-def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of every job of a sweep: the experiment's own sweep, then what was typed."""
-    typed = [
-        *(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()),
-        *config.hydra.overrides.task,
-    ]
-    choices: dict[str, list[str]] = {}
-    for override in OverridesParser.create().parse_overrides(typed):
-        if override.is_sweep_override():
-            choices[override.key_or_group] = [
-                f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()
-            ]
-        else:
-            choices[override.key_or_group] = [str(override.input_line)]
-    return [list(job) for job in itertools.product(*choices.values())]
-
-
 def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     """The directories of all jobs.
 
@@ -171,10 +148,6 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())
-
-
-def _given(config: DictConfig, key: str) -> bool:
-    return any(override.lstrip("+").startswith(f"{key}=") for override in config.hydra.overrides.task)
 
 
 def _leave(message: str) -> None:
