@@ -1,9 +1,10 @@
-"""Every job of a sweep has a directory of its own, which the same job has in every sweep."""
+"""Every job of a sweep has a directory of its own, whichever components are swept."""
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
+from ushydra_lab.__main__ import with_scale
 from ushydra_lab.config import CONF, register_resolvers, run_path
 from ushydra_lab.runs.sweeper import expand
 
@@ -49,14 +50,21 @@ def test_components_that_are_swept_name_the_variant_where_it_would_not_tell_them
     assert len({run_path(job) for job in found}) == len(found)
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("+experiment=a seed=1 --multirun", "scale=laptop +experiment=a seed=1 --multirun"),
+        ("--cfg job +experiment=a", "--cfg job scale=laptop +experiment=a"),
+        ("--cfg job", "--cfg job scale=laptop"),
+        ("--config-dir=a +experiment=a", "--config-dir=a scale=laptop +experiment=a"),
+    ],
+)
+def test_the_scale_of_this_machine_stands_beside_what_was_typed(typed: str, expected: str) -> None:
+    assert with_scale(["ushydra_lab", *typed.split()], "laptop") == ["ushydra_lab", *expected.split()]
+
+
 def test_a_variant_that_was_typed_is_left_as_it_is() -> None:
     assert {job.variant for job in jobs("nt_phase2", "weighting=calibrated,unit", "variant=mine")} == {"mine"}
-
-
-def test_several_options_of_one_group_are_told_apart_by_where_they_go() -> None:
-    """Two stages have an optimizer each; both choices reach the jobs."""
-    typed = [f"optimizer@stages.{stage}.task.optimizer=adam" for stage in ("phase1", "phase2")]
-    assert [job.variant for job in jobs("nt_phase2", "loss=roi", *typed)] == ["roi"]
 
 
 def test_a_component_that_does_not_exist_is_left_to_validation() -> None:
