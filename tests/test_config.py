@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +20,7 @@ from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 
 from . import fake_runs
+from .stored_settings import own_jobs
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -42,11 +41,6 @@ def test_paper_scale_is_table_8() -> None:
     stages = check(composed("+experiment=nt_phase2", "scale=paper")).stages
     shown = {name: (s.max_epochs, s.patience, s.min_delta) for name, s in stages.items()}
     assert shown == {"phase1": (250, 5, 2e-5), "phase2": (250, 7, 5e-5)}
-
-
-def test_an_unknown_scale_names_the_choices() -> None:
-    with pytest.raises(UserError, match=r"scale=desk.*paper, laptop"):
-        check(composed("+experiment=nt_phase2", "scale=desk"))
 
 
 def test_without_an_experiment_the_choices_are_named() -> None:
@@ -149,6 +143,8 @@ def named(experiment: Path) -> set[str]:
 
 
 HOMES = {
+    "start=": "head_hc18",
+    "scheduler=": "brain_attention_unet",
     "hydra_unet": "hydra_unet",
     "hydra_vit": "hydra_vit",
     "target=structures": "hydra_unet",
@@ -156,6 +152,7 @@ HOMES = {
     "attention_unet": "brain_attention_unet",
     "segmentation": "brain_attention_unet",
     "${planes}": "hydra_baselines",
+    "[resnet18": "hydra_baselines",
     "landmarks": "biometry_stage1",
 }
 """Words of an option's file, or its name -> the experiment it belongs to; others belong to nt_phase2."""
@@ -164,23 +161,21 @@ HOMES = {
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(path: Path) -> None:
     register_resolvers()
-    start = [f"+experiment={path.stem}", "scale=laptop", "data.root=here"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
-        swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
-        choices = [
-            [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
-            if one.is_sweep_override()
-            else [one.input_line]
-            for one in swept
-        ]
-        jobs = [compose("config", overrides=[*start, *filter(None, job)]) for job in product(*choices)]
+        jobs = list(own_jobs(path.stem, "laptop"))
     paths = [run_path(job) for job in jobs]
     assert len(set(paths)) == len(paths)
     assert {check(job).name for job in jobs} == named(path)
 
 
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
+MORE = {"weighting=manual": ["weighting.module.weights=[1,5,2]"], "start": ["data.root=here"]}
+"""What an option, or all of a group, want besides."""
+PLACES = {
+    "optimizer": "optimizer@stages.phase1.task.optimizer",
+    "scheduler": "scheduler@stages.train.task.scheduler",
+}
+"""Groups that a stage has one of."""
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
@@ -188,11 +183,11 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
     group = path.parent.name
     text = f"{group}={path.stem} {path.read_text()}".lower()
     home = next((home for word, home in HOMES.items() if word in text), "nt_phase2")
-    extra = {"weighting=manual": ["weighting.module.weights=[1,5,2]"]}.get(f"{group}={path.stem}", [])
+    extra = MORE.get(group, []) or MORE.get(f"{group}={path.stem}", [])
     if group == "data":
         keys = OmegaConf.load(path).data
         extra = [f"data.{key}=here" for key in keys if OmegaConf.is_missing(keys, key)]
-    check(composed(f"+experiment={home}", f"{group}={path.stem}", *extra))
+    check(composed(f"+experiment={home}", f"{PLACES.get(group, group)}={path.stem}", *extra))
 
 
 def arms() -> Iterator[tuple[str, str]]:
@@ -239,6 +234,7 @@ def test_domains_alone_say_how_many_decoders_there_are() -> None:
         ("held_out=süd_klinik", "Quote twice .* \"held_out='süd_klinik'\"$"),
         ("data.path=Ärzte/a.csv", "\"data.path='Ärzte/a.csv'\"$"),
         ("+experiment=nt_phase2 loss=rio", r"^loss=rio: .*mean 'roi'\?\); choose one of ce, .*weighted_ce$"),
+        ("+experiment=nt_phase2 scale=desk", r"^scale=desk: there is none; choose one of laptop, paper$"),
         ("+experiment=nt_fase2", r"^experiment=nt_fase2: .*did you mean 'nt_phase2'"),
         ("seeed=1", "unknown key 'seeed' on the command line; did you mean 'seed'"),
     ],

@@ -20,8 +20,8 @@ from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
 
 log = logging.getLogger("ushydra_lab")
-OTHER_MODES = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion"}
-OTHER_MODES |= {"-r", "--run", "-m", "--multirun"}
+HELP = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion"}
+OTHER_MODES = HELP | {"-c", "--cfg", "-i", "--info", "-r", "--run", "-m", "--multirun"}
 """Hydra's flags that do something else than run; without one, every command is a sweep, be it of one job."""
 
 
@@ -49,6 +49,21 @@ def job(cfg: DictConfig) -> None:
         give_back()
 
 
+def detect_scale() -> str:
+    """`paper` where torch sees a GPU, else `laptop`."""
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "laptop"
+
+
+def with_scale(arguments: list[str], scale: str) -> list[str]:
+    """The command line with a scale, beside the other key=value words, which argparse wants side by side."""
+    print(f"scale={scale} (chosen for this machine; scale=... overrides)", file=sys.stderr)
+    pairs = (place for place, word in enumerate(arguments) if place and "=" in word and not word.startswith("-"))
+    place = next(pairs, len(arguments))
+    return [*arguments[:place], f"scale={scale}", *arguments[place:]]
+
+
 def main() -> None:
     """The command line."""
     use_any_display()
@@ -61,6 +76,8 @@ def main() -> None:
     if problems := list(torn(sys.argv[1:])):
         sys.exit("\n".join(problems))
     sys.argv[1:] = map(as_meant, sys.argv[1:])
+    if not any(argument in HELP or argument.startswith("scale=") for argument in sys.argv[1:]):
+        sys.argv = with_scale(sys.argv, detect_scale())
     try:
         job()
     except HydraException as error:

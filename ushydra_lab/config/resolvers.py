@@ -6,50 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ushydra_lab.config.instantiate import make
-from ushydra_lab.config.schema import SCALES
-from ushydra_lab.errors import UserError
+from ushydra_lab.config.paths import CONF
 
 
-def detect_scale() -> str:
-    """`paper` where torch sees a GPU, else `laptop`."""
-    import torch
-
-    return "paper" if torch.cuda.is_available() else "laptop"
-
-
-def by_scale(paper: Any, laptop: Any, *, _root_: DictConfig) -> Any:
-    """`${by_scale:PAPER,LAPTOP}`: the value for the configured scale."""
-    if _root_.scale not in SCALES:
-        raise UserError(f"scale={_root_.scale}: choose one of {', '.join(SCALES)}")
-    return paper if _root_.scale == "paper" else laptop
-
-
-def count(planes: Sequence[str]) -> int:
-    """`${count:${planes}}`: classes of a classification."""
-    return len(planes)
-
-
-def classes(structures: Sequence[str]) -> int:
-    """`${classes:${structures}}`: labels of a segmentation, background included."""
+def length_with_background(structures: Sequence[str]) -> int:
+    """How many labels a segmentation has: one a structure, and the background."""
     return len(structures) + 1
 
 
-def among(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """`${among:${structures},[csp,lv]}`: those wanted that there are, all if there are none of them."""
-    there = [name.partition("=")[0] for name in names]
-    return [name for name in wanted if name in there] or there
+def present_or_all(wanted: Sequence[str], structures: Sequence[str]) -> ListConfig:
+    """The wanted ones that are among the structures, all structures if none is; `csp=a+b` is known as csp."""
+    there = [name.partition("=")[0] for name in structures]
+    return ListConfig([name for name in wanted if name in there] or there)
 
 
-def when(value: Any, expected: Any, result: Any, otherwise: Any = None) -> Any:
-    """`${when:${variant},pretrained,pretrain}`: the third where the first two are the same, else a fourth."""
-    return result if value == expected else otherwise
+def if_equal(one: Any, other: Any, then: Any, otherwise: Any) -> Any:
+    """The third where the first two are the same, else the fourth."""
+    chosen = then if one == other else otherwise
+    return ListConfig(chosen) if isinstance(chosen, list) else chosen  # OmegaConf.resolve takes no plain list
 
 
-def joined(names: Sequence[str]) -> str:
-    """`${joined:${structures}}`: the names in one word, for a variant."""
+def join(names: Sequence[str]) -> str:
+    """The names in one word, for a variant."""
     return "+".join(names) or "none"
 
 
@@ -58,16 +39,19 @@ def run_label(*, _root_: DictConfig) -> str:
     return f"{make(_root_.split).name}/seed{int(_root_.seed)}/{_root_.variant}"
 
 
+def options_by_group() -> str:
+    """A line for each configuration group, with its options; folders of a file's laptop sizes are none."""
+    options: dict[str, list[str]] = {}
+    for path in sorted(CONF.glob("*/**/*.yaml")):
+        options.setdefault(path.parent.relative_to(CONF).as_posix(), []).append(path.stem)
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in options.items() if names != ["laptop"])
+
+
 def register_resolvers() -> None:
-    """Make the resolvers known to OmegaConf; may be called again."""
-    OmegaConf.register_new_resolver("detect_scale", detect_scale, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("by_scale", by_scale, replace=True)
-    OmegaConf.register_new_resolver("classes", classes, replace=True)
-    OmegaConf.register_new_resolver("count", count, replace=True)
-    OmegaConf.register_new_resolver("among", among, replace=True)
-    OmegaConf.register_new_resolver("when", when, replace=True)
-    OmegaConf.register_new_resolver("joined", joined, replace=True)
-    OmegaConf.register_new_resolver("run_label", run_label, replace=True)
+    """Make known to OmegaConf what configuration files call as `${name:arguments}`; may be called again."""
+    resolvers = (present_or_all, if_equal, join, length_with_background, run_label, options_by_group)
+    for name, resolver in {"length": len, **{one.__name__: one for one in resolvers}}.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def run_path(cfg: DictConfig) -> Path:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
-import itertools
 import sys
 import time
 import traceback
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
 from ushydra_lab.config.resolvers import run_path
@@ -28,6 +27,7 @@ from ushydra_lab.runs.directory import SWEEP, RunDirectory
 from ushydra_lab.runs.ledger import Job, job, table
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
+from ushydra_lab.runs.sweeper import JobSweeper, drop_lost, expand
 
 
 class Sweep(Callback):
@@ -36,38 +36,30 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self.jobs: list[Path] = []
         self.sweep = uuid.uuid4().hex
+        Plugins.instance().class_name_to_class["hydra_plugins.ushydra_lab.sweeper"] = JobSweeper  # Hydra finds no other
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        try:
+        def jobs() -> list[list[str]]:
             drop_lost(config)
-            jobs = expand(config)
-        except UserError as error:
-            _leave(str(error))
-        except HydraException as error:
-            _leave(explain(error))
+            return expand(config)
+
         self._start(config, jobs)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        self._start(config, [list(config.hydra.overrides.task)])
+        self._start(config, lambda: [list(config.hydra.overrides.task)])
 
-    def _start(self, config: DictConfig, jobs: list[list[str]]) -> None:
+    def _start(self, config: DictConfig, jobs: Callable[[], list[list[str]]]) -> None:
         try:
-            scale = config.scale
-            print(
-                f"scale={scale}"
-                + ("" if _given(config, "scale") else " (chosen for this machine; scale=... overrides)")
-            )
-            if not _given(config, "scale"):
-                with open_dict(config):
-                    config.hydra.overrides.task.append(f"scale={scale}")
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
-            planned = validate(jobs)
+            planned = validate(jobs())
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
         except UserError as error:
             _leave(str(error))
+        except HydraException as error:
+            _leave(explain(error))
         except Exception:  # Hydra would turn it into a warning and start the jobs
             traceback.print_exc()
             _leave("The jobs could not be checked; none was started.")
@@ -131,55 +123,6 @@ def load_libraries() -> None:
         gc.enable()
 
 
-def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of every job of a sweep: the experiment's own sweep, then what was typed."""
-    typed = [
-        *(f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()),
-        *config.hydra.overrides.task,
-    ]
-    return [list(job) for job in itertools.product(*_choices(typed).values())]
-
-
-def _choices(typed: Iterable[str]) -> dict[str, list[str]]:
-    """Key -> the overrides that a sweep takes in turn; of a key that comes twice the last."""
-    choices: dict[str, list[str]] = {}
-    for override in OverridesParser.create().parse_overrides(list(typed)):
-        if override.is_sweep_override():
-            choices[override.key_or_group] = [
-                f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()
-            ]
-        else:
-            choices[override.key_or_group] = [str(override.input_line)]
-    return choices
-
-
-def drop_lost(config: DictConfig) -> None:
-    """Leave out of an experiment's own sweep the keys that what was typed takes away: `split.fold` of split=random.
-
-    Raises:
-        UserError: only some of the typed choices have the key.
-    """
-    choices = _choices(config.hydra.overrides.task)
-    for key in list(config.hydra.sweeper.params or {}):
-        for typed in (typed for typed in choices if key.startswith(f"{typed}.") and key not in choices):
-            firsts = [options[0] for name, options in choices.items() if name != typed]
-            lost = [one for one in choices[typed] if not _has(compose("config", overrides=[*firsts, one]), key)]
-            swept = f"{key}={config.hydra.sweeper.params[key]}, which the experiment sweeps over"
-            if lost and len(lost) < len(choices[typed]):
-                raise UserError(f"{swept}: {', '.join(lost)} has no such key; give it a command of its own")
-            if lost:
-                print(f"{swept}, is left out: {', '.join(lost)} has no such key")
-                with open_dict(config):
-                    del config.hydra.sweeper.params[key]
-                break
-
-
-def _has(cfg: DictConfig, key: str) -> bool:
-    node, _, leaf = key.rpartition(".")
-    found = OmegaConf.select(cfg, node)
-    return isinstance(found, DictConfig) and leaf in found
-
-
 def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     """The directories of all jobs.
 
@@ -211,10 +154,6 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())
-
-
-def _given(config: DictConfig, key: str) -> bool:
-    return any(override.lstrip("+").startswith(f"{key}=") for override in config.hydra.overrides.task)
 
 
 def _leave(message: str) -> None:

@@ -1,0 +1,73 @@
+"""Every job of a sweep has a directory of its own, whichever components are swept."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, open_dict
+
+from ushydra_lab.__main__ import with_scale
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.runs.sweeper import expand
+
+
+def jobs(experiment: str, *typed: str) -> list[DictConfig]:
+    """The configurations of all jobs that a command starts."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        start = [f"+experiment={experiment}", "scale=laptop"]
+        config = compose("config", overrides=start, return_hydra_config=True)
+        with open_dict(config):
+            config.hydra.overrides.task = [*start, *typed]
+        return [compose("config", overrides=job) for job in expand(config)]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "typed", "variants"),
+    [
+        ("nt_phase2", "", "global roi"),
+        ("nt_phase2", "weighting=unit", "global roi"),
+        ("nt_phase2", "weighting=calibrated,unit", "global-calibrated global-unit roi-calibrated roi-unit"),
+        ("nt_phase2", "loss=roi weighting=glob(u*)", "roi-uncertainty roi-unit"),
+        ("nt_phase2", "loss=l1 weighting=unit seed=1,2", "l1 l1"),
+        ("nt_phase2", "loss=roi data=hc18,role_challenge", "roi-hc18 roi-role_challenge"),
+        ("nt_phase2", "loss=roi split=random,official", "roi roi"),
+        ("nt_phase2", "loss=roi held_out=hospital_a,hospital_b", "roi roi"),
+        ("nt_phase2", "loss=roi scale=laptop,paper", "roi-laptop roi-paper"),
+        ("nt_phase2", "loss=roi weighting=unit,manual network=unet,vit",
+         "roi-unit-unet roi-unit-vit roi-manual-unet roi-manual-vit"),
+        ("brain_attention_unet", "network=unet,segnet", "hybrid-unet hybrid-segnet"),
+        ("brain_csp_only", "loss=ce,dice structures=[csp],[csp,lv]", "csp-ce csp-dice csp+lv-ce csp+lv-dice"),
+        ("biometry_stage3", "arm=biometry/stage2,biometry/angle loss=heatmap,coordinates",
+         "stage2-heatmap stage2-coordinates angle-heatmap angle-coordinates"),
+        ("hydra_unet", "arm=hydra/soft network=hydra_unet,unet", "soft-hydra_unet soft-unet"),
+        ("head_hc18", "data.root=here split.fold=1", "pretrained scratch"),
+    ],
+)  # fmt: skip
+def test_components_that_are_swept_name_the_variant_where_it_would_not_tell_them_apart(
+    experiment: str, typed: str, variants: str
+) -> None:
+    found = jobs(experiment, *typed.split())
+    assert sorted(job.variant for job in found) == sorted(variants.split())
+    assert len({run_path(job) for job in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("+experiment=a seed=1 --multirun", "scale=laptop +experiment=a seed=1 --multirun"),
+        ("--cfg job +experiment=a", "--cfg job scale=laptop +experiment=a"),
+        ("--cfg job", "--cfg job scale=laptop"),
+        ("--config-dir=a +experiment=a", "--config-dir=a scale=laptop +experiment=a"),
+    ],
+)
+def test_the_scale_of_this_machine_stands_beside_what_was_typed(typed: str, expected: str) -> None:
+    assert with_scale(["ushydra_lab", *typed.split()], "laptop") == ["ushydra_lab", *expected.split()]
+
+
+def test_a_variant_that_was_typed_is_left_as_it_is() -> None:
+    assert {job.variant for job in jobs("nt_phase2", "weighting=calibrated,unit", "variant=mine")} == {"mine"}
+
+
+def test_a_component_that_does_not_exist_is_left_to_validation() -> None:
+    with pytest.raises(Exception, match="unitt"):
+        jobs("nt_phase2", "weighting=unit,unitt", "loss=roi")
