@@ -27,7 +27,7 @@ from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluate import evaluate
 from ushydra_lab.probes.__main__ import probe
-from ushydra_lab.report.__main__ import report
+from ushydra_lab.report.build import report
 from ushydra_lab.report.collect import collect
 from ushydra_lab.runs.files import read_json
 from ushydra_lab.runs.run import Run
