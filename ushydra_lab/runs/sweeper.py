@@ -76,7 +76,7 @@ def drop_lost(config: DictConfig) -> None:
     """
     choices = _choices(list(config.hydra.overrides.task))
     for key in list(config.hydra.sweeper.params or {}):
-        for typed in (typed for typed in choices if key.startswith(f"{typed}.") and key not in choices):
+        for typed in (typed for typed in choices if key.startswith(f"{typed.lstrip('+~')}.") and key not in choices):
             firsts = [options[0] for name, options in choices.items() if name != typed]
             lost = [one for one in choices[typed] if not _has(compose("config", overrides=[*firsts, one]), key)]
             swept = f"{key}={config.hydra.sweeper.params[key]}, which the experiment sweeps over"
