@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,17 @@ from wandb.proto.wandb_internal_pb2 import Record
 from ushydra_lab import experiment
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.data import phantom
 from ushydra_lab.runs.wandb_logger import RunLogger, open_run
 
 BLOCK = 32768
-CONFIG = {"name": "trivial", "variant": "roi", "seed": 1000, "data": {"path": "secret/images.csv", "structures": None}}
+TRIVIAL = Experiment(
+    name="trivial", variant="roi", seed=1000, scale="laptop", held_out="hospital_c", deidentified=True, panel_images=1,
+    run_root="secret/runs", cache_dir="secret/cache", cache_gb=1, canvas=[8, 8], batch_size=1, augment=None,
+    data={"path": "secret/images.csv", "structures": None}, split={}, network={}, trainer={}, logger={}, stages={},
+)  # fmt: skip
 ROWS = [{"epoch": epoch, "train/loss": 1 / (epoch + 1)} for epoch in range(4)]
 
 
@@ -91,7 +97,7 @@ def job(root: Path, rows: list[dict[str, float]], error: BaseException | None = 
     if before := files(path):
         time.sleep(1)  # wandb names its folders by the second
     outcome = pytest.raises(type(error)) if error else nullcontext()
-    with outcome, open_run(CONFIG, path, "0123456789abcdef0123", "project", "offline") as logger:
+    with outcome, open_run(TRIVIAL, path, "0123456789abcdef0123", "project", "offline") as logger:
         for count in range(1, len(rows) + 1):
             logger.epochs("phase1", rows[:count])
         if error:
@@ -212,7 +218,7 @@ def test_jobs_of_the_same_numbers_in_other_directories_are_other_runs(tmp_path: 
     folders = [path, path.with_name("second"), job_directory(tmp_path / "elsewhere")]
     for folder in folders:
         folder.mkdir(parents=True)
-        with open_run(CONFIG, folder, "0123456789abcdef0123", "project", "offline"):
+        with open_run(TRIVIAL, folder, "0123456789abcdef0123", "project", "offline"):
             pass
     ids = [Offline(files(folder)[0]).run.run_id for folder in folders]
     assert len(set(ids)) == 3
@@ -245,8 +251,9 @@ def test_a_killed_job_keeps_its_epochs_and_has_no_end(tmp_path: Path) -> None:
     path = job_directory(tmp_path)
     path.mkdir(parents=True)
     script = (
-        "import os, signal, sys; from pathlib import Path; from ushydra_lab.runs.wandb_logger import open_run\n"
-        f"with open_run({CONFIG!r}, Path({str(path)!r}), '0123456789abcdef', 'project', 'offline') as logger:\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from ushydra_lab.config.schema import Experiment; from ushydra_lab.runs.wandb_logger import open_run\n"
+        f"with open_run({TRIVIAL!r}, Path({str(path)!r}), '0123456789abcdef', 'project', 'offline') as logger:\n"
         f"    logger.epochs('phase1', {ROWS!r})\n"
         "    print('logged', flush=True); sys.stdin.read()\n"
     )
@@ -266,7 +273,7 @@ def test_a_killed_job_keeps_its_epochs_and_has_no_end(tmp_path: Path) -> None:
 
 
 def test_one_key_turns_it_off(tmp_path: Path) -> None:
-    with open_run(CONFIG, tmp_path, "0123456789abcdef", "project", "disabled") as logger:
+    with open_run(TRIVIAL, tmp_path, "0123456789abcdef", "project", "disabled") as logger:
         logger.epochs("phase1", ROWS)
         logger.finish(pd.DataFrame(), {"test": Figure()})
     assert not list(tmp_path.iterdir())
@@ -275,7 +282,7 @@ def test_one_key_turns_it_off(tmp_path: Path) -> None:
 def test_a_variant_longer_than_a_tag_may_be_is_cut(tmp_path: Path) -> None:
     path = job_directory(tmp_path)
     path.mkdir(parents=True)
-    with open_run({**CONFIG, "variant": "v" * 100}, path, "0123456789abcdef", "project", "offline"):
+    with open_run(replace(TRIVIAL, variant="v" * 100), path, "0123456789abcdef", "project", "offline"):
         pass
     assert list(Offline(files(path)[0]).run.tags) == ["trivial", "hospital_c", "seed1000", "v" * 64]
 
