@@ -13,6 +13,7 @@ from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
 from ushydra_lab.report.collect import Collected
+from ushydra_lab.report.document import Gap
 from ushydra_lab.report.papers.nt import probes as nt
 from ushydra_lab.report.papers.nt.phases import COLUMNS
 from ushydra_lab.report.render import markdown
@@ -257,7 +258,9 @@ def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_
     stages: pd.DataFrame, tmp_path: Path, name: str, harm: Callable[[Path], None]
 ) -> None:
     harm(tmp_path / "nt/c/seed2/roi" / name)
-    text = markdown.render(section(found(stages), tmp_path / "nt" / "report"))
+    blocks = section(found(stages), tmp_path / "nt" / "report")
+    assert any(name in one for block in blocks if isinstance(block, Gap) for one in block.damage)
+    text = markdown.render(blocks)
     (line,) = (line for line in text.splitlines() if line.startswith("- c/seed2/roi") or ", c/seed2/roi" in line)
     assert line == f"- c/seed2/roi: {name} is damaged." or line == "- c/seed2/roi, c/seed4/roi: probes.json is damaged."
     assert "`python -m ushydra_lab.probes multirun/nt/c`" in text

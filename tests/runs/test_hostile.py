@@ -9,6 +9,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +363,8 @@ def test_who_types_the_command_may_trust_a_module(
         ({"canvas": 7}, "canvas"),
         ({"loss": []}, "loss"),
         ({"logger": "x"}, "logger"),
+        ({"split.val_fraction": ""}, "split.val_fraction=''"),
+        ({"stages.phase2.callbacks.calibration.cap": [1]}, "cap=[1]"),
     ],
 )
 def test_a_configuration_is_held_to_the_rules_of_a_new_one(
@@ -713,3 +716,21 @@ def test_evaluating_and_probing_a_run_of_0_2_0_says_that_it_is_unverified(
     with _argv(["probes", str(run)]):
         probes_command.main()
     assert "unverified" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("file", ["probes.json", "probes.csv"])
+def test_damaged_probes_are_named_by_the_report(file: str, run: Path, command: Callable[..., str]) -> None:
+    with _argv(["probes", str(run)]):
+        probes_command.main()
+    cut(file)(run)
+    assert f"{file} is damaged" in command("report", run)
+
+
+def test_a_run_without_its_configuration_is_not_taken_for_another(run: Path, hospitals: Path) -> None:
+    (run / "config.yaml").unlink()
+    (run / "per_image.csv").unlink()
+    experiment.run(*configured(run.parents[3], hospitals))
+    (run / "config.yaml").unlink()
+    config, path = configured(run.parents[3], hospitals)
+    with pytest.raises(UserError, match=r"results of another configuration, its config\.yaml is gone"):
+        experiment.run(replace(config, batch_size=2), path)

@@ -11,7 +11,8 @@ import inspect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -148,11 +149,26 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
         yield f"{prefix}_target_={node['_target_']}: a reader has its place below data"
     elif DATA.fullmatch(prefix) and target.__module__.startswith("ushydra_lab.") and not reads:
         yield f"{prefix}_target_={node['_target_']}: no reader of data"
+    yield from _wrong_kinds(target, node, prefix)
     parameters = inspect.signature(target).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     known = set(parameters) | {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
     yield from _check_keys(node, known, prefix, of=f" of {node['_target_']}")
+
+
+def _wrong_kinds(target: Any, node: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Settings that are words or lists where a component declares a number or a truth value."""
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):  # annotations that only a type checker can read
+        return
+    numbers = (int, float, bool, NoneType)
+    for key, value in node.items():
+        hint = hints.get(key)
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]
+        if all(kind in numbers for kind in kinds) and not isinstance(value, int | float | None):
+            yield f"{prefix}{key}={value!r}: a number or a truth value is needed"
 
 
 def _check_keys(node: dict[str, Any], known: set[str], prefix: str, of: str = "") -> Iterator[str]:

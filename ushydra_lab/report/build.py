@@ -72,7 +72,8 @@ def report(experiment: Path) -> None:
         write_text(folder / "tables.md", markdown.render(whole))
         write_text(folder / "tables.tex", latex.render(whole))
     _show(found, results, folder, page)
-    if damaged := [reason.text for reason in found.unfinished.values() if reason.damaged]:
+    damaged = [reason.text for reason in found.unfinished.values() if reason.damaged]
+    if damaged := [*damaged, *(one for block in results if isinstance(block, Gap) for one in block.damage)]:
         raise UserError.listing("Damaged, and so not in the tables:", damaged)
 
 

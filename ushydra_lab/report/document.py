@@ -42,11 +42,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Gap:
-    """What the report lacks, why, and the command that makes it, as far as these are known."""
+    """What the report lacks, why, and the command that makes it, as far as these are known.
+
+    damage: the damaged files that it lacks it for, in words for the terminal alone, since they name paths.
+    """
 
     what: str
     why: str = ""
     command: str = ""
+    damage: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

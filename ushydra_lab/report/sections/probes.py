@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -21,8 +21,17 @@ from ushydra_lab.runs.run import Run
 COMMAND = "python -m ushydra_lab.probes"
 WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
 IMAGES = ["images_val", "images_test"]
-NEVER = "not probed"
-STALE = "probed with other weights than it has now"
+
+
+class Fault(NamedTuple):
+    """Why a run's probes are not in the tables; damage: what is wrong with a file, which may name paths."""
+
+    why: str
+    damage: str = ""
+
+
+NEVER = Fault("not probed")
+STALE = Fault("probed with other weights than it has now")
 
 
 def section(found: Collected, folder: Path, printed: Printed | None = None, required: bool = False) -> Document:
@@ -49,7 +58,7 @@ def section(found: Collected, folder: Path, printed: Printed | None = None, requ
     return blocks + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
 
 
-def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, str]]:
+def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, Fault]]:
     """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
 
     Scores: WHO, `base` and IMAGES. Codes: held_out, fold, seed, method and the
@@ -57,7 +66,7 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, st
     """
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
-    faults: dict[Run, str] = {}
+    faults: dict[Run, Fault] = {}
     once = set()
     for run in stages["run"].unique():
         own = stages[stages["run"] == run]
@@ -67,7 +76,7 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, st
         try:
             content, images = read_files(run.path, old=not run.verified)
         except DamagedFile as error:
-            faults[run] = error.fault
+            faults[run] = Fault(error.fault, str(error))
             continue
         for stage in own.to_dict("records"):
             name, who = stage["stage"], {key: stage[key] for key in (*WHO[:-1], "base")}
@@ -84,12 +93,13 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, st
     return pd.DataFrame(rows), codes, faults
 
 
-def _gaps(faults: dict[Run, str]) -> list[Gap]:
+def _gaps(faults: dict[Run, Fault]) -> list[Gap]:
     """Runs below one held-out site that lack the same; the command leaves alone what is whole."""
-    runs = pd.DataFrame({"run": list(faults), "why": list(faults.values())})
+    runs = pd.DataFrame({"run": list(faults), "why": [fault.why for fault in faults.values()]})
     runs = runs.assign(site=[run.path.parents[1] for run in runs["run"]])
     gaps = []
     for (site, why), own in runs.groupby(["site", "why"], sort=False):
         command = f"{COMMAND} {shlex.quote('/'.join(['multirun', *Path(str(site)).parts[-2:]]))}"
-        gaps.append(Gap(", ".join(run.name for run in own["run"]), str(why), command))
+        damage = tuple(faults[run].damage for run in own["run"] if faults[run].damage)
+        gaps.append(Gap(", ".join(run.name for run in own["run"]), str(why), command, damage))
     return gaps
