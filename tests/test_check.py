@@ -157,6 +157,8 @@ def test_a_folder_is_told_from_its_table(
         (["data=hc18"], "data.root"),
         (["data=hc18", "data.root=nowhere"], "10.5281/zenodo.1327317"),
         (["data.root=x"], "Choose the data"),
+        (["a.csv", "b.csv"], "a.csv, b.csv: one table at a time; all hospitals' rows belong into one"),
+        (["data=images", "data.root=x"], "data.site has no value; add data.site=..."),
     ],
 )
 def test_what_cannot_be_checked_is_explained_without_a_traceback(

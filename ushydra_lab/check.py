@@ -65,6 +65,8 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
 
     name = ""
     if not re.match(r"[+~]*[\w./@]+=", words[0]):
+        if more := [word for word in words[1:] if "=" not in word]:
+            raise UserError(f"{', '.join([words[0], *more])}: one table at a time; all hospitals' rows belong into one")
         path = Path(words[0])
         words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
         name = path.stem.strip(".") or "manifest"

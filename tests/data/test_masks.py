@@ -220,5 +220,7 @@ def test_structures_can_be_chosen_joined_and_renumbered() -> None:
     assert only.relabelled(["x=csp"]).decode(png(colours)).tolist() == [[0, 1, 0, 0]]
     with pytest.raises(UserError, match=r"show parenchyma, csp, lv, not 'parenchym' \(did you mean 'parenchyma'"):
         code.relabelled(["head=parenchym+csp"])
+    with pytest.raises(UserError, match=r"show lv, csp, not 'head'; choose of these: structures=\[lv,csp\]"):
+        only.relabelled(["head"])
     with pytest.raises(ImageProblem, match=r"known are \(255, 0, 0\) background, \(0, 255, 0\) csp"):
         only.decode(png(np.full((2, 2, 3), 9, np.uint8)))

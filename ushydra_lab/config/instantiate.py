@@ -7,7 +7,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ushydra_lab.config.schema import Node
 from ushydra_lab.errors import UserError
@@ -60,4 +60,6 @@ def omegaconf_message(error: OmegaConfBaseException) -> str:
     """The first line of the message, with the full key where OmegaConf knows it."""
     line = str(error).splitlines()[0]
     key = getattr(error, "full_key", None)
+    if key and isinstance(error, MissingMandatoryValue):
+        return f"{key} has no value; add {key}=..."
     return f"{key}: {line}" if key and key not in line else line

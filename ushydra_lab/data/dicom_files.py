@@ -5,7 +5,8 @@ No value of a tag of the patient goes into a message: only the keyed hash of Pat
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,8 @@ class File:
     regions: tuple[Region, ...] = ()
 
 
-def examined(path: Path, key: bytes, frame: str, subject: str, folder: str) -> File:
-    """key: of the subjects' hashes; frame: one of FRAMES; subject: one of SUBJECTS; folder: the person's, '' if none.
+def examined(path: Path, key: bytes, frame: str, subject: str) -> File:
+    """key: of the subjects' hashes; frame: one of FRAMES; subject: one of SUBJECTS, `folder` awaits `by_folder`.
 
     Raises UserError where pydicom is missing.
     """
@@ -73,9 +74,8 @@ def examined(path: Path, key: bytes, frame: str, subject: str, folder: str) -> F
         chosen = _frames(header, frame)
         regions = _regions(header)
         named = _named(header)
-        text = _subject(header, subject if named != "no" or subject == "folder" else "study", folder)
-        told = text, _text(header, "StudyInstanceUID")
-        whose, study = (hmac.new(key, each.encode(), hashlib.sha256).hexdigest()[:16] for each in told)
+        text = _subject(header, subject if named != "no" or subject == "folder" else "study")
+        whose, study = (_hashed(key, each) for each in (text, _text(header, "StudyInstanceUID")))
         burned_in = {"YES": True, "NO": False}.get(_text(header, "BurnedInAnnotation").upper())
     except ImageProblem as problem:
         return File(path, problem=str(problem))
@@ -86,6 +86,26 @@ def examined(path: Path, key: bytes, frame: str, subject: str, folder: str) -> F
     if not regions:
         return File(path, skipped="no 2-D tissue region")
     return File(path, "", "", whose, study, named, burned_in, chosen, regions)
+
+
+def by_folder(files: list[File], key: bytes) -> list[File]:
+    """A subject is the first folder below the one that holds all images; tables and masks beside them do not count."""
+    images = [file for file in files if not file.skipped]
+    top = os.path.commonpath([file.path.parent for file in images]) if images else ""
+
+    def told(file: File) -> File:
+        if file.skipped or file.problem:
+            return file
+        folder = file.path.relative_to(top).parts[0] if file.path.parent != Path(top) else ""
+        if not folder:
+            return replace(file, problem="lies in no folder of its own: data.subject=folder needs one for every person")
+        return replace(file, subject=_hashed(key, f"folder\0{folder}"))
+
+    return [told(file) for file in files]
+
+
+def _hashed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _header(path: Path) -> "Dataset | str":
@@ -120,15 +140,13 @@ def _text(header: "Dataset", keyword: str) -> str:
     return str(given(header, keyword) or "").strip()
 
 
-def _subject(header: "Dataset", by: str, folder: str) -> str:
+def _subject(header: "Dataset", by: str) -> str:
     """What tells a person: never shown, only hashed. Raises ImageProblem: the file does not say."""
     if by == "patient":
         return f"{given(header, 'IssuerOfPatientID') or ''}\0{_text(header, 'PatientID')}"
     if by == "study" and not _text(header, "StudyInstanceUID"):
         raise ImageProblem("has no PatientID or StudyInstanceUID that tells whose image it is; set data.subject=folder")
-    if by == "folder" and not folder:
-        raise ImageProblem("lies in no folder of its own: data.subject=folder needs one for every person")
-    return _text(header, "StudyInstanceUID") if by == "study" else f"folder\0{folder}"
+    return _text(header, "StudyInstanceUID") if by == "study" else ""
 
 
 def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:

@@ -53,7 +53,10 @@ class MaskCode:
         joined = {text.partition("=")[0]: text.rpartition("=")[2].split("+") for text in structures}
         labels = {part: label for label, parts in enumerate(joined.values(), 1) for part in parts}
         if unknown := [f"{part!r}{nearest(part, self.structures)}" for part in labels if part not in self.structures]:
-            raise UserError(f"structures: the masks show {', '.join(self.structures)}, not {', '.join(unknown)}")
+            choice = f"choose of these: structures=[{','.join(self.structures)}]"
+            raise UserError(
+                f"structures: the masks show {', '.join(self.structures)}, not {', '.join(unknown)}; {choice}"
+            )
         codes = [
             {colour: labels.get(self.structures[label - 1], 0) if label else 0 for colour, label in code.items()}
             for code in (self.colours, *self.others)

@@ -67,6 +67,18 @@ def test_a_folder_may_be_the_person(root: Path) -> None:
         read_dicom(root, subject="folder", strict=True)
 
 
+def test_tables_and_masks_beside_the_images_do_not_make_all_folders_one_person(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(root / "Universitätsklinik Köln", "", "", folders=True)
+    alone = read_dicom(root, subject="folder").table["subject"].tolist()
+    (root / "Tabelle.csv").write_text("Pat-Nr;HC\n17;14,95\n")
+    capsys.readouterr()
+    assert read_dicom(root, subject="folder").table["subject"].tolist() == alone
+    assert len({*alone}) == 2
+    assert "4 without PatientID\n" in capsys.readouterr().out
+
+
 def test_files_that_are_left_out_are_said_without_their_names(root: Path) -> None:
     export(root, "1", "2")
     write(root / "Meier.dcm", study(Rows=0))

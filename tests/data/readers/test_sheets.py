@@ -147,6 +147,11 @@ def twice(book: Workbook) -> None:
     book.copy_worksheet(book.worksheets[0])
 
 
+def titled(book: Workbook) -> None:
+    book.worksheets[0].insert_rows(1)
+    book.worksheets[0]["A1"] = "Klinik A"
+
+
 def rows(*numbers: list[str], separator: str = ";") -> bytes:
     """Of good images, with these cells of pixel_mm and nt_x1."""
     lines = [[*ROWS[k][:3], *cells, "3", "30", "20"] for k, cells in enumerate(numbers)]
@@ -168,8 +173,16 @@ def rows(*numbers: list[str], separator: str = ";") -> bytes:
         (joined([COLUMNS, ["0.png", "A", "1"]]).encode(), "line 2: 3 cells, the header has 8"),
         (joined([COLUMNS, [*ROWS[0], "9"]]).encode(), "line 2: 9 cells"),
         (joined([["image", "site", "subject", "subject"], ["0.png", "A", "1", "2"]]).encode(), "'subject' occurs 2"),
+        (joined([["Klinik A"], [], *ALL]).encode(), "'Klinik A', is no header of several columns"),
+        (workbook(titled), "'Klinik A', is no header of several columns; delete titles above it"),
+        (
+            workbook(rows=[COLUMNS, [*ROWS[0], "9"]]),
+            "line 2: 9 cells, the header has 8; name all columns in the header",
+        ),
+        (b'{"shapes": [{"points": [[1, 2], [3, 4]]}]}', "is JSON, XML or HTML; list the images in a CSV or Excel file"),
+        (b'\n<?xml version="1.0"?>\n<annotations>', "is JSON, XML or HTML; .* as PNG files"),
     ],
-    ids=range(12),
+    ids=range(17),
 )
 def test_what_cannot_be_read_surely_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m.csv").write_bytes(content)

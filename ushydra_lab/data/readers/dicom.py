@@ -6,7 +6,6 @@ nothing else is kept: a subject is a keyed hash of PatientID, `source` the numbe
 paths, since names of files may be names of patients.
 """
 
-import os
 import secrets
 import warnings
 from collections import Counter
@@ -21,7 +20,7 @@ from filelock import FileLock
 
 from ushydra_lab.data import convert, dicom_pixels
 from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
-from ushydra_lab.data.dicom_files import FRAMES, SUBJECTS, File, examined
+from ushydra_lab.data.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
 from ushydra_lab.data.files import files as files_below
 from ushydra_lab.data.image import ImageProblem, in_threads
 from ushydra_lab.data.manifest import Source
@@ -49,7 +48,7 @@ def read(
     site: of the whole folder. subject_key: a file with the secret of the subjects' hashes, made on first use. The same
     key gives the same subjects, and whoever has it can test guesses of a PatientID: keep it, and to yourself.
     subject: who counts as one person, the `patient` (PatientID; without one the study), every `study`, or every
-    `folder`: the first below the folder that holds all files. Where PatientID is a word for no name, or the same in
+    `folder`: the first below the folder that holds all images. Where PatientID is a word for no name, or the same in
     more than half of at least three studies, that is said, in the check too. Without a calibrated region the spacing is
     PixelSpacing, else none. Files that are no ultrasound images are counted with the reason, files that cannot be used
     are left out and listed; strict: the latter are an error. Raises UserError: no such folder, no image in it that can
@@ -60,12 +59,13 @@ def read(
             raise UserError(f"data.{name} = {word!r} is not one of {', '.join(words)}{nearest(word, words)}")
     base = folders.existing(root, "give the folder of your DICOM files")
     paths = files_below(base)
-    top = Path(os.path.commonpath([path.parent for path in paths])) if paths else base
     key = _key(Path(subject_key))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote the values of tags
-        look = partial(_looked_at, key=key, frame=frame, subject=subject, top=top)
+        look = partial(_looked_at, key=key, frame=frame, subject=subject)
         files = in_threads(look, paths, "Reading DICOM headers")
+        if subject == "folder":
+            files = by_folder(files, key)
         used = [file for file in files if not file.skipped]
         remarks = _report(files, base, subject)
         jobs = [Job((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used]
@@ -88,11 +88,10 @@ def read(
     return Source(numbered, NAME, base, strict=strict, remarks=(*remarks, *convert.remarks(pngs)))
 
 
-def _looked_at(path: Path, key: bytes, frame: str, subject: str, top: Path) -> File:
+def _looked_at(path: Path, key: bytes, frame: str, subject: str) -> File:
     if not path.is_file():
         return File(path, skipped="a link that leads nowhere")
-    folder = path.relative_to(top).parts[0] if path.parent != top else ""
-    return examined(path, key, frame, subject, folder)
+    return examined(path, key, frame, subject)
 
 
 def _key(path: Path) -> bytes:
@@ -137,7 +136,7 @@ def _report(files: list[File], base: Path, by: str) -> tuple[str, ...]:
     said = Counter(file.burned_in for file in good)
     for count, what in (
         (len({file.subject for file in good}), "subjects"),
-        (sum(file.named == "no" for file in good), "without PatientID: one subject per study"),
+        (sum(file.named == "no" for file in good), "without PatientID" + ": one subject per study" * (by == "patient")),
         (sum(any(region.spacing is None for region in file.regions) for file in good), "without a spacing"),
         (said[True], "say that texts are burnt into the image: look before you share them"),
         (said[None], "do not say whether text is burnt in: look before you share them"),

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 NOT_TEXT = "is not text; save it as 'CSV UTF-8' or as .xlsx in the spreadsheet"
 NOT_EXCEL = "cannot be read as a spreadsheet (.xlsx); save it again, or download it again"
+NOT_TABLE = (
+    "is JSON, XML or HTML; list the images in a CSV or Excel file, and save polygons and encoded masks as PNG files of "
+    "the images' size"
+)
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 MAX_BYTES = 500_000_000  # of a workbook when unpacked
 ENCODINGS = {
@@ -44,8 +48,8 @@ class Sheet:
 def read_sheet(path: Path, absent: str, separator: str = "", columns: Sequence[str] = ()) -> Sheet:
     """columns: the header's, which tell the sheet of a workbook that is meant.
 
-    Raises UserError: no such file (`absent` says what to do), neither text nor a workbook, quotes that do not close, a
-    header that was made a comment.
+    Raises UserError: no such file (`absent` says what to do), neither text nor a workbook, JSON or XML, quotes that do
+    not close, a header that was made a comment.
     """
     try:
         content = spelt(path).read_bytes()
@@ -59,7 +63,10 @@ def read_sheet(path: Path, absent: str, separator: str = "", columns: Sequence[s
         )
     if content.startswith(ZIP) or path.suffix.lower() in (".xlsx", ".xlsm"):
         return Sheet(_workbook(path, content, columns))
-    return _text_sheet(path, _decoded(path, content), separator, columns)
+    text = _decoded(path, content)
+    if text.lstrip().startswith(("{", "<")):
+        raise UserError(f"{path}: {NOT_TABLE}")
+    return _text_sheet(path, text, separator, columns)
 
 
 def _decoded(path: Path, content: bytes) -> str:

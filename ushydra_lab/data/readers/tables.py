@@ -37,13 +37,17 @@ def read_table(
     ]
     width = kept[-1] + 1 if kept else 0
     excel = not sheet.separator
+    remedy = "name all columns in the header" if excel else "quote cells that contain the separator"
     ragged = [
-        f"line {line}: {len(row)} cells, the header has {len(names)}; quote cells that contain the separator"
+        f"line {line}: {len(row)} cells, the header has {len(names)}; {remedy}"
         for line, row in rows
         if any(cell.strip() for cell in row[len(names) :]) or (len(row) < width and not excel)
     ]
     named = {i: names[i] or f"(column {i + 1})" for i in kept}
     repeated = [f"column {name!r} occurs {n} times" for name, n in Counter(named.values()).items() if n > 1]
+    if ragged and len(kept) == 1:
+        title = header[kept[0]]
+        raise UserError(f"{path}: its first line, {title!r}, is no header of several columns; delete titles above it")
     if repeated or ragged:
         raise UserError.listing(f"{path}: not a table", [*repeated, *ragged])
     unused = [name for name in named.values() if name not in columns]
