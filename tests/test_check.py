@@ -137,6 +137,26 @@ def test_dim_16_bit_images_are_named_by_site(
     assert "m.csv: usable, 2 rows to look at" in out
 
 
+def test_label_maps_given_as_images_are_named_by_site(
+    write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_images({"a": 2, "b": 2})
+    for name in ("a/0", "a/1"):
+        labels = np.random.default_rng(int(name[-1])).integers(0, 10, (30, 40), dtype=np.uint8)
+        Image.fromarray(labels).save(tmp_path / f"{name}.png")
+    table.to_csv(tmp_path / "m.csv", index=False)
+    assert check.main(["m.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "site a: 2 of 2 images have no grey value above 9 of 255, so they are nearly black" in out
+    assert "site b: 2 of 2 images have no grey" not in out
+
+
+def test_options_may_stand_between_words(write_images: Write, tmp_path: Path) -> None:
+    write_images({"a": 2}).to_csv(tmp_path / "m.csv", index=False)
+    assert check.main(["m.csv", "--out", "page", f"cache_dir={tmp_path}"]) == 0
+    assert (tmp_path / "page/index.html").exists()
+
+
 def test_a_folder_is_told_from_its_table(
     write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +179,7 @@ def test_a_folder_is_told_from_its_table(
         (["data.root=x"], "Choose the data"),
         (["a.csv", "b.csv"], "a.csv, b.csv: one table at a time; all hospitals' rows belong into one"),
         (["data=images", "data.root=x"], "data.site has no value; add data.site=..."),
+        (["my", "images.csv"], "a name with spaces is typed so: 'my images.csv'"),
     ],
 )
 def test_what_cannot_be_checked_is_explained_without_a_traceback(

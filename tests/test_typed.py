@@ -159,6 +159,22 @@ def test_the_check_of_data_says_so_too() -> None:
         chosen_data(["data=manifest", "data.path=x.csv", "data.structures={left", "v:", "255}"])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data=hc18,camus"], "data=hc18,camus: several values, of which one can be used here."),
+        (["data=hc18", "data.root=a,b"], """Quote twice .*: "data.root='a,b'\""""),
+        (["data=hc18", "data.root=a", "data.strict=no"], "data.strict=no: true or false"),
+        (["data=phantom_nt", "cache_dir="], "cache_dir=: give a folder"),
+        (["data=phantom_nt", "cache_dir=null"], "cache_dir=: give a folder"),
+    ],
+)
+def test_what_data_cannot_be_chosen_by_is_refused_with_its_key(words: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        chosen_data(words)
+    assert chosen_data(["data=hc18", "data.root='a,b'"])[1]["root"] == "a,b"
+
+
 def test_structures_may_be_named_by_numbers() -> None:
     _, data = chosen_data(["data=manifest", "data.path=x.csv", "data.structures={1: 255, 02: 7}"])
     code = MaskCode.of(data["structures"])

@@ -2,8 +2,10 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--canvas", nargs=2, type=int, metavar=("H", "W"), help="also tell how images fit this canvas, px"
     )
     parser.add_argument("--out", type=Path, help="folder of the page (default: multirun/check/NAME)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if options.canvas and min(options.canvas) < 1:
         parser.error("--canvas: H and W must be at least 1")
     try:
@@ -68,6 +70,11 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
         if more := [word for word in words[1:] if "=" not in word]:
             raise UserError(f"{', '.join([words[0], *more])}: one table at a time; all hospitals' rows belong into one")
         path = Path(words[0])
+        if len(names := [*takewhile(lambda word: "=" not in word, words)]) > 1:
+            whole = shlex.quote(" ".join(names))
+            raise UserError(
+                f"{' '.join(names)}: one table is checked at a time; a name with spaces is typed so: {whole}"
+            )
         words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
         name = path.stem.strip(".") or "manifest"
     chosen, reader = chosen_data(words)

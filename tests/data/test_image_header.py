@@ -60,6 +60,25 @@ def test_a_tiff_is_as_black_as_it_says_in_every_depth_and_byte_order(
     np.testing.assert_array_equal(decode(content).grey, expected)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_colours_stored_one_after_another_are_read_right_or_refused(
+    compression: str | None, kind: type[np.unsignedinteger]
+) -> None:
+    planes = np.stack([RAMP, 255 - RAMP, RAMP // 2])
+    deep = kind is np.uint16
+    content = tiff(
+        planes.astype(kind) * (257 if deep else 1),
+        photometric="rgb", planarconfig="separate", compression=compression,
+    )  # fmt: skip
+    if deep and compression is None:  # of which Pillow takes every byte for a pixel
+        for read in (decode, decode_colours):
+            with pytest.raises(ImageProblem, match="one after another with more than 8 bits"):
+                read(content)
+        return
+    np.testing.assert_array_equal(decode_colours(content).pixels, planes.transpose(1, 2, 0))
+
+
 def test_twelve_bits_are_read_by_the_range_of_twelve() -> None:
     values = (np.arange(256, dtype=np.uint32) * 4095 + 127) // 255
     packed = b"".join(struct.pack(">I", int(a) << 20 | int(b) << 8)[:3] for a, b in values.reshape(-1, 2))

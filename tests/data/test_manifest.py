@@ -327,3 +327,8 @@ def test_rows_without_a_mask_have_a_fingerprint_that_tells_which(write_images: W
     for masks in (["m0.png", "m1.png", ""], ["m0.png", "", "m2.png"], ["m0.png", "m1.png", "m2.png"]):
         found.append(Source(table.assign(mask=masks), "masked", tmp_path, code).checked().fingerprint())
     assert len(set(found)) == 3
+
+
+def test_a_site_too_long_for_a_folder_of_results_is_refused(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 2}).assign(site="a" * 61)
+    assert "is longer than 60 characters: it names a folder" in problems(table, tmp_path)

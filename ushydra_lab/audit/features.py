@@ -15,15 +15,17 @@ distance from it, in diagonals of that box; connected components."""
 class Features:
     """An observer for `checks.examine`; rows are those of the table, filled in by any thread.
 
-    descriptors (N, LENGTH), zeros where there is no image; with structures, NaN where there is no mask: shapes (N, S,
-    5), see SHAPE; whole (N, 3): area and centroid of the foreground, relative to the image; shift (N, 3), see mask_fit;
-    corners (N,): the label that all four corners of the mask have, 0 where they differ.
+    descriptors (N, LENGTH), zeros where there is no image; brightest (N,): the largest grey value, NaN there. With
+    structures, NaN where there is no mask: shapes (N, S, 5), see SHAPE; whole (N, 3): area and centroid of the
+    foreground, relative to the image; shift (N, 3), see mask_fit; corners (N,): the label that all four corners of the
+    mask have, 0 where they differ.
     """
 
     def __init__(self, rows: int, structures: tuple[str, ...]) -> None:
         self.structures = structures
         masks = rows if structures else 0
         self.descriptors = np.zeros((rows, LENGTH), np.float16)
+        self.brightest = np.full(rows, np.nan, np.float32)
         self.shapes = np.full((masks, len(structures), len(SHAPE)), np.nan, np.float32)
         self.whole = np.full((masks, 3), np.nan, np.float32)
         self.shift = np.full((masks, 3), np.nan, np.float32)
@@ -31,6 +33,7 @@ class Features:
 
     def __call__(self, row: int, grey: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:
         self.descriptors[row] = describe(grey)
+        self.brightest[row] = grey.max(initial=0)
         if labels is None:
             return
         corners = labels[[0, 0, -1, -1], [0, -1, 0, -1]]

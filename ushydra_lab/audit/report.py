@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ushydra_lab.audit import (
@@ -59,10 +60,11 @@ def audit(source: Source, canvas: tuple[int, int] | None = None) -> Report:
     seen = Features(len(source.table), source.masks.structures if source.masks else ())
     examined = checks.examine(source, observe=seen)
     table = examined.table
+    blank = (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)
     findings = [
         Finding("reading", "What the reader noticed", READING, [Flag(remark) for remark in source.remarks]),
-        grey_range.audit(table, examined.peaks),
-        *evidence.audit(table, (table["sha256"] != "").to_numpy() & ~seen.descriptors.any(axis=1)),
+        grey_range.audit(table, examined.peaks, np.where(blank, np.nan, seen.brightest)),
+        *evidence.audit(table, blank),
         sites.audit(table, source.table[SITE]),
         near_duplicates.audit(table, seen.descriptors),
         *landmarks.audit(table),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ushydra_lab.config.instantiate import omegaconf_message, plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
-from ushydra_lab.config.typed import as_meant, torn
+from ushydra_lab.config.typed import as_meant, remedy, torn
 from ushydra_lab.config.validation import explain, target_problems
 from ushydra_lab.errors import UserError
 
@@ -100,7 +100,7 @@ def chosen_data(
         raise UserError(
             f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
         )
-    if problems := list(torn(overrides)):
+    if problems := [*torn(overrides), *_several(overrides)]:
         raise UserError("\n".join(problems))
     register_resolvers()
     try:
@@ -110,6 +110,8 @@ def chosen_data(
         raise UserError(explain(error)) from error
     if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted
         OmegaConf.update(cfg, "cache_dir", cache_dir)
+    if not cfg.cache_dir:  # else what lies below it would lie below /
+        raise UserError(f"cache_dir={cfg.cache_dir or ''}: give a folder; '.' is the one you are in")
     try:
         resolved = OmegaConf.to_container(cfg.data, resolve=True)
     except OmegaConfBaseException as error:
@@ -120,6 +122,18 @@ def chosen_data(
     if problems := list(target_problems(data, "data.", trusted)):
         raise UserError.listing("The data cannot be used:", problems)
     return cfg.hydra.runtime.choices["data"], data
+
+
+def _several(words: Sequence[str]) -> Iterator[str]:
+    """Problems of words that name several values, where one is chosen."""
+    for word in words:
+        try:
+            (override,) = OverridesParser.create().parse_overrides([as_meant(word)])
+        except HydraException:
+            continue  # explained when it is composed
+        if override.is_sweep_override():
+            quote = "" if override.key_or_group == "data" else f" {remedy(word)}"
+            yield f"{word}: several values, of which one can be used here.{quote}"
 
 
 def moved(content: Any, before: str, after: str) -> Any:

@@ -155,6 +155,9 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
         return
     known = set(parameters) | {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
     yield from _check_keys(node, known, prefix, of=f" of {node['_target_']}")
+    for key, value in node.items():  # a word is no truth value: 'no' would be true
+        if key in parameters and parameters[key].annotation in (bool, "bool") and not isinstance(value, bool):
+            yield f"{prefix}{key}={value}: true or false"
 
 
 def _wrong_kinds(target: Any, node: dict[str, Any], prefix: str) -> Iterator[str]:
@@ -202,9 +205,12 @@ def _missing(content: dict[str, Any]) -> Iterator[str]:
 def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
     if isinstance(seed := values.get("seed"), int) and seed > MOST_SEED:
         yield f"seed={seed}: at most 2^32 - 1, {MOST_SEED}, which is what all generators take"
-    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0)):
-        if isinstance(values.get(key), int) and values[key] < least:
+    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0), ("cache_gb", 0)):
+        if isinstance(values.get(key), int | float) and values[key] < least:
             yield f"{key}={values[key]}: must be at least {least}"
+    for key in ("run_root", "cache_dir"):
+        if values.get(key) == "":
+            yield f"{key}=: give a folder; '.' is the one you are in"
     for key in ("name", "variant"):
         if not re.fullmatch(r"\w[\w.+-]*", str(values.get(key))):
             yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
@@ -214,6 +220,8 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
         yield f"trainer.{key}: not to be set; an experiment has max_epochs and callbacks of its own, by stage"
     if not isinstance(canvas := values.get("canvas"), list) or len(canvas) != 2:
         yield f"canvas={values.get('canvas')}: two numbers, [rows,columns]"
+    elif any(isinstance(side, int) and side < 1 for side in canvas):
+        yield f"canvas={canvas}: rows and columns must be at least 1"
 
 
 def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
+DEEPEST = 16  # bits
 LOOKUP = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence")
 REQUIRED = (
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
@@ -89,6 +90,8 @@ def _grey(pixels: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint8]:
     kind, stored = header.PhotometricInterpretation, needed(header, "BitsStored")
     if "HighBit" in header and header.HighBit != stored - 1:
         raise ImageProblem(f"stores {stored} bits up to bit {header.HighBit}, which is not known here")
+    if stored > DEEPEST:
+        raise ImageProblem(f"has {stored}-bit pixels, which have no fixed range; export it with 8 or 16 bits")
     if kind in GREY and pixels.ndim == 2:
         grey = _windowed(pixels, header)
         if header.get("PresentationLUTShape") == "INVERSE" and kind == "MONOCHROME2":

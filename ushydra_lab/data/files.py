@@ -49,14 +49,14 @@ def folders(root: Path, levels: int | None = None) -> Iterator[Path]:
         yield folder
         if len(folder.relative_to(root).parts) == levels:
             continue
-        inner = [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
+        inner = [folder / entry.name for entry in _entries(folder) if _is_folder(entry)]
         pending += [path for path in reversed(inner) if not path.is_symlink()]
         links += [path for path in reversed(inner) if path.is_symlink()]
 
 
 def files(root: Path, *suffixes: str) -> list[Path]:
     """All files below the folder by path, of these suffixes if any are given (in lower case), links to nothing too."""
-    found = [folder / entry.name for folder in folders(root) for entry in _entries(folder) if not entry.is_dir()]
+    found = [folder / entry.name for folder in folders(root) for entry in _entries(folder) if not _is_folder(entry)]
     return sorted(path for path in found if not suffixes or path.suffix.lower() in suffixes)
 
 
@@ -66,6 +66,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted((e for e in entries if not is_clutter(e.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be read ({error.strerror}); allow it, or move it out of the data") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def spelt(path: Path) -> Path:

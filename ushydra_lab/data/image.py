@@ -138,6 +138,7 @@ def _refuse_unusable(image: Image.Image) -> None:
     if frames > 1 and image.format != "MPO":  # a JPEG with a preview behind it
         raise ImageProblem(f"holds {frames} frames; a row is one image: export the frame")
     image_header.refuse_turned(image)
+    image_header.refuse_deep_planes(image)
 
 
 def _deep(image: Image.Image) -> bool:

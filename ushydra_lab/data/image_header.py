@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImagePalette
 
 ORIENTATION = 0x0112
-BITS, WHITE_IS_ZERO, COLOUR_MAP, SAMPLE_FORMAT = 258, 262, 320, 339  # tags of TIFF
+BITS, COMPRESSION, WHITE_IS_ZERO, PLANES, COLOUR_MAP, SAMPLE_FORMAT = 258, 259, 262, 284, 320, 339  # tags of TIFF
 LEVELS = {"L;2": 85, "L;4": 17}  # grey levels of a step of so few bits
 CURVES = {291: "GrayResponseCurve", 301: "TransferFunction"}
 SIGNED = 2
@@ -52,6 +52,13 @@ def refuse_other_greys(image: Image.Image) -> None:
     if across > 0 and down > 0 and abs(across / down - 1) > SQUARE:
         sides = f"{down / across:.3g} : 1"
         raise ImageProblem(f"declares that its pixels are not square (width to height {sides}); resample it")
+
+
+def refuse_deep_planes(image: Image.Image) -> None:
+    """Raises ImageProblem for uncompressed planes of more than 8 bits, of which Pillow takes the bytes for pixels."""
+    tags = _tags(image)
+    if tags.get(PLANES) == 2 and tags.get(COMPRESSION, 1) == 1 and max(tags.get(BITS, (1,))) > 8:
+        raise ImageProblem("stores its colours one after another with more than 8 bits; export it as PNG")
 
 
 def is_inverted(image: Image.Image) -> bool:

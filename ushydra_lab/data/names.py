@@ -4,8 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-LOOK_ALIKES = str.maketrans("АВЕКМНОРСТУХаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXaeopcyxisjABEZHIKMNOPTYXo")
-"""Cyrillic and Greek letters that look like Latin ones."""
+LOOK_ALIKES = str.maketrans(
+    "АВЕКМНОРСТУХаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧοØøĐđŁłıɑ", "ABEKMHOPCTYXaeopcyxisjABEZHIKMNOPTYXoOoDdLlia"
+)
+"""Cyrillic and Greek letters that look like Latin ones, and letters with a stroke, which are no accents in Unicode."""
 FILLERS = "\u115f\u1160\u3164\uffa0"  # letters by their category, but blank
 PLACEHOLDERS = {
     *("anonymous", "anonymus", "anonymized", "anonymised", "anonym", "anon", "anonymouspatient", "anonymouspatientid"),
@@ -18,19 +20,22 @@ PLACEHOLDERS = {
 
 def key(name: str) -> str:
     """The same for spellings that a person would take for one name: 12 and 12.0, P1, p1, P-01 and P_1, 001 and 1,
-    1e5 and 100000, composed and decomposed letters, with and without accents and characters that cannot be seen.
+    1e5 and 100000, 1O1 and 101, composed and decomposed letters, with and without accents and characters that cannot be
+    seen.
     """
     plain = "".join(c for c in unicodedata.normalize("NFKD", _seen(name)) if unicodedata.category(c) != "Mn")
-    words = re.findall(r"[^\W\d_]+|\d+", _whole(plain.casefold().strip(" '\"`")))
+    digits = re.sub(r"(?<=\d)o(?=\d)", "0", plain.casefold().strip(" '\"`"))
+    words = re.findall(r"[^\W\d_]+|\d+", _whole(digits))
     joined = " ".join(word.lstrip("0") or "0" if word.isdecimal() else word for word in words)
     # A boundary counts between two numbers alone: 1-11 is not 11-1, but P-1 is P1.
     return re.sub(r"(?<=\D) | (?=\D)", "", joined) or plain
 
 
 def _seen(name: str) -> str:
-    """As it looks: without what cannot be seen, foreign letters as the Latin ones that they look like."""
+    """As it looks: without what cannot be seen, digits of any script as 0 to 9, letters as the Latin look-alikes."""
     kept = "".join(c for c in name if c not in FILLERS and unicodedata.category(c) not in ("Cf", "Cc"))
-    return unicodedata.normalize("NFKC", kept).translate(LOOK_ALIKES)
+    digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
+    return unicodedata.normalize("NFKC", digits).translate(LOOK_ALIKES)
 
 
 def _whole(text: str) -> str:

@@ -9,6 +9,7 @@ import pandera.pandas as pa
 from ushydra_lab.data.inspection import Problem
 from ushydra_lab.data.vocabulary import ANNOTATIONS, IMAGE, PART, PARTS, SITE, SUBJECT
 
+LONGEST = 60  # characters of a site, in names of folders of 255 bytes together with other words
 COMMON = {"pixel_mm": 0.1, "nt_mm": 1.5, "hc_mm": 200.0}  # of several readings of a number the nearest is named
 
 
@@ -19,9 +20,10 @@ def _schema() -> pa.DataFrameSchema:
     folder = pa.Check.str_matches(
         r"^\w[\w.+-]*\Z", error="must be letters, digits, '_', '-', '.' or '+': it names a folder of results"
     )
+    short = pa.Check.str_length(max_value=LONGEST, error=f"is longer than {LONGEST} characters: it names a folder")
     schema = {
         IMAGE: pa.Column(checks=[tight, text, plain]),
-        SITE: pa.Column(checks=folder),
+        SITE: pa.Column(checks=[folder, short]),
         SUBJECT: pa.Column(checks=[tight, text, plain]),
         PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }

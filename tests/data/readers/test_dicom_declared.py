@@ -15,6 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
 from ushydra_lab.data import dicom_pixels
+from ushydra_lab.errors import UserError
 
 from .layouts import COLUMNS, CUT, ROWS, one_dicom, read_dicom, region, scene, study, write
 
@@ -112,6 +113,11 @@ def test_palettes_of_8_and_16_bits_and_of_16_that_use_8(root: Path, bits: int, s
         entries = ramp.astype(np.uint8) if bits == 8 else ramp
         setattr(made, f"{name}PaletteColorLookupTableData", entries.tobytes())
     np.testing.assert_array_equal(one_dicom(root, made), scene()[CUT])
+
+
+def test_more_than_16_bits_are_refused(root: Path) -> None:
+    with pytest.raises(UserError, match="has 32-bit pixels, which have no fixed range"):
+        one_dicom(root, study(scene().astype(np.uint32)))
 
 
 def test_padding_is_black_also_where_it_is_stored_as_white(root: Path) -> None:

@@ -53,6 +53,13 @@ def test_a_jpeg_with_a_preview_is_one_image(tmp_path: Path) -> None:
     assert (table["height"][0], table["width"][0]) == (20, 30)
 
 
+def test_a_link_that_leads_to_itself_does_not_stop_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    table = images.read(tmp_path, "clinic").checked().table
+    assert [Path(path).name for path in table["image"]] == ["a.png"]
+
+
 @pytest.mark.real
 def test_the_real_lung_images_are_read(real_data: Path) -> None:
     found = images.read(real_data / "lung_pocus", "lung").checked().table

@@ -7,6 +7,7 @@ from PIL import Image
 
 from ushydra_lab.data import phantom
 from ushydra_lab.data.readers import phantom as reader
+from ushydra_lab.errors import UserError
 
 
 def test_the_phantom_is_made_once_per_setting_and_read_as_a_manifest(
@@ -17,6 +18,12 @@ def test_the_phantom_is_made_once_per_setting_and_read_as_a_manifest(
     assert first.table[["nt_x1", "nt_mm", "pixel_mm"]].notna().all(axis=None)
     monkeypatch.setattr(phantom, "render", lambda *_: pytest.fail("rendered again"))
     pd.testing.assert_frame_equal(reader.read(tmp_path, images_per_site=1).checked().table, first.table)
+
+
+def test_a_cache_that_is_a_file_is_named_with_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match=r"cache.* cannot be used .*set cache_dir to another folder"):
+        reader.read(tmp_path / "cache/phantom", images_per_site=1)
 
 
 @pytest.mark.parametrize("scene", [name for name, scene in phantom.SCENES.items() if scene.structures])

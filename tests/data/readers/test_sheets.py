@@ -57,6 +57,7 @@ CSV: dict[str, bytes] = {
     "plain": joined(ALL).encode(),
     "utf-8 with a mark": joined(ALL, ";").encode("utf-8-sig"),
     "german excel": joined([COLUMNS, *commas(ROWS)], ";", "\r\n").encode("cp1252"),
+    "bars": joined(ALL, "|").encode(),
     "sep line": ("sep=;\r\n" + joined(ALL, ";", "\r\n")).encode(),
     "quoted sep line": ('"sep=\t"\n' + joined(ALL, "\t")).encode(),
     "unicode text of excel": joined(ALL, "\t", "\r\n").encode("utf-16"),

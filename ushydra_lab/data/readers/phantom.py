@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import manifest_csv
+from ushydra_lab.errors import UserError
 
 
 @contextmanager
@@ -35,13 +36,16 @@ def _alone(folder: Path) -> Iterator[None]:
 def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per_site: int = 40) -> Source:
     """As many images from every hospital of the phantom, below root, in a folder of their own.
 
-    Label k of a scene with masks is its k-th structure, stored as grey k.
+    Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be written.
     """
     from ushydra_lab.data import phantom
 
     of = phantom.scene_of(scene, [])
     folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.nullcontext() if (folder / "manifest.csv").exists() else _alone(folder):
-        manifest = phantom.write(folder, scene, seed, dict.fromkeys(of.machines, images_per_site))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.nullcontext() if (folder / "manifest.csv").exists() else _alone(folder):
+            manifest = phantom.write(folder, scene, seed, dict.fromkeys(of.machines, images_per_site))
+    except OSError as error:
+        raise UserError.unwritable(folder.parent, error, "the phantom is drawn here") from error
     return manifest_csv.read(manifest, {name: label for label, name in enumerate(of.structures, 1)})

@@ -32,7 +32,7 @@ ENCODINGS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-SEPARATORS = ",;\t"
+SEPARATORS = ",;\t|"
 DECLARED = re.compile(r'"?sep=(?P<separator>[,;\t|])"?[,;\t]*', re.IGNORECASE)
 COMMENT = re.compile(r"""[\s,;]*$|[ "]*#(?![,;\t])""")  # or an empty line, above the header
 

@@ -23,8 +23,9 @@ def read_table(
     """All columns as text; the index "line" counts the lines of the file (the header is line 1), empty ones left out.
 
     A CSV file of any spreadsheet program, or an Excel workbook (see `sheets`); separator: as declared in a first line
-    `sep=;`, else of ',', ';' and tab the header's most frequent, if not given. Where ';' separates, columns of numbers
-    may have decimal commas. Runs of spaces in the header count as one; columns without a name and content are dropped.
+    `sep=;`, else of ',', ';', tab and '|' the header's most frequent, if not given. Where ';' separates, columns of
+    numbers may have decimal commas. Runs of spaces in the header count as one; columns without a name and content are
+    dropped.
     Raises UserError: no such file (`absent` says what to do), no table, lines that do not fit the header, repeated
     columns, or any of `columns` missing.
     """
