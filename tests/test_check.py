@@ -177,9 +177,9 @@ def test_a_folder_is_told_from_its_table(
         (["data=hc18"], "data.root"),
         (["data=hc18", "data.root=nowhere"], "10.5281/zenodo.1327317"),
         (["data.root=x"], "Choose the data"),
-        (["a.csv", "b.csv"], "a.csv, b.csv: one table at a time; all hospitals' rows belong into one"),
+        (["a.csv", "b.csv"], "a.csv b.csv: one table at a time; all hospitals' rows belong into one"),
         (["data=images", "data.root=x"], "data.site has no value; add data.site=..."),
-        (["my", "images.csv"], "a name with spaces is typed so: 'my images.csv'"),
+        (["my", "images.csv"], "A name with spaces is typed so: 'my images.csv'"),
     ],
 )
 def test_what_cannot_be_checked_is_explained_without_a_traceback(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import pandas as pd
@@ -160,7 +160,10 @@ def build_task(experiment: Experiment, stage: str) -> Task:
     keep_freed()
     L.seed_everything(experiment.seed, workers=True, verbose=False)
     try:
-        network: nn.Module = instantiate(experiment.network, _convert_="all").to(memory_format=torch.channels_last)
+        network: Any = instantiate(experiment.network, _convert_="all")
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"{experiment.network['_target_']} is no network (torch.nn.Module)")
+        network = cast(Any, network).to(memory_format=torch.channels_last)  # which torch's annotations lack
         task: Task = instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
     except Exception as error:
         what = f"stages.{stage} cannot be built"

@@ -67,13 +67,12 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
 
     name = ""
     if not re.match(r"[+~]*[\w./@]+=", words[0]):
-        if more := [word for word in words[1:] if "=" not in word]:
-            raise UserError(f"{', '.join([words[0], *more])}: one table at a time; all hospitals' rows belong into one")
         path = Path(words[0])
         if len(names := [*takewhile(lambda word: "=" not in word, words)]) > 1:
             whole = shlex.quote(" ".join(names))
             raise UserError(
-                f"{' '.join(names)}: one table is checked at a time; a name with spaces is typed so: {whole}"
+                f"{' '.join(names)}: one table at a time; all hospitals' rows belong into one. A name with spaces is "
+                f"typed so: {whole}"
             )
         words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
         name = path.stem.strip(".") or "manifest"

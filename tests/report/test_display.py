@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from ushydra_lab.report import __main__ as command
+from ushydra_lab.report.render import html
 from ushydra_lab.runs.files import write_json
 from ushydra_lab.runs.hydra_callbacks import Sweep
 from ushydra_lab.runs.run import Run
@@ -82,8 +82,7 @@ def test_a_full_or_read_only_folder_is_named_and_ends_a_sweep_with_status_1(
     def refuse(*_: object) -> None:
         raise OSError(reason[0], os.strerror(reason[0]))
 
-    monkeypatch.setattr(command, "write_text", refuse)
-    monkeypatch.setattr(command, "write_page", refuse)
+    monkeypatch.setattr(html, "write_text", refuse)
     sweep = Sweep()
     sweep.jobs = [path.parent for path in experiment.rglob("run.json")]
     with pytest.raises(SystemExit) as left:

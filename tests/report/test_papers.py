@@ -92,6 +92,7 @@ def test_the_paper_changes_no_number_and_so_neither_a_run_s_identity() -> None:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         one, other = (
-            determining(check(compose("config", ["+experiment=nt_phase2", *words]))) for words in ([], ["paper=null"])
+            determining(check(compose("config", ["+experiment=nt_phase2", *words])).as_dict())
+            for words in ([], ["paper=null"])
         )
     assert one == other

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,7 @@ def test_paths_are_withheld_wherever_they_stand() -> None:
     assert determining(shared | {"network": {}}) == determining(config | {"network": {}})
 
 
-def test_weights_that_a_network_began_with_are_told_anew() -> None:
-    config = {"cache_dir": "c", "data": {}, "network": {"weights": WITHHELD, "width": 2}}
-    told = here(config, Local.of(["network.weights='/here/vit'"]))
-    assert told["network"] == {"weights": "/here/vit", "width": 2}
+def test_weights_that_a_network_began_with_are_told_anew(run: Run) -> None:
+    stored = replace(check_stored(run), network={"weights": WITHHELD, "width": 2})
+    told = here(stored, Local.of(["network.weights='/here/vit'"]))
+    assert told.network == {"weights": "/here/vit", "width": 2}

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs import __main__ as runs_command
@@ -253,11 +254,15 @@ def test_files_that_cannot_be_written_whole_fail_the_job_with_the_reason(
     assert_same(undisturbed, root)
 
 
-CONFIG = {"name": "x", "variant": "v", "seed": 0, "held_out": None, "scale": "laptop"}
+TRIVIAL = Experiment(
+    name="x", variant="v", seed=0, scale="laptop", held_out=None, deidentified=False, panel_images=1, run_root="runs",
+    cache_dir="cache", cache_gb=1, canvas=[8, 8], batch_size=1, augment=None, data={}, split={}, network={}, trainer={},
+    logger={}, stages={},
+)  # fmt: skip
 
 
 def test_on_a_full_disk_the_failure_is_recorded_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = RunDirectory(tmp_path, CONFIG)
+    directory = RunDirectory(tmp_path, TRIVIAL)
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -289,12 +294,12 @@ def test_runs_shows_what_became_of_every_job(
     directory(status="running")
     now = {"stage": "phase1", "folder": "abc", "max_epochs": 9}
     at_work = directory(status="running", now=now)
-    RunDirectory(tmp_path / "nt" / "site" / "seed3" / "v", CONFIG).plan()
-    RunDirectory(at_work, CONFIG).plan()
+    RunDirectory(tmp_path / "nt" / "site" / "seed3" / "v", TRIVIAL).plan()
+    RunDirectory(at_work, TRIVIAL).plan()
     (tmp_path / ".stages" / "abc").mkdir(parents=True)
     (tmp_path / ".stages" / "abc" / "history.csv").write_text("epoch,loss\n0,1\n1,1\n")
     monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path)])
-    with RunDirectory(at_work, CONFIG).hold(), pytest.raises(SystemExit) as end:
+    with RunDirectory(at_work, TRIVIAL).hold(), pytest.raises(SystemExit) as end:
         runs_command.main()
     said = capsys.readouterr().out
     assert "4 jobs: 1 finished, 1 running, 1 interrupted, 1 missing" in said
@@ -319,7 +324,7 @@ def test_what_is_no_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_job_keeps_its_place_in_the_sweep_however_often_it_is_interrupted(tmp_path: Path) -> None:
     """The variant planned first is what the others are compared with."""
-    first, second = (RunDirectory(tmp_path / name, CONFIG) for name in ("first", "second"))
+    first, second = (RunDirectory(tmp_path / name, TRIVIAL) for name in ("first", "second"))
     first.plan()
     second.plan()
     planned = [read_json(run.path / SUMMARY)["planned"] for run in (first, second)]
