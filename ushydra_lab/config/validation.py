@@ -50,11 +50,11 @@ def check(cfg: DictConfig) -> Experiment:
     trusted = content.pop("trust")
     if not isinstance(trusted, list) or not all(isinstance(module, str) for module in trusted):
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
-    experiment = checked(content, trusted, "The configuration cannot be used:")
-    converted = {key: getattr(experiment, key) for key in content if key != "stages"}
+    known = {key: value for key, value in content.items() if key in _names(Experiment)}
+    converted = convert(Experiment, known, "", [])  # what cannot be is told below
     if changed := {key: value for key, value in converted.items() if value != content[key]}:
         return check(cast(DictConfig, OmegaConf.merge(cfg, changed)))  # so that components that refer to them follow
-    return experiment
+    return checked(content, trusted, "The configuration cannot be used:")
 
 
 def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> Experiment:
