@@ -141,13 +141,13 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         "binary": lambda name: write(name, bytes(range(256)) * 9), "flipped early": lambda name: flip(name, 0.2),
         "flipped in the middle": lambda name: flip(name, 0.5), "flipped late": lambda name: flip(name, 0.9),
     }.items()},
-    **{f"run.json {text[:12]}": ("run.json", write("run.json", text.encode())) for text in (
+    **{f"run.json content {number}": ("run.json", write("run.json", text.encode())) for number, text in enumerate((
         "[]", "null", "1", '"x"', "{}", '{"status": 1}', '{"status": "finished"}', '{"status": "done"}', "[" * 9000,
         '{"status": "finished", "seed": "1", "variant": "v", "stages": {"a": {"key": "k"}}}',
         '{"status": "finished", "seed": 1, "variant": "v", "stages": []}',
         '{"status": "finished", "seed": 1, "variant": "v", "stages": {"a": 3}, "files": {}}',
         '{"status": "finished", "seed": 1, "variant": "v", "stages": {"a": {"key": "k"}}, "files": []}',
-    )},
+    ))},
     "a seed changed": ("run.json", edit("run.json", '"seed": 1000', '"seed": 1001')),
     "a digit of a result": ("per_image.csv", edit("per_image.csv", "0.1", "0.7")),
     "a key less": ("config.yaml", edit("config.yaml", "batch_size: 4\n", "")),
@@ -432,6 +432,15 @@ def test_a_planted_programming_error_shows_its_traceback(run: Path, monkeypatch:
         monkeypatch.setattr(sys, "argv", [name, str(run.parents[2] if name in ("runs", "report") else run), *words])
         with pytest.raises(KeyError):
             module.main()
+
+
+def test_a_mistake_in_a_network_s_code_shows_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(*_: Any, **__: Any) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr("ushydra_lab.networks.conv_autoencoder.ConvAutoencoder.__init__", planted)
+    with pytest.raises(KeyError, match="planted"), _argv(["evaluate", str(run), "data=phantom_nt"]):
+        evaluate_command.main()
 
 
 # What is not damage
