@@ -20,7 +20,7 @@ from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.config.stored import Local, chosen_data, here
 from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.pack import without_names
-from ushydra_lab.runs.run import IMAGE_TEXTS, Run, runs_below
+from ushydra_lab.runs.run import IMAGE_TEXTS, IMAGES, Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import UNVERIFIED
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
 """The split of a data set that is tested as a whole."""
 COMPARED = ["record", "site", "subject", "part"]
-METRICS, IMAGES = "metrics.json", "per_image.csv"
+METRICS = "metrics.json"
 WEIGHTS = "network.weights="
 
 

@@ -94,14 +94,18 @@ def _table(run: Run, local: Local) -> pd.DataFrame | None:
     made_from = digest([summary.identity, run.sums, __version__])
     if not run.verified:
         print(f"{run.path} is {UNVERIFIED}")
-    if not record.exists() or _record(record)["made_from"] != made_from:
+    content = _record(record) if record.exists() else {}
+    if content.get("made_from") != made_from:
         table = measure(run, local)
         if table.empty:
             return None
         with disk_errors(run.path):
             write_csv(file, table)
-            write_json(record, {"made_from": made_from, "sha256": sha256(file)})
-    return _measured(file, record).assign(held_out=run.fold, seed=summary.seed, variant=summary.variant)
+            content = {"made_from": made_from, "sha256": sha256(file)}
+            write_json(record, content)
+    return _measured(file, record, str(content["sha256"])).assign(
+        held_out=run.fold, seed=summary.seed, variant=summary.variant
+    )
 
 
 def _record(record: Path) -> dict[str, Any]:
@@ -114,11 +118,11 @@ def _record(record: Path) -> dict[str, Any]:
     return content
 
 
-def _measured(file: Path, record: Path) -> pd.DataFrame:
+def _measured(file: Path, record: Path, checksum: str) -> pd.DataFrame:
     from ushydra_lab.runs.files import read_table, refuse_change
 
     remedy = f"Remove {file} and {record.name} beside it, and run the same command again."
-    refuse_change(file, str(_record(record)["sha256"]), remedy)
+    refuse_change(file, checksum, remedy)
     return read_table(file, {"kind"}, remedy)
 
 
