@@ -50,7 +50,7 @@ def reseal() -> Callable[[Path], None]:
     """reseal(run): give run.json the sums of the files as they are now, as whoever writes a run on purpose would."""
 
     def seal(run: Path) -> None:
-        from ushydra_lab.runs.files import read_json, sha256, write_json
+        from ushydra_lab.files import read_json, sha256, write_json
 
         content = read_json(run / "run.json", old=True)
         files = dict.fromkeys([*content["files"], *(f"checkpoints/{c.name}" for c in run.glob("checkpoints/*.ckpt"))])

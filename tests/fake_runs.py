@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ushydra_lab.runs.files import read_table
+from ushydra_lab.files import read_table
 
 
 def write(

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab.assembly import rehearse
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
+from ushydra_lab.training.assembly import rehearse
 
 SPLITS = "ushydra_lab.data.split"
 RANDOM = f"split: {{_target_: {SPLITS}.Random}}"

@@ -11,7 +11,7 @@ import pytest
 
 from ushydra_lab.dashboard import Logged, build, logged, publish
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import write_text
+from ushydra_lab.files import write_text
 
 from . import fake_runs
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch.utils.data import SequentialSampler
 
-from ushydra_lab.assembly import build_trainer
-from ushydra_lab.data import phantom
+from ushydra_lab import phantom
 from ushydra_lab.data.sampler import EpochSampler, RankShare
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.files import read_json
+from ushydra_lab.training.assembly import build_trainer
 
 TINY = [
     "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "stages.phase1.max_epochs=2",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from skimage.measure import EllipseModel
 
-from ushydra_lab.ellipse import Ellipse, contour, fit
+from ushydra_lab.geometry.ellipse import Ellipse, contour, fit
 
 ELLIPSES = st.builds(
     lambda x, y, major, ratio, angle: Ellipse(x, y, major, ratio * major, angle),

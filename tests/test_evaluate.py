@@ -11,16 +11,17 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab import assembly, experiment
+from ushydra_lab import experiment
 from ushydra_lab.config.identity import to_yaml
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import OwnSettings
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluate import evaluate, own_images, seen_sites
+from ushydra_lab.evaluation.external import evaluate, own_images, seen_sites
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
+from ushydra_lab.training.stages import assembly
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])

@@ -15,23 +15,22 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab import experiment
-from ushydra_lab.assembly import rehearse
-from ushydra_lab.callbacks.history import History
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.stored import AS_STORED
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluate import evaluate
+from ushydra_lab.evaluation.external import evaluate
+from ushydra_lab.files import read_json
 from ushydra_lab.probes.__main__ import probe
 from ushydra_lab.report.build import report
-from ushydra_lab.report.collect import collect
-from ushydra_lab.runs.files import read_json
+from ushydra_lab.results.collect import collect
 from ushydra_lab.runs.run import Run
 from ushydra_lab.tasks.base import Task
+from ushydra_lab.training.assembly import rehearse
+from ushydra_lab.training.callbacks.history import History
 
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
 """Those of the others are in test_hydra_experiments.py."""
@@ -265,7 +264,7 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ushydra_lab.callbacks.history.write_csv", full)
+        patch.setattr("ushydra_lab.training.callbacks.history.write_csv", full)
         with pytest.raises(UserError, match=r"no space is left.*run_root="):
             run(tmp_path, hospitals)
     assert same_weights(finished, run(tmp_path, hospitals), "phase2")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ushydra_lab.heatmaps import (
+from ushydra_lab.geometry.heatmaps import (
     OFFSET,
     PRIOR,
     Argmax,

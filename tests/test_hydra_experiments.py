@@ -12,16 +12,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab import experiment
-from ushydra_lab.assembly import rehearse
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluate import evaluate
+from ushydra_lab.evaluation.external import evaluate
 from ushydra_lab.runs.run import Run
+from ushydra_lab.training.assembly import rehearse
 
 TINY = [
     "scale=laptop", "canvas=[32,32]", "batch_size=8", "logger.mode=disabled", "panel_images=1",

@@ -11,13 +11,13 @@ from unittest.mock import patch
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab import training
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import SCALES
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs import directory
+from ushydra_lab.training.stages import stages as training
 
 FILE = Path(__file__).with_name("identities.json")
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

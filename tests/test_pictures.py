@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab import experiment, pictures
-from ushydra_lab.assembly import build_task
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.evaluation import pictures
 from ushydra_lab.tasks.base import Task
+from ushydra_lab.training.assembly import build_task
 
 
 def prepared(manifest: Path, root: Path) -> tuple[Experiment, dict[str, Task], UltrasoundData]:

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab import assembly, experiment, robustness
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
 from ushydra_lab.data.perturbations import SWEEPS
 from ushydra_lab.errors import UserError
+from ushydra_lab.evaluation import robustness
+from ushydra_lab.training.stages import assembly
 
 
 @pytest.fixture(scope="module")

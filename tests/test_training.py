@@ -11,7 +11,7 @@ from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import INHERITED, Experiment, OwnSettings, Stage
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.training import stage_key
+from ushydra_lab.training.stages import stage_key
 
 
 class Images:

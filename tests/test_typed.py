@@ -19,9 +19,9 @@ from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.stored import chosen_data
 from ushydra_lab.config.typed import as_meant, quoted, torn
 from ushydra_lab.config.validation import check, explain
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.hydra_callbacks import drop_lost, expand
+from ushydra_lab.sweep.callback import drop_lost, expand
 
 
 def values(word: str) -> list[Any]:

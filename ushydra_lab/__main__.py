@@ -16,8 +16,8 @@ from ushydra_lab.config.typed import as_meant, torn
 from ushydra_lab.config.validation import check, explain
 from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.directory import SWEEP, Busy
-from ushydra_lab.runs.hydra_callbacks import load_libraries
 from ushydra_lab.runs.ledger import failed_in
+from ushydra_lab.sweep.callback import load_libraries
 
 log = logging.getLogger("ushydra_lab")
 HELP = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion"}
@@ -30,7 +30,7 @@ def job(cfg: DictConfig) -> None:
     """One job. A failure is recorded in its directory and printed; the others go on, unless with `fail_fast`."""
     load_libraries()
     from ushydra_lab.experiment import run
-    from ushydra_lab.runs.memory import give_back
+    from ushydra_lab.training.memory import give_back
 
     path = run_path(cfg)
     try:

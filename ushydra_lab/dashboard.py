@@ -20,7 +20,7 @@ import wandb
 from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED
-from ushydra_lab.runs.wandb_logger import FINAL
+from ushydra_lab.training.wandb_logger import FINAL
 
 INSTALL = "pip install 'ushydra_lab[dashboard]'"
 MOST_RUNS = 100

@@ -9,13 +9,13 @@ import lightning as L
 import pandas as pd
 import torch
 
-from ushydra_lab.assembly import build_trainer, job_data, open_logger
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
+from ushydra_lab.evaluation.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
 from ushydra_lab.runs.directory import RunDirectory, job_identity
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training import ctrl_c, train_stages
+from ushydra_lab.training.assembly import build_trainer, job_data, open_logger
+from ushydra_lab.training.stages import ctrl_c, train_stages
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ushydra_lab import phantom
 from ushydra_lab.audit import report
-from ushydra_lab.data import listings, phantom
+from ushydra_lab.data import listings
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import manifest_csv
 
 STRUCTURES: dict[str, int | list[int]] = {"parenchyma": 1, "csp": 2, "lv": 3}

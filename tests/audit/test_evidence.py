@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.audit import report
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 
 
 def texts(table: pd.DataFrame, root: Path, kind: str = "evidence") -> list[str]:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.audit import numbers
-from ushydra_lab.ellipse import Ellipse
+from ushydra_lab.geometry.ellipse import Ellipse
 
 
 def table_of(**columns: object) -> pd.DataFrame:

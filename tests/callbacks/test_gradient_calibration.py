@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ushydra_lab.callbacks.gradient_calibration import GradientCalibration, term_gradient_norms
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.reconstruction import global_ms_ssim
 from ushydra_lab.losses.roi import roi_edge, roi_l1
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
 from ushydra_lab.tasks.base import Batch
 from ushydra_lab.tasks.reconstruction import Reconstruction
+from ushydra_lab.training.callbacks.gradient_calibration import GradientCalibration, term_gradient_norms
 
 TERMS = {"global": global_ms_ssim, "roi_l1": roi_l1, "roi_edge": roi_edge}
 

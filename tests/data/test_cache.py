@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data import cache
-from ushydra_lab.data.cache import CanvasCache
-from ushydra_lab.data.letterbox import Letterbox
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io import cache
+from ushydra_lab.data.io.cache import CanvasCache
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.letterbox import Letterbox
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_label_maps_and_crops_have_entries_of_their_own(tmp_path: Path) -> None:
 
 def test_two_processes_that_fill_and_shrink_one_folder_both_get_every_canvas(paths: list[Path], tmp_path: Path) -> None:
     script = (
-        "import hashlib, sys; from pathlib import Path; from ushydra_lab.data.cache import CanvasCache\n"
+        "import hashlib, sys; from pathlib import Path; from ushydra_lab.data.io.cache import CanvasCache\n"
         f"store = CanvasCache(Path({str(tmp_path / 'cache')!r}), (16, 32), 2000 / 1e9)\n"
         "prints = {b''.join(store.load(sys.argv[1:]).digests) for _ in range(40)}\n"
         "print([hashlib.sha256(each).hexdigest() for each in prints])"

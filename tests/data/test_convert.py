@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
-from ushydra_lab.data.image import ImageProblem
+from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.io.image import ImageProblem
 from ushydra_lab.errors import UserError
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(3, 4)

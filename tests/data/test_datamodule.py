@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.sampler import EpochSampler
 from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.letterbox import Letterbox
 
 Write = Callable[..., pd.DataFrame]
 CANVAS = (24, 48)

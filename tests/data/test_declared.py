@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from skimage.transform import resize
 
+from ushydra_lab.data.io.resample import resampled
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import manifest_csv, multicentre_landmarks
-from ushydra_lab.data.resample import resampled
 from ushydra_lab.errors import UserError
 
 Write = Callable[..., pd.DataFrame]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ushydra_lab.data import files
+from ushydra_lab.data.io import files
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.errors import UserError
 

@@ -13,9 +13,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.image_header import ORIENTATION, ImageProblem
 from ushydra_lab.data.inspection import inspect
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.image_header import ORIENTATION, ImageProblem
+from ushydra_lab.data.io.masks import MaskCode
 
 Colours = NDArray[np.uint8]
 Make = Callable[[Colours, random.Random], bytes]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data import image
-from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
+from ushydra_lab.data.io import image
+from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
 
 
 def encoded(picture: Image.Image, **options: object) -> bytes:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 
-from ushydra_lab.data.image import decode, decode_colours
-from ushydra_lab.data.image_header import ORIENTATION, ImageProblem
+from ushydra_lab.data.io.image import decode, decode_colours
+from ushydra_lab.data.io.image_header import ORIENTATION, ImageProblem
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 DEEP = (RAMP.astype(np.uint16) << 8) + RAMP

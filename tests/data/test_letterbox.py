@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.geometry.letterbox import Letterbox
 
 side = st.integers(1, 1500)
 units = st.floats(0, 1, width=32)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data import checks
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Manifest, Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.errors import UserError
 
 Write = Callable[..., pd.DataFrame]

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from ushydra_lab.data.image import ImageProblem
-from ushydra_lab.data.masks import MaskCode
-from ushydra_lab.ellipse import Ellipse, contour
+from ushydra_lab.data.io.image import ImageProblem
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.ellipse import Ellipse, contour
 
 RED, GREEN, YELLOW, BLUE, MAROON = (255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255), (128, 0, 0)
 HEAD = MaskCode(("head",), {(255, 255, 255): 1}, outline=True)

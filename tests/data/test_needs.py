@@ -10,13 +10,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab.assembly import rehearse
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.manifest import Manifest, Source
 from ushydra_lab.data.needs import refuse_other_words, required
 from ushydra_lab.errors import UserError
+from ushydra_lab.training.assembly import rehearse
 
 Write = Callable[..., pd.DataFrame]
 SETTING = "stages.specialise.task.domains"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.errors import UserError
 

@@ -15,9 +15,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data import cache, convert, phantom
-from ushydra_lab.data.cache import CanvasCache
-from ushydra_lab.data.convert import Converter, Job
+from ushydra_lab import phantom
+from ushydra_lab.data.io import cache, convert
+from ushydra_lab.data.io.cache import CanvasCache
+from ushydra_lab.data.io.convert import Converter, Job
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.data.readers import phantom as phantom_reader
 from ushydra_lab.errors import UserError

@@ -7,8 +7,8 @@ import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ushydra_lab.data import volumes
-from ushydra_lab.data.image import ImageProblem
+from ushydra_lab.data.io import volumes
+from ushydra_lab.data.io.image import ImageProblem
 
 TYPES = ["uint8", "int16", "uint16", "float32", "float64"]
 

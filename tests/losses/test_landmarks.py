@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ushydra_lab.heatmaps import OFFSET, LocalSoftArgmax, draw, heatmap, soft_argmax
+from ushydra_lab.geometry.heatmaps import OFFSET, LocalSoftArgmax, draw, heatmap, soft_argmax
 from ushydra_lab.losses.landmarks import angle_term, centre_term, coordinate_l1, heatmap_mse, order_term
 
 NAN = torch.nan

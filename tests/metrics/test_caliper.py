@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ushydra_lab.data.phantom import Record, render
-from ushydra_lab.data.phantom.hospitals import MACHINES
 from ushydra_lab.metrics.caliper import nt_thickness
+from ushydra_lab.phantom import Record, render
+from ushydra_lab.phantom.hospitals import MACHINES
 
 SITES = tuple(MACHINES)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ellipe
 
-from ushydra_lab.ellipse import Ellipse
+from ushydra_lab.geometry.ellipse import Ellipse
 from ushydra_lab.metrics.circumference import circumference
 
 WHOLE = torch.tensor([[0.0, 0.0, 160.0, 128.0]])

@@ -13,9 +13,9 @@ from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
+from ushydra_lab.files import read_json, sha256, write_json
 from ushydra_lab.probes import __main__ as command
 from ushydra_lab.probes import projection
-from ushydra_lab.runs.files import read_json, sha256, write_json
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ushydra_lab.data import phantom
+from ushydra_lab import phantom
 
 REASON = "" if os.environ.get("USHYDRA_CLUSTERS") else "make test-ray runs it"
 REASON = REASON or ("" if find_spec("ray") else "pip install 'ushydra_lab[ray]'")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from scipy.integrate import quad
 
-from ushydra_lab.report.agreement import bland_altman, icc
+from ushydra_lab.results.agreement import bland_altman, icc
 
 
 def ratings(n: int, k: int, noise: float, bias: float, seed: int) -> np.ndarray:

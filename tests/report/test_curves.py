@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.render import markdown
 from ushydra_lab.report.sections.curves import draw, read, section
+from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
 from .. import fake_runs

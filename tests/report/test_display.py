@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from ushydra_lab.files import write_json
 from ushydra_lab.report.render import html
-from ushydra_lab.runs.files import write_json
-from ushydra_lab.runs.hydra_callbacks import Sweep
 from ushydra_lab.runs.run import Run
+from ushydra_lab.sweep.callback import Sweep
 
 from .. import fake_runs
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ushydra_lab.config.identity import WITHHELD
-from ushydra_lab.report.figures import save, tidy
+from ushydra_lab.figures.style import save, tidy
 
 NAMES = {
     "north": "north",

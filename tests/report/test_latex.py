@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from ushydra_lab.figures.style import save
 from ushydra_lab.report.document import Document, Gap, Heading, Note, Table
-from ushydra_lab.report.figures import save
 from ushydra_lab.report.render.latex import SPECIAL, escape, render
 
 NASTY = r"50 % of_a#b & {c} ~ ^ \ $ <x> [y] * \"q\" ± → ↑ ↓ Δ ρ² – | end"

@@ -8,7 +8,7 @@ from ushydra_lab.metrics.biometry import biometry
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.metrics.segmentation import Counts, confusion, dice_with_empty, overlap
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.report.metrics import METRICS, OF_STRUCTURES, known
+from ushydra_lab.results.metrics import METRICS, OF_STRUCTURES, known
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.reconstruction import Reconstruction
 

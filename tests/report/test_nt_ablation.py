@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.build import report
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.nt.ablation import COLUMNS, PAPER, ROWS, section
 from ushydra_lab.report.render import markdown
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.document import Note
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.nt.phases import COLUMNS, paper_protocol, section
 from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
 from ushydra_lab.report.render import latex, markdown
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ushydra_lab.report.panels import sample_panel, stage_panel
+from ushydra_lab.figures.panels import sample_panel, stage_panel
 
 
 def test_label_maps_are_outlines_on_the_image_in_the_colour_of_their_label() -> None:

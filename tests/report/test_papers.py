@@ -12,10 +12,10 @@ from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.validation import check
 from ushydra_lab.report.build import report
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.document import Heading, Note
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.declared import BEFORE_0_3, paper_of
+from ushydra_lab.results.collect import collect
 
 from .small_experiments import EXPERIMENTS
 from .test_same_tables import fast, written

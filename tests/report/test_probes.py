@@ -12,7 +12,6 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score
 
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Gap
 from ushydra_lab.report.papers.nt import probes as nt
 from ushydra_lab.report.papers.nt.phases import COLUMNS
@@ -20,6 +19,7 @@ from ushydra_lab.report.render import markdown
 from ushydra_lab.report.sections.probe_figures import draw_histograms, draw_plane, draw_roc
 from ushydra_lab.report.sections.probe_tables import TABLES, auroc_interval, caption, table
 from ushydra_lab.report.sections.probes import read, section
+from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
 from .. import fake_runs

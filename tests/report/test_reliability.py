@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ushydra_lab.report.reliability import (
+from ushydra_lab.results.reliability import (
     aurc,
     calibration_table,
     chance_of_coverage,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.render import markdown
 from ushydra_lab.report.sections.sites import section
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ushydra_lab.report.statistics import compare, holm, interval, spread
+from ushydra_lab.results.statistics import compare, holm, interval, spread
 
 
 def table(values: np.ndarray, seeds: tuple[int, ...] = (0, 1)) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import pytest
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.__main__ import main
 from ushydra_lab.report.build import report
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
 from ushydra_lab.report.verdict import briefly
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

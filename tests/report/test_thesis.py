@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.document import Note
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.thesis.printed import PRINTED_4_1, PRINTED_4_2, PRINTED_4_3
 from ushydra_lab.report.papers.thesis.tables import examples_table, section
 from ushydra_lab.report.render import markdown
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

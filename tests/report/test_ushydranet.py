@@ -11,10 +11,10 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
-from ushydra_lab.report.collect import collect
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.ushydranet.tables import SYSTEMS, section
 from ushydra_lab.report.render import markdown
+from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import atomic, disk_errors, link_or_copy, read_json, write_csv, write_json, write_text
+from ushydra_lab.files import atomic, disk_errors, link_or_copy, read_json, write_csv, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -21,18 +21,17 @@ import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from ushydra_lab import evaluate as evaluate_command
-from ushydra_lab import experiment
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
+from ushydra_lab.evaluation import external as evaluate_command
+from ushydra_lab.files import read_json, write_json
 from ushydra_lab.probes import __main__ as probes_command
 from ushydra_lab.report import __main__ as report_command
 from ushydra_lab.runs import __main__ as runs_command
-from ushydra_lab.runs.files import read_json, write_json
 
 TINY = [
     "+experiment=nt_phase2", "loss=roi", "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4",
@@ -281,7 +280,7 @@ FOREIGN: list[dict[str, Any]] = [
     {"_target_": "hydra.utils.get_method", "path": "evil_module.f"},
     {"_target_": "hydra.utils.instantiate", "config": {"_target_": "evil_module.f"}},
     {"_target_": "ushydra_lab.runs.calls.pickle.load"},
-    {"_target_": "ushydra_lab.runs.files.write_text", "path": "trace", "text": "x"},
+    {"_target_": "ushydra_lab.files.write_text", "path": "trace", "text": "x"},
     {"_target_": "ushydra_lab.networks.unet.torch.load", "f": "bomb.pkl", "weights_only": False},
     {"_target_": "ushydra_lab.data.readers.dicom.Path.touch"},
     {"_target_": "ushydra_lab.losses.roi.__builtins__"},

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from ushydra_lab.runs.files import write_json
-from ushydra_lab.runs.hydra_callbacks import Sweep
+from ushydra_lab.files import write_json
+from ushydra_lab.sweep.callback import Sweep
 
 WHOLE = {"status": "finished", "seed": 1, "stages": {"train": {"key": "k"}}, "files": {}}
 

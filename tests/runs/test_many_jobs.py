@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ushydra_lab.data import phantom
-from ushydra_lab.runs.hydra_callbacks import load_libraries
+from ushydra_lab import phantom
+from ushydra_lab.sweep.callback import load_libraries
 
 JOBS = int(os.environ.get("USHYDRA_JOBS", 0))
 WARM = 20

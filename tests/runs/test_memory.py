@@ -12,7 +12,7 @@ import pytest
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its allocator is meant")
 PROGRAM = """
 import resource, torch
-from ushydra_lab.runs.memory import give_back, keep_freed
+from ushydra_lab.training.memory import give_back, keep_freed
 def pages():
     return int(open("/proc/self/statm").read().split()[1])
 def step():

@@ -9,8 +9,8 @@ import pytest
 from filelock import FileLock
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.files import remove_temporary, write_json
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.files import remove_temporary, write_json
 from ushydra_lab.runs.ledger import INTERRUPTED, job
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import open_stage

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
+from ushydra_lab import phantom
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.data import phantom
 from ushydra_lab.errors import UserError
+from ushydra_lab.files import read_json, write_json
 from ushydra_lab.runs import __main__ as runs_command
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.files import read_json, write_json
 from ushydra_lab.runs.ledger import job
 from ushydra_lab.runs.run import SUMMARY, Run
 

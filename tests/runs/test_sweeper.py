@@ -7,7 +7,7 @@ from omegaconf import DictConfig, open_dict
 from ushydra_lab.__main__ import with_scale
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.runs.sweeper import expand
+from ushydra_lab.sweep.sweeper import expand
 
 
 def jobs(experiment: str, *typed: str) -> list[DictConfig]:

@@ -22,13 +22,12 @@ from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from wandb.proto.wandb_internal_pb2 import Record
 
-from ushydra_lab import experiment
+from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
-from ushydra_lab.data import phantom
-from ushydra_lab.runs.wandb_logger import RunLogger, open_run
+from ushydra_lab.training.wandb_logger import RunLogger, open_run
 
 BLOCK = 32768
 TRIVIAL = Experiment(
@@ -252,7 +251,7 @@ def test_a_killed_job_keeps_its_epochs_and_has_no_end(tmp_path: Path) -> None:
     path.mkdir(parents=True)
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from ushydra_lab.config.schema import Experiment; from ushydra_lab.runs.wandb_logger import open_run\n"
+        "from ushydra_lab.config.schema import Experiment; from ushydra_lab.training.wandb_logger import open_run\n"
         f"with open_run({TRIVIAL!r}, Path({str(path)!r}), '0123456789abcdef', 'project', 'offline') as logger:\n"
         f"    logger.epochs('phase1', {ROWS!r})\n"
         "    print('logged', flush=True); sys.stdin.read()\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ushydra_lab.data import phantom
-from ushydra_lab.runs.files import read_json
+from ushydra_lab import phantom
+from ushydra_lab.files import read_json
 
 from .cluster import cluster, missing
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ushydra_lab.heatmaps import OFFSET, Argmax, LocalSoftArgmax, SoftArgmax, draw
+from ushydra_lab.geometry.heatmaps import OFFSET, Argmax, LocalSoftArgmax, SoftArgmax, draw
 from ushydra_lab.losses.landmarks import angle_term, coordinate_l1, heatmap_mse
 from ushydra_lab.tasks.landmarks import Landmarks, canonical
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from ushydra_lab.audit.flags import by_site
 from ushydra_lab.audit.outliers import Floats
 from ushydra_lab.data.vocabulary import Annotation, annotations
-from ushydra_lab.report.figures import colours_of
+from ushydra_lab.figures.style import colours_of
 
 ABREAST, INCHES = 4, 2.7
 

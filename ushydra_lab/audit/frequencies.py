@@ -5,8 +5,8 @@ import pandas as pd
 
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import by_site
-from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, annotations, filled
+from ushydra_lab.geometry.letterbox import Letterbox
 
 SIZES = {"pixel_mm": "mm per px", "height": "height, px", "width": "width, px"}
 

@@ -10,7 +10,7 @@ from ushydra_lab.audit.outliers import Floats, log_deviation
 from ushydra_lab.data import checks
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.vocabulary import ANNOTATIONS, SITE
-from ushydra_lab.ellipse import perimeter
+from ushydra_lab.geometry.ellipse import perimeter
 
 FEWEST = 5  # rows of a site for a median
 FACTOR, DEVIATIONS, EVEN = 5.0, 6.0, 0.1  # EVEN: robust standard deviation of log values that is always allowed

@@ -11,8 +11,8 @@ from PIL import Image, ImageColor, ImageDraw
 from scipy.ndimage import binary_erosion
 
 from ushydra_lab.data.checks import Examined
-from ushydra_lab.data.image import ImageProblem, decode, read_bytes
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.image import ImageProblem, decode, read_bytes
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.vocabulary import annotations
 
 SIDE, QUALITY = 256, 80

@@ -17,7 +17,7 @@ from ushydra_lab.audit.report import Report
 from ushydra_lab.data import checks, listings
 from ushydra_lab.data.vocabulary import IMAGE
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import disk_errors, write_csv, write_text
+from ushydra_lab.files import disk_errors, write_csv, write_text
 
 MARK = ".made-by-ushydra_lab.check"
 """A file in every folder that the check made, which it may therefore replace."""

@@ -23,7 +23,7 @@ from ushydra_lab.benchmark import growth, limits, losses, memory, protocol, syst
 from ushydra_lab.benchmark.lab import SCALES, Lab
 from ushydra_lab.benchmark.rows import Row, table
 from ushydra_lab.errors import UserError, use_any_display
-from ushydra_lab.runs.memory import keep_freed
+from ushydra_lab.training.memory import keep_freed
 
 PARTS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "loss": losses.measure,

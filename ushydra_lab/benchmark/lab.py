@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from ushydra_lab.assembly import build_data, build_task
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.training.assembly import build_data, build_task
 
 
 @dataclass(frozen=True)

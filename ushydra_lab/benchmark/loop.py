@@ -12,15 +12,15 @@ import numpy as np
 from lightning import Callback, LightningModule
 from torch.optim import Optimizer
 
-from ushydra_lab.assembly import fresh_task
 from ushydra_lab.benchmark.lab import Lab, quiet
 from ushydra_lab.benchmark.timing import Work, now, seconds
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
-from ushydra_lab.runs.wandb_logger import RunLogger
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training import fit
+from ushydra_lab.training.assembly import fresh_task
+from ushydra_lab.training.stages import fit
+from ushydra_lab.training.wandb_logger import RunLogger
 
 TRAINING, EPOCH = "training", "epoch"
 _running: dict[str, Stopwatch] = {}

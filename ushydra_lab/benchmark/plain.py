@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ushydra_lab.data.image import decode
-from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.io.image import decode
+from ushydra_lab.geometry.letterbox import Letterbox
 
 WORKERS = min(4, os.cpu_count() or 1)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from ushydra_lab.assembly import build_trainer
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of, quiet
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.timing import Spread, Work, interleaved
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.training.assembly import build_trainer
 
 PART = "systems"
 SYSTEMS = {

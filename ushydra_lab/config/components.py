@@ -19,12 +19,12 @@ from hydra.utils import get_object
 
 PACKAGES = (
     "ushydra_lab.audit.landmarks",
-    "ushydra_lab.callbacks",
+    "ushydra_lab.training.callbacks",
     "ushydra_lab.data.augment",
     "ushydra_lab.data.readers",
     "ushydra_lab.data.sampler",
     "ushydra_lab.data.split",
-    "ushydra_lab.heatmaps",
+    "ushydra_lab.geometry.heatmaps",
     "ushydra_lab.losses",
     "ushydra_lab.networks",
     "ushydra_lab.tasks",
@@ -33,7 +33,7 @@ PACKAGES = (
 SINGLE = {
     "lightning.Trainer": "lightning.pytorch",
     "lightning.pytorch.Trainer": "lightning.pytorch",
-    "ushydra_lab.runs.wandb_logger.open_run": "ushydra_lab.runs.wandb_logger",
+    "ushydra_lab.training.wandb_logger.open_run": "ushydra_lab.training.wandb_logger",
 }
 """Components of modules that hold others, and the module to import."""
 OPTIMIZERS, SCHEDULERS = "torch.optim", "torch.optim.lr_scheduler"

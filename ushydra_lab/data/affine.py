@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ushydra_lab.data.fields import missing
-from ushydra_lab.data.letterbox import MIN_SIDE
 from ushydra_lab.data.vocabulary import ANNOTATIONS
+from ushydra_lab.geometry.letterbox import MIN_SIDE
 
 Batch = dict[str, Tensor]
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data import declared, geometry, schema
-from ushydra_lab.data.files import there
 from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved
+from ushydra_lab.data.io.files import there
 from ushydra_lab.data.vocabulary import (
     CROP,
     DECLARED,

@@ -25,23 +25,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
-from ushydra_lab.data.cache import CanvasCache, Crop
 from ushydra_lab.data.fields import labels, missing, on_canvas
-from ushydra_lab.data.letterbox import Letterbox
+from ushydra_lab.data.io.cache import CanvasCache, Crop
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.usable import crops, usable
-from ushydra_lab.data.vocabulary import (
-    IMAGE,
-    MASK,
-    PART,
-    PARTS,
-    SITE,
-    SUBJECT,
-)
+from ushydra_lab.data.vocabulary import IMAGE, MASK, PART, PARTS, SITE, SUBJECT
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.letterbox import Letterbox
 
 UNUSED = "unused"
 LABEL_WEIGHT = "label_weight"

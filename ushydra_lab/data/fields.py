@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ushydra_lab.data import usable
-from ushydra_lab.data.cache import CanvasCache, Crop
-from ushydra_lab.data.letterbox import Letterbox
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.cache import CanvasCache, Crop
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.vocabulary import Annotation
+from ushydra_lab.geometry.letterbox import Letterbox
 
 NO_LEVEL = -1  # a category that a row lacks
 NO_LABEL = 255  # every pixel of a mask that a row lacks

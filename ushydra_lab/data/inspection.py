@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ushydra_lab.data.files import is_inside, spelt
-from ushydra_lab.data.image import ImageProblem, decode, in_threads, read_bytes
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.files import is_inside, spelt
+from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
 
 Observer = Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]

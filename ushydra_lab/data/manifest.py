@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data import checks, listings
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled
 from ushydra_lab.errors import UserError
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from ushydra_lab.data.masks import MaskCode
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.geometry import OVERHANG
-from ushydra_lab.data.letterbox import Letterbox
 from ushydra_lab.data.vocabulary import CROP, Annotation, filled
+from ushydra_lab.geometry.letterbox import Letterbox
 
 Values = NDArray[np.float64]
 Crop = Sequence[float]

@@ -16,7 +16,7 @@ from math import hypot, log, pi, radians
 import torch
 from torch import Tensor
 
-from ushydra_lab.heatmaps import draw, heatmap, known, uncertainty
+from ushydra_lab.geometry.heatmaps import draw, heatmap, known, uncertainty
 
 MIN_LENGTH = 1.0  # px: a shorter diameter has no direction and is no yardstick
 

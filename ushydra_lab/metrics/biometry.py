@@ -6,7 +6,7 @@ Points (B, 4, 2) are x, y in the order OFD_1, OFD_2, BPD_1, BPD_2, NaN where mis
 import torch
 from torch import Tensor
 
-from ushydra_lab.ellipse import perimeter
+from ushydra_lab.geometry.ellipse import perimeter
 
 LANDMARKS = ("ofd_1", "ofd_2", "bpd_1", "bpd_2")
 MEASURES = ("ofd", "bpd", "hc")

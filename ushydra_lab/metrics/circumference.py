@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from ushydra_lab.ellipse import contour, fit
+from ushydra_lab.geometry.ellipse import contour, fit
 
 BORDER = 1.0  # px from the image's border within which an outline is the border's, not the head's
 

@@ -25,10 +25,10 @@ from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, chosen_data, folders_and_local, here
 from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.files import DamagedFile
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.ood import Covariance
-from ushydra_lab.runs.files import DamagedFile
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
@@ -96,7 +96,7 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     Raises:
         UserError: a file is damaged, the images are not those of the run, there are too few.
     """
-    from ushydra_lab.runs.files import disk_errors
+    from ushydra_lab.files import disk_errors
 
     summary = run.summary
     if summary.status != FINISHED:
@@ -138,8 +138,8 @@ def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
 
 def _other(experiment: Experiment, overrides: list[str], local: Local) -> tuple[str, UltrasoundData]:
     """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
-    from ushydra_lab.assembly import build_data
-    from ushydra_lab.evaluate import with_external
+    from ushydra_lab.evaluation.external import with_external
+    from ushydra_lab.training.assembly import build_data
 
     name, reader = chosen_data(overrides, experiment.scale, experiment.cache_dir, local.trust)
     images = build_data(replace(with_external(experiment, reader), stages={}))
@@ -150,8 +150,8 @@ def _open(
     run: Run, experiment: Experiment, other: UltrasoundData | None
 ) -> tuple[dict[str, Task], UltrasoundData] | str:
     """A run's stages with their tasks, and its images; a word on why not for a run that has no probes."""
-    from ushydra_lab.evaluate import own_images
-    from ushydra_lab.training import finished_tasks
+    from ushydra_lab.evaluation.external import own_images
+    from ushydra_lab.training.stages import finished_tasks
 
     tasks = finished_tasks(run, experiment)
     data = own_images(run, experiment)
@@ -161,8 +161,8 @@ def _open(
 
 
 def _autoencoder(experiment: Experiment) -> bool:
-    from ushydra_lab.assembly import task_class
     from ushydra_lab.tasks.reconstruction import Reconstruction
+    from ushydra_lab.training.assembly import task_class
 
     return all(issubclass(task_class(stage), Reconstruction) for stage in experiment.stages.values())
 
@@ -196,8 +196,8 @@ def _measure(
 
 def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
     """Between pairs of unseen images, as the last stage decodes it; nothing where there is but one image."""
+    from ushydra_lab.files import atomic
     from ushydra_lab.probes.interpolation import chosen, draw, interpolate, title
-    from ushydra_lab.runs.files import atomic
 
     unseen: Any = data.part_loader("test").dataset
     if not (rows := chosen(len(unseen))):

@@ -7,16 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256, write_csv, write_json
 from ushydra_lab.probes import CSV, JSON
-from ushydra_lab.runs.files import (
-    DamagedFile,
-    read_json,
-    read_table,
-    refuse_change,
-    sha256,
-    write_csv,
-    write_json,
-)
 
 NAMES = ["stage", "feature", "part", "site"]
 """The columns of texts; all others are numbers."""

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.text import Text
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.collect import Collected, collect
+from ushydra_lab.files import OLD_S, disk_errors, remove_temporary, write_text
 from ushydra_lab.report.document import Document, Gap, Heading, Note
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.protocol import SYNTHETIC, synthetic
@@ -26,7 +26,7 @@ from ushydra_lab.report.sections import (
     values,
 )
 from ushydra_lab.report.tables import PARTS, comparisons
-from ushydra_lab.runs.files import OLD_S, disk_errors, remove_temporary, write_text
+from ushydra_lab.results.collect import Collected, collect
 
 OF_PART: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
     segmentation.section,

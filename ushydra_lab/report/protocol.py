@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.config.identity import shareable
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.tables import counted, metrics_in
+from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
 PHANTOM = "ushydra_lab.data.readers.phantom.read"

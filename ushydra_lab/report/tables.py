@@ -8,8 +8,8 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import in_px_of, known
-from ushydra_lab.report.statistics import compare, holm, spread
+from ushydra_lab.results.metrics import in_px_of, known
+from ushydra_lab.results.statistics import compare, holm, spread
 from ushydra_lab.tasks.columns import Metric
 
 PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}

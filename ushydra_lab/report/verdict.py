@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.metrics import known
-from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import clear, counted, methods_in, values_table
+from ushydra_lab.results.metrics import known
+from ushydra_lab.results.statistics import INTERVAL
 from ushydra_lab.tasks.columns import Metric
 
 RULE = (

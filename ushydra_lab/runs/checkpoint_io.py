@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ushydra_lab.runs.files import DamagedFile, atomic
+from ushydra_lab.files import DamagedFile, atomic
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

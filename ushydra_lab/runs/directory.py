@@ -25,7 +25,7 @@ from ushydra_lab import __version__
 from ushydra_lab.config.identity import determining, digest, flatten, to_yaml
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import (
+from ushydra_lab.files import (
     disk_errors,
     link_or_copy,
     overwrite_json,

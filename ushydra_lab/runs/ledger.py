@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from rich.markup import escape
 from rich.table import Table
 
-from ushydra_lab.runs.files import DamagedFile
+from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs.run import SUMMARY, Run, runs_below
 from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, UNVERIFIED, Summary
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ushydra_lab.config.identity import NOT_DETERMINING, PATH, WITHHELD, flatten, to_yaml
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import disk_errors, read_json, sha256, write_csv, write_json, write_text
+from ushydra_lab.files import disk_errors, read_json, sha256, write_csv, write_json, write_text
 from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
 
 CACHE = "multirun/.cache"
@@ -43,7 +43,7 @@ Left out:
 As they were: weights, curves, metrics of every image, the split, sites, settings, versions. run.json holds their
 checksums, and every command compares them.
 
-    python -m ushydra_lab.evaluate {folder} data=manifest data.path=images.csv
+    python -m ushydra_lab.evaluation.external {folder} data=manifest data.path=images.csv
     python -m ushydra_lab.report {folder}
 
 With the same data also
@@ -165,7 +165,7 @@ def _copy_weights(source: Path, target: Path) -> None:
 def _seen_sites(run: Run) -> set[str]:
     """Sites the run learnt or selected on; those of a stage's own images too, which the colleague need not have."""
     from ushydra_lab.config.stored import AS_STORED, here
-    from ushydra_lab.evaluate import seen_sites
+    from ushydra_lab.evaluation.external import seen_sites
     from ushydra_lab.runs.stored_experiment import check_stored
 
     return seen_sites(run, here(check_stored(run), AS_STORED))

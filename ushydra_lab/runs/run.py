@@ -25,7 +25,7 @@ import pandas as pd
 import yaml
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.files import DamagedFile, read_json, read_table, read_text, refuse_change, sha256
+from ushydra_lab.files import DamagedFile, read_json, read_table, read_text, refuse_change, sha256
 from ushydra_lab.runs.summary import FINISHED, Summary, parse_summary
 
 SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"

@@ -21,8 +21,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from ushydra_lab.runs.checkpoint_io import damage
-from ushydra_lab.runs.files import (
+from ushydra_lab.files import (
     DamagedFile,
     disk_errors,
     read_json,
@@ -32,6 +31,7 @@ from ushydra_lab.runs.files import (
     sha256,
     write_json,
 )
+from ushydra_lab.runs.checkpoint_io import damage
 from ushydra_lab.runs.summary import StageSummary, parse_stage
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ushydra_lab.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
+from ushydra_lab.geometry.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
 from ushydra_lab.losses.landmarks import coordinate_l1
 from ushydra_lab.metrics.biometry import biometry
 from ushydra_lab.networks.activation import deepest_code

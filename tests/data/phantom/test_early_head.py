@@ -4,9 +4,9 @@ from scipy.ndimage import distance_transform_edt
 from scipy.special import ellipe
 from skimage.measure import regionprops
 
-from ushydra_lab.data.phantom import Record, render
-from ushydra_lab.data.phantom.early_head import EARLY_SHARE, EarlyHead, draw_head_of_any_age
-from ushydra_lab.data.phantom.head import HEAD_MACHINES, PARENCHYMA
+from ushydra_lab.phantom import Record, render
+from ushydra_lab.phantom.early_head import EARLY_SHARE, EarlyHead, draw_head_of_any_age
+from ushydra_lab.phantom.head import HEAD_MACHINES, PARENCHYMA
 
 SITES = sorted(HEAD_MACHINES)
 TURN = np.linspace(0, 2 * np.pi, 100)

@@ -10,9 +10,9 @@ from scipy.special import ellipe
 from scipy.stats import binomtest, fisher_exact
 from skimage.measure import regionprops
 
-from ushydra_lab.data.phantom import Record, render
-from ushydra_lab.data.phantom.head import CSP, HEAD_MACHINES, LV, PARENCHYMA, Head
-from ushydra_lab.data.phantom.hospitals import View
+from ushydra_lab.phantom import Record, render
+from ushydra_lab.phantom.head import CSP, HEAD_MACHINES, LV, PARENCHYMA, Head
+from ushydra_lab.phantom.hospitals import View
 
 SITES = sorted(HEAD_MACHINES)
 THESIS = {"images": 1565, "csp": 584, "lvs": 505}

@@ -3,9 +3,9 @@ import pytest
 from scipy.ndimage import binary_dilation, label
 from skimage.measure import perimeter
 
-from ushydra_lab.data.phantom import SCENES, Record, render
-from ushydra_lab.data.phantom.heart import ANNULUS, Heart
-from ushydra_lab.data.phantom.quality import ECHO_LABS
+from ushydra_lab.phantom import SCENES, Record, render
+from ushydra_lab.phantom.heart import ANNULUS, Heart
+from ushydra_lab.phantom.quality import ECHO_LABS
 
 WALL_MM = 7.0
 COUNT = 25

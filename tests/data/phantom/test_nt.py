@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ushydra_lab.data.phantom.hospitals import MACHINES
-from ushydra_lab.data.phantom.nt import WALL_MM, Fetus
-from ushydra_lab.data.phantom.shapes import Ellipse, segment
+from ushydra_lab.phantom.hospitals import MACHINES
+from ushydra_lab.phantom.nt import WALL_MM, Fetus
+from ushydra_lab.phantom.shapes import Ellipse, segment
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data import phantom
-from ushydra_lab.data.phantom import Record, render, write
-from ushydra_lab.data.phantom.hospitals import MACHINES
+from ushydra_lab import phantom
 from ushydra_lab.errors import UserError
+from ushydra_lab.phantom import Record, render, write
+from ushydra_lab.phantom.hospitals import MACHINES
 
 SITES = tuple(MACHINES)
 
@@ -26,7 +26,7 @@ def records() -> list[Record]:
 
 def test_a_record_does_not_depend_on_process_or_order() -> None:
     script = (
-        "import hashlib; from ushydra_lab.data.phantom import render;"
+        "import hashlib; from ushydra_lab.phantom import render;"
         "images = [render('nt', 1, 'hospital_b', index).image for index in (5, 2)];"
         "print([hashlib.sha256(image.tobytes()).hexdigest() for image in images])"
     )

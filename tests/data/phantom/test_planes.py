@@ -13,9 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ushydra_lab.data.phantom import Record, render
-from ushydra_lab.data.phantom.planes import PLANES, FetalPlane
-from ushydra_lab.data.phantom.quality import CLINICS
+from ushydra_lab.phantom import Record, render
+from ushydra_lab.phantom.planes import PLANES, FetalPlane
+from ushydra_lab.phantom.quality import CLINICS
 
 COUNTS = {"clinic_low": 90, "clinic_medium": 70, "clinic_high": 14, "clinic_unseen": 14}
 

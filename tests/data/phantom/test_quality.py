@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ushydra_lab.data.phantom.quality import LOW_WINDOW, Fan
-from ushydra_lab.data.phantom.speckle import Tissue
+from ushydra_lab.phantom.quality import LOW_WINDOW, Fan
+from ushydra_lab.phantom.speckle import Tissue
 
 fans = st.builds(
     Fan,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ushydra_lab.data.phantom.speckle import (
+from ushydra_lab.phantom.speckle import (
     LinearScan,
     Pulse,
     Scan,

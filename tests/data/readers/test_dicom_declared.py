@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
-from ushydra_lab.data import dicom_pixels
+from ushydra_lab.data.io import dicom_pixels
 from ushydra_lab.errors import UserError
 
 from .layouts import COLUMNS, CUT, ROWS, one_dicom, read_dicom, region, scene, study, write

@@ -8,8 +8,8 @@ from PIL import Image
 
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.readers import hc18
-from ushydra_lab.ellipse import Ellipse, contour, fit
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.ellipse import Ellipse, contour, fit
 
 HEADS = {
     "000_HC.png": Ellipse(80, 60, 50, 35, 0.4),

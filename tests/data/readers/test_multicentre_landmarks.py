@@ -7,8 +7,8 @@ from PIL import Image
 from ushydra_lab.data.geometry import diameters
 from ushydra_lab.data.readers import hc18, multicentre_landmarks
 from ushydra_lab.data.readers.tables import read_table
-from ushydra_lab.ellipse import Ellipse
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.ellipse import Ellipse
 
 SIZE = "image_name,scale,center_w,center_h"
 HEAD = f"{SIZE},ofd_1_x,ofd_1_y,ofd_2_x,ofd_2_y,bpd_1_x,bpd_1_y,bpd_2_x,bpd_2_y,SubjectID,px_to_mm_rate,Algo,Split"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data import phantom
+from ushydra_lab import phantom
 from ushydra_lab.data.readers import phantom as reader
 from ushydra_lab.errors import UserError
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.data import volumes
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
-from ushydra_lab.data.files import folders as folders_below
-from ushydra_lab.data.files import there
-from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.data.io import volumes
+from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.io.files import folders as folders_below
+from ushydra_lab.data.io.files import there
+from ushydra_lab.data.io.image import ImageProblem, in_threads
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.errors import UserError
 

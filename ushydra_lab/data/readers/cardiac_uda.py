@@ -22,12 +22,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
-from ushydra_lab.data import volumes
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
-from ushydra_lab.data.files import files
-from ushydra_lab.data.image import in_threads
+from ushydra_lab.data.io import volumes
+from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.io.files import files
+from ushydra_lab.data.io.image import in_threads
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.errors import UserError
 

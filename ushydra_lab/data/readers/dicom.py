@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from ushydra_lab.data import convert, dicom_pixels
-from ushydra_lab.data.convert import Converter, Images, Job, isotropic, pixel_mm
-from ushydra_lab.data.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
-from ushydra_lab.data.files import files as files_below
-from ushydra_lab.data.image import ImageProblem, in_threads
+from ushydra_lab.data.io import convert, dicom_pixels
+from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.io.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
+from ushydra_lab.data.io.files import files as files_below
+from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.vocabulary import nearest

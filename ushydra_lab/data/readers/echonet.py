@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ushydra_lab.data.convert import Converter, Images, Job, remarks
 from ushydra_lab.data.declared import differs
-from ushydra_lab.data.files import there
-from ushydra_lab.data.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.io.convert import Converter, Images, Job, remarks
+from ushydra_lab.data.io.files import there
+from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.errors import UserError

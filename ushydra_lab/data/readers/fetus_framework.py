@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.files import files
+from ushydra_lab.data.io.files import files
 from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import digest, file_names, moved, read_table

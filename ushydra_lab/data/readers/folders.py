@@ -3,7 +3,7 @@
 from os import PathLike
 from pathlib import Path
 
-from ushydra_lab.data import files
+from ushydra_lab.data.io import files
 from ushydra_lab.errors import UserError
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar", ".z01")

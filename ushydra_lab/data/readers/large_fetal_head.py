@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.files import files, is_clutter
-from ushydra_lab.data.files import folders as folders_below
+from ushydra_lab.data.io.files import files, is_clutter
+from ushydra_lab.data.io.files import folders as folders_below
+from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import Source
-from ushydra_lab.data.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import read_table

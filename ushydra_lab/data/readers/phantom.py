@@ -38,7 +38,7 @@ def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per
 
     Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be written.
     """
-    from ushydra_lab.data import phantom
+    from ushydra_lab import phantom
 
     of = phantom.scene_of(scene, [])
     folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"

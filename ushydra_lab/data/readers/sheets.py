@@ -10,7 +10,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.data.files import spelt
+from ushydra_lab.data.io.files import spelt
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:

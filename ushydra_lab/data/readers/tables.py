@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.files import files
+from ushydra_lab.data.io.files import files
 from ushydra_lab.data.readers.sheets import read_sheet
 from ushydra_lab.data.vocabulary import REQUIRED, nearest, number_columns
 from ushydra_lab.errors import UserError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ushydra_lab.report.collect import Collected
+from ushydra_lab.results.collect import Collected
 
 BEFORE_0_3 = {
     "nt_phase2": "nt",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Document, Note
 from ushydra_lab.report.papers.declared import papers_of
 from ushydra_lab.report.papers.nt import ablation, phases
@@ -15,6 +14,7 @@ from ushydra_lab.report.papers.nt import probes as nt_probes
 from ushydra_lab.report.papers.thesis import tables as thesis
 from ushydra_lab.report.papers.ushydranet import tables as ushydranet
 from ushydra_lab.report.sections import probes
+from ushydra_lab.results.collect import Collected
 
 Section = Callable[[Collected, Path], Document]
 """(all runs, the report's folder) -> what is shown; CSV and figures are written into the folder."""

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ushydra_lab.figures.style import save
+from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes, classification_scores, confusion_matrix
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import save
 from ushydra_lab.report.tables import mean_cell, methods_in
-from ushydra_lab.runs.files import write_csv
 from ushydra_lab.tasks.columns import members
 
 SCORES = {

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ushydra_lab.report.collect import Collected
+from ushydra_lab.figures.style import colours_of, save
 from ushydra_lab.report.document import Document, Heading
-from ushydra_lab.report.figures import colours_of, save
+from ushydra_lab.results.collect import Collected
 
 TITLE = "Loss curves"
 CAPTION = "One line a run. Losses of different objectives have different scales."

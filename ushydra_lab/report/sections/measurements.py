@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ushydra_lab.report.agreement import BlandAltman, bland_altman, icc
+from ushydra_lab.figures.style import colours_of, save
+from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import colours_of, save
 from ushydra_lab.report.tables import methods_in, spread_cell
-from ushydra_lab.runs.files import write_csv
+from ushydra_lab.results.agreement import BlandAltman, bland_altman, icc
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
 """What columns NAME_mm (or _px), measured, and NAME_true_mm, the reference, are of."""

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.collect import Collected
+from ushydra_lab.figures.style import save
+from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import save
 from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
 from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, methods_in
-from ushydra_lab.runs.files import write_csv
+from ushydra_lab.results.collect import Collected
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
 ORIGINAL = "original"

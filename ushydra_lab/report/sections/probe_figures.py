@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ushydra_lab.figures.style import colours_of, save
 from ushydra_lab.report.document import Document
-from ushydra_lab.report.figures import colours_of, save
 
 FIGURES = {
     "confidence": "How sure the linear classifier of the site is, all seeds",

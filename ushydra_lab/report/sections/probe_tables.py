@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from scipy.optimize import brentq
 
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
+from ushydra_lab.results.collect import Collected
 from ushydra_lab.tasks.columns import declared_in
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ushydra_lab.figures.style import save
+from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import save
 from ushydra_lab.report.sections.classification import draw_matrix
 from ushydra_lab.report.tables import methods_in, spread_cell
-from ushydra_lab.runs.files import write_csv
 from ushydra_lab.tasks.columns import members
 
 UNKNOWN = "none"

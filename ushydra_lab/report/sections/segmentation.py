@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ushydra_lab.figures.style import COLOURS, save
+from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.segmentation import Counts, pooled, presence, three_dice
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import COLOURS, save
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
-from ushydra_lab.runs.files import write_csv
 from ushydra_lab.tasks.columns import members
 
 PREDICTED = COLOURS[5]

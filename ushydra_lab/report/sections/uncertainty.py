@@ -11,10 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ushydra_lab.report.collect import Collected
+from ushydra_lab.figures.style import colours_of, save
+from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.figures import colours_of, save
-from ushydra_lab.report.reliability import (
+from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
+from ushydra_lab.results.collect import Collected
+from ushydra_lab.results.reliability import (
     aurc,
     calibration_table,
     chance_of_coverage,
@@ -24,8 +26,6 @@ from ushydra_lab.report.reliability import (
     risk_coverage,
     uncertainty_correlation,
 )
-from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
-from ushydra_lab.runs.files import write_csv
 
 ALPHA = 0.1
 MEASURES = ("ofd", "bpd", "hc")

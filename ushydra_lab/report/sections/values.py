@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.statistics import INTERVAL
 from ushydra_lab.report.tables import PARTS, comparison_cells, counted, metrics_in, values_table
 from ushydra_lab.report.verdict import briefly, of_subjects
-from ushydra_lab.runs.files import write_csv
+from ushydra_lab.results.statistics import INTERVAL
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 CHANGE_CAPTION = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ushydra_lab.report.collect import Collected
 from ushydra_lab.report.document import Document
 from ushydra_lab.report.papers.nt.phases import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
 from ushydra_lab.report.sections import probes
 from ushydra_lab.report.sections.probe_tables import Printed
 from ushydra_lab.report.tables import NOTHING
+from ushydra_lab.results.collect import Collected
 
 PRINTED: dict[str, dict[str, tuple[str, str, str]]] = {
     "max_softmax": {

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.document import Document, Note
-from ushydra_lab.report.statistics import compare
+from ushydra_lab.results.statistics import compare
 from ushydra_lab.tasks.columns import Metric
 
 FULL_CANVAS = {

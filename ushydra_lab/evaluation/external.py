@@ -1,0 +1,184 @@
+"""`python -m ushydra_lab.evaluation.external RUN data=fetus_framework data.root=...`: a finished run on other images.
+
+Writes the same per-image table and metrics below RUN/external/, and says which sites the run has never seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Console
+
+from ushydra_lab import __version__
+from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.stored import Local, chosen_data, here
+from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.runs.pack import without_names
+from ushydra_lab.runs.run import IMAGE_TEXTS, IMAGES, Run, runs_below
+from ushydra_lab.runs.stored_experiment import check_stored
+from ushydra_lab.runs.summary import UNVERIFIED
+
+if TYPE_CHECKING:
+    from ushydra_lab.data.datamodule import UltrasoundData
+
+EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
+"""The split of a data set that is tested as a whole."""
+COMPARED = ["record", "site", "subject", "part"]
+METRICS = "metrics.json"
+WEIGHTS = "network.weights="
+
+
+def evaluate(run: Run, overrides: list[str]) -> Path:
+    """Apply a run's selected weights, stage by stage, to all images of another data set; the folder of the results.
+
+    Results stand for the weights, the images and the version of the lab that they were made with: where one of these is
+    another, they go into another folder.
+
+    Raises:
+        UserError: RUN is not a finished run or is damaged, or the data cannot be used.
+    """
+    from ushydra_lab.config.identity import digest
+    from ushydra_lab.evaluation.pictures import draw_panels
+    from ushydra_lab.experiment import evaluate_stages, part_means
+    from ushydra_lab.files import OLD_S, disk_errors, remove_temporary, sha256, write_csv, write_json
+    from ushydra_lab.training.assembly import build_data
+    from ushydra_lab.training.stages import finished_tasks
+
+    local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
+    overrides = [word for word in overrides if not word.startswith(WEIGHTS)]
+    own = here(check_stored(run, local.trust), local)
+    name, reader = chosen_data(overrides, own.scale, own.cache_dir, local.trust)
+    seen = seen_sites(run, own)
+    experiment = with_external(own, reader)
+    data = build_data(experiment)
+    data.setup("fit")
+    made_from = {"weights": run.sums, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
+    folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
+    if (folder / METRICS).exists():
+        table, _ = read_results(folder)
+        print(f"Evaluated before: {folder} ({len(table)} rows)")
+        return folder
+    with disk_errors(folder):
+        for part in (folder, folder / "figures"):
+            remove_temporary(part, OLD_S)
+        tasks = finished_tasks(run, experiment)
+        table = evaluate_stages(experiment, tasks, data)
+        draw_panels(experiment, tasks, data, folder)
+        write_csv(folder / IMAGES, table)
+        never_seen = sorted(set(data.manifest.sites) - seen)
+        results = {"never_seen": never_seen, "metrics": part_means(table), "made_from": made_from}
+        write_json(folder / METRICS, results | {"files": {IMAGES: sha256(folder / IMAGES)}})
+    return folder
+
+
+def with_external(experiment: Experiment, reader: Node) -> Experiment:
+    """An experiment on a data set that is tested as a whole: nothing of it is trained on."""
+    return replace(experiment, data=reader, split=EXTERNAL, oversample=None, label_audit=None)
+
+
+def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
+    """What `evaluate` left in a folder: the per-image table, and the sites that the run has never seen.
+
+    Raises:
+        DamagedFile: a file is missing or not as it was written.
+    """
+    from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change
+
+    remedy = f"Remove {folder} and evaluate again."
+    content = read_json(folder / METRICS, remedy)
+    try:
+        checksum, never_seen = content["files"][IMAGES], set(content["never_seen"])
+    except (KeyError, TypeError) as error:
+        raise DamagedFile(folder / METRICS, f"is damaged (no {error})", remedy) from error
+    refuse_change(folder / IMAGES, checksum, remedy)
+    return read_table(folder / IMAGES, IMAGE_TEXTS, remedy), never_seen
+
+
+def own_images(run: Run, experiment: Experiment) -> UltrasoundData:
+    """The images of a finished run, in memory.
+
+    Raises:
+        UserError: they are no longer those that it was trained, selected and tested on.
+    """
+    from ushydra_lab.training.assembly import build_data
+
+    data = build_data(experiment)
+    data.setup("fit")
+    if reasons := list(_changes(run, data)):
+        remedy = "Give the data back as they were, or train again elsewhere: run_root=FOLDER"
+        raise UserError.listing(f"these are not the images of the run. {remedy}", reasons)
+    return data
+
+
+def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
+    then, now = run.split[COMPARED].astype(str), data.split_table()
+    if run.summary.packed:
+        now = without_names(now)
+    now = now[COMPARED].astype(str)
+    if len(then) != len(now):
+        yield f"its split.csv has {len(then)} images, now there are {len(now)}"
+    elif changed := (then != now).any(axis=1).sum():
+        yield f"{changed} of {len(now)} have another site, subject or part than in its split.csv"
+    elif run.summary.data and run.summary.data != data.manifest.fingerprint():
+        yield "images or annotations are not those that run.json stands for"
+
+
+def seen_sites(run: Run, experiment: Experiment) -> set[str]:
+    """Sites with images that the run was trained or selected on, those of a stage's own images (`instead`) too.
+
+    Raises:
+        UserError: a stage's own images are no longer there.
+    """
+    if run.summary.packed:
+        return set(run.summary.seen_sites)
+    from ushydra_lab.training.assembly import build_data
+
+    tables = [run.split]
+    for stage in experiment.stages.values():
+        if stage.instead.given:
+            other = build_data(experiment.with_own(stage))
+            tables.append(other.manifest.table.assign(part=other.part))
+    return {site for table in tables for site in table.loc[table["part"].isin(["train", "val"]), "site"]}
+
+
+def main() -> None:
+    """The command line."""
+    use_any_display()
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluation.external", description=__doc__)
+    parser.add_argument("run", type=Path, help="the run directory, or a folder that holds a single run")
+    parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
+    arguments = parser.parse_args()
+    try:
+        found = runs_below(arguments.run)
+        run = found[0] if len(found) == 1 else Run(arguments.run)
+        show(evaluate(run, arguments.overrides))
+        if not run.verified:
+            print(f"{run.path} is {UNVERIFIED}")
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def show(folder: Path) -> None:
+    """Print means per stage and site, and which sites are new to the run."""
+    from ushydra_lab.report.render.terminal import rich_table
+    from ushydra_lab.results.metrics import known
+
+    table, never_seen = read_results(folder)
+    metrics = known(table.columns)
+    means = table.groupby(["stage", "site"], sort=False)[list(metrics)].mean().reset_index()
+    for name, metric in metrics.items():
+        means[name] = means[name].map(f"{{:.{metric.digits}f}}".format)
+    means["images"] = table.groupby(["stage", "site"], sort=False).size().to_numpy()
+    means["seen in training"] = ["never" if site in never_seen else "yes" for site in means["site"]]
+    shown = means.rename(columns={name: metric.title for name, metric in metrics.items()})
+    Console(width=None if sys.stdout.isatty() else 160).print(rich_table(shown, str(folder), "Means over images."))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""How segmentations bear noise, and how well they repeat.
+
+Every finished run's last stage meets its test images under each perturbation of `data.perturbations`. Writes
+RUN/robustness.csv, one row an image and strength, and robustness.json, its checksum and what it belongs to; and beside
+the runs robustness/: curves over strengths (mean ± SD over seeds) as CSV and picture, and the intraclass correlation of
+areas between seeds and with the truth. What is there and belongs to the run's weights and images is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from ushydra_lab import __version__
+from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, folders_and_local, here
+from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.runs.stored_experiment import check_stored
+from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
+from ushydra_lab.tasks.columns import declared_in, members
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "robustness"
+MEASURED = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
+"""Families of columns that are kept of every perturbed image."""
+
+
+def main() -> None:
+    """The command line."""
+    use_any_display()
+    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluation.robustness", description=__doc__)
+    parser.add_argument("words", nargs="+", metavar="EXPERIMENT", help=f"multirun/<experiment>; {LOCAL_HELP}")
+    try:
+        folders, local = folders_and_local(parser.parse_args().words)
+        if len(folders) != 1:
+            parser.error("name one experiment's directory, multirun/<experiment>")
+        robustness(folders[0], local)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def robustness(experiment: Path, local: Local = AS_STORED) -> None:
+    """Measure every finished run below a directory, or take its table; write and print what they say together.
+
+    Raises:
+        UserError: there is no finished run of a segmentation; or, after the others were measured, naming those with
+            damage or other images than they had.
+    """
+    from ushydra_lab.figures.style import tidy
+    from ushydra_lab.files import atomic, disk_errors, write_csv
+
+    tables, problems = [], []
+    for run in runs_below(experiment):
+        try:
+            tables.append(_table(run, local))
+        except UserError as error:
+            problems.append(f"{run.path}: {error}")
+    if problems:
+        raise UserError.listing("not measured", problems)
+    if not (tables := [table for table in tables if table is not None]):
+        raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
+    images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
+    found, areas = curves(images), agreement(images)
+    tidy(shown := picture(found))
+    with disk_errors(folder):
+        write_csv(folder / "curves.csv", found)
+        write_csv(folder / "agreement.csv", areas)
+        with atomic(folder / "curves.png") as temporary:
+            shown.savefig(temporary, format="png", dpi=150)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    _show(console, found, areas)
+    console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv", markup=False, soft_wrap=True)
+
+
+def _table(run: Run, local: Local) -> pd.DataFrame | None:
+    """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
+    from ushydra_lab.config.identity import digest
+    from ushydra_lab.files import disk_errors, sha256, write_csv, write_json
+
+    summary = run.summary
+    if summary.status != FINISHED:
+        return None
+    file, record = run.path / f"{NAME}.csv", run.path / f"{NAME}.json"
+    made_from = digest([summary.identity, run.sums, __version__])
+    if not run.verified:
+        print(f"{run.path} is {UNVERIFIED}")
+    content = _record(record) if record.exists() else {}
+    if content.get("made_from") != made_from:
+        table = measure(run, local)
+        if table.empty:
+            return None
+        with disk_errors(run.path):
+            write_csv(file, table)
+            content = {"made_from": made_from, "sha256": sha256(file)}
+            write_json(record, content)
+    return _measured(file, record, str(content["sha256"])).assign(
+        held_out=run.fold, seed=summary.seed, variant=summary.variant
+    )
+
+
+def _record(record: Path) -> dict[str, Any]:
+    from ushydra_lab.files import DamagedFile, read_json
+
+    remedy = f"Remove {record} and run the same command again: it is measured again."
+    content = read_json(record, remedy)
+    if not {"made_from", "sha256"} <= content.keys():
+        raise DamagedFile(record, "is damaged (no made_from or sha256)", remedy)
+    return content
+
+
+def _measured(file: Path, record: Path, checksum: str) -> pd.DataFrame:
+    from ushydra_lab.files import read_table, refuse_change
+
+    remedy = f"Remove {file} and {record.name} beside it, and run the same command again."
+    refuse_change(file, checksum, remedy)
+    return read_table(file, {"kind"}, remedy)
+
+
+def measure(run: Run, local: Local) -> pd.DataFrame:
+    """kind, strength, record and the areas and Dice of every structure; without rows for another system's run.
+
+    Raises:
+        UserError: the run is damaged, or the images are not those of the run.
+    """
+    import torch
+
+    from ushydra_lab.data.perturbations import SWEEPS
+    from ushydra_lab.evaluation.external import own_images
+    from ushydra_lab.tasks.segmentation import Segmentation
+    from ushydra_lab.training.stages import finished_tasks
+
+    settings = here(check_stored(run, local.trust), local)
+    task = list(finished_tasks(run, settings).values())[-1]
+    if not isinstance(task, Segmentation):
+        return pd.DataFrame()
+    data = own_images(run, settings)
+    steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
+    rows = []
+    for kind, perturb, strength in track(steps, escape(run.name), transient=True):
+        generator = torch.Generator().manual_seed(settings.seed)
+        for batch in data.part_loader("test" if "test" in data.parts else "val"):
+            with torch.inference_mode():
+                image = perturb(batch["image"], strength, generator, batch["content"])
+                scores = task.evaluate({**batch, "image": image})
+            kept = {name: scores[name].numpy() for name, column in declared_in(scores) if column.name in MEASURED}
+            rows.append(pd.DataFrame({"kind": kind, "strength": strength, "record": batch["record"].numpy(), **kept}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def curves(images: pd.DataFrame) -> pd.DataFrame:
+    """held_out, variant, kind, strength, structure: mean Dice over images that show it, and its SD over seeds."""
+    keys = ["held_out", "variant", "kind", "strength"]
+    columns = {f"dice_{structure}": structure for structure in members(images, "dice")}
+    per_seed = images.groupby([*keys, "seed"])[list(columns)].mean().rename(columns=columns).reset_index()
+    long = per_seed.melt([*keys, "seed"], list(columns.values()), "structure", "dice")
+    found = long.groupby([*keys, "structure"])["dice"].agg(mean="mean", sd="std", seeds="count")
+    return found.reset_index()
+
+
+def agreement(images: pd.DataFrame) -> pd.DataFrame:
+    """ICC(A,1) of each structure's area on unperturbed test images, between seeds and of each seed with the truth."""
+    from ushydra_lab.results.agreement import icc
+
+    plain = images[(images["kind"] == "noise") & (images["strength"] == 0)]
+    unit = "mm2" if members(plain, "found_mm2") else "px"
+    rows = []
+    for (held_out, variant), chosen in plain.groupby(["held_out", "variant"]):
+        for structure in members(plain, f"found_{unit}"):
+            areas = chosen.pivot(index="record", columns="seed", values=f"found_{unit}_{structure}")
+            truth = chosen.groupby("record")[f"true_{unit}_{structure}"].first()
+            pairs = {"between seeds": areas}
+            pairs |= {f"seed {seed} and truth": areas[[seed]].assign(truth=truth) for seed in areas}
+            who = {"held_out": held_out, "variant": variant, "structure": structure}
+            rows += [who | {"between": name} | vars(icc(pair.to_numpy(float))) for name, pair in pairs.items()]
+    return pd.DataFrame(rows)
+
+
+def picture(found: pd.DataFrame) -> Figure:
+    """One panel a perturbation, one line a structure and variant, the band being ± SD over seeds."""
+    from matplotlib.figure import Figure
+
+    from ushydra_lab.figures.panels import LABEL_COLOURS
+
+    kinds, structures = list(found["kind"].unique()), list(found["structure"].unique())
+    figure = Figure(figsize=(3.2 * len(kinds), 3.4), layout="constrained")
+    for axis, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+        for number, ((held_out, variant, structure), line) in enumerate(_lines(found[found["kind"] == kind])):
+            colour = LABEL_COLOURS[structures.index(structure) % len(LABEL_COLOURS)]
+            style = ("-", "--", ":", "-.")[number // len(structures) % 4]
+            axis.plot(line["strength"], line["mean"], style, color=colour, marker="o", markersize=3,
+                      label=f"{structure} ({variant}, {held_out})")  # fmt: skip
+            sd = line["sd"].fillna(0)
+            band = line["mean"] - sd, line["mean"] + sd
+            axis.fill_between(line["strength"], *band, color=colour, alpha=0.2, linewidth=0)
+        axis.set(title=kind, xlabel="strength", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("Dice, images that show the structure")
+    figure.axes[-1].legend(fontsize=6, loc="lower left")
+    return figure
+
+
+def _lines(found: pd.DataFrame) -> Any:
+    return found.sort_values("strength").groupby(["held_out", "variant", "structure"])
+
+
+def _show(console: Console, found: pd.DataFrame, areas: pd.DataFrame) -> None:
+    from ushydra_lab.report.render.terminal import rich_table
+
+    spread = found["sd"].map(lambda sd: "" if np.isnan(sd) else f" ± {sd:.3f}")
+    cells = found.assign(cell=found["mean"].map("{:.3f}".format) + spread)
+    keys = ["held_out", "variant", "kind", "strength"]
+    wide = cells.pivot(index=keys, columns="structure", values="cell").reset_index()
+    console.print(rich_table(wide, "Dice under perturbations of the test images", "Mean ± SD over seeds (ddof 1)."))
+    interval = areas["low"].map("{:.3f}".format) + " .. " + areas["high"].map("{:.3f}".format)
+    shown = areas.assign(icc=areas["icc"].map("{:.3f}".format), interval=interval).drop(columns=["low", "high"])
+    caption = "ICC(A,1) of areas with its 95 % interval, over test images; an absent structure has area 0."
+    console.print(rich_table(shown, "Agreement", caption))
+
+
+if __name__ == "__main__":
+    main()

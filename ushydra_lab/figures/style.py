@@ -1,0 +1,69 @@
+"""What the figures of a report share: colours the colour-blind tell apart, files to look at and to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import cycle
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
+from PIL import Image
+
+from ushydra_lab.config.identity import PATH, WITHHELD
+from ushydra_lab.errors import printable
+from ushydra_lab.files import atomic
+from ushydra_lab.report import document
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""M. Okabe and K. Ito, Color universal design, 2008; their yellow is left out, being faint on white."""
+
+MATHEMATICS = r"\mathdefault"
+"""What the tick labels of a logarithmic axis hold, which matplotlib writes itself."""
+
+Name = TypeVar("Name")
+
+
+def open_picture(file: Path) -> Image.Image:
+    """A PNG that may have come with a run. Another kind may start programs (EPS), a pipe has no end.
+
+    Raises:
+        OSError: it is neither.
+    """
+    if not file.is_file():
+        raise OSError(f"{file} is no ordinary file")
+    return Image.open(file, formats=["PNG"])
+
+
+def colours_of(names: Iterable[Name]) -> dict[Name, str]:
+    """A colour for each different name, in their order; the colours begin anew after the last."""
+    return dict(zip(dict.fromkeys(names), cycle(COLOURS), strict=False))
+
+
+def tidy(figure: Figure) -> None:
+    """Show names from data as the texts they are: no mathematics, no control characters, no path."""
+    for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):  # ticks that were given names
+            axis.set_ticklabels([_shown(label.get_text()) for label in axis.get_majorticklabels()])
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if MATHEMATICS not in (words := text.get_text()) and words:
+            text.set_text(_shown(words))
+            text.set_parse_math(False)
+
+
+def _shown(text: str) -> str:
+    return text if MATHEMATICS in text else WITHHELD if PATH.search(text) else printable(text)
+
+
+def save(figure: Figure, file: Path, title: str, caption: str = "") -> document.Figure:
+    """Write FILE.png and FILE.pdf, the same bytes for the same figure; what a document shows of them."""
+    tidy(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what has been laid out need not be for each file
+    for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
+        with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, **options)
+    return document.Figure(file, title, caption)

@@ -1,0 +1,282 @@
+"""From an `Experiment` to the objects it describes: data, tasks, trainer, logger."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import pandas as pd
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from torch import nn
+
+from ushydra_lab.config.identity import digest
+from ushydra_lab.config.instantiate import make, refusal
+from ushydra_lab.config.schema import Experiment, Node, Stage
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.needs import refuse_other_words
+from ushydra_lab.data.vocabulary import SITE, SUBJECT
+from ushydra_lab.errors import UserError
+from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ushydra_lab.tasks.base import Task
+from ushydra_lab.training.ddp import RankDDP
+from ushydra_lab.training.memory import keep_freed
+from ushydra_lab.training.wandb_logger import RunLogger
+
+_manifests: dict[str, Manifest] = {}
+_rehearsed: set[str] = set()
+
+
+def rehearse(experiment: Experiment) -> UltrasoundData:
+    """Everything that can be refused before anything is written: the data and their split, every stage's task.
+
+    Raises:
+        UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
+            refuses its settings, the canvas is too small.
+    """
+    data = job_data(experiment)
+    content = experiment.as_dict()
+    key = digest([content[part] for part in ("data", "split", "network", "stages", "canvas", "trainer")])
+    if key in _rehearsed:
+        return data
+    for stage, settings in experiment.stages.items():
+        with torch.device("meta"):
+            task = build_task(experiment, stage)
+        own = build_data(experiment.with_own(settings)) if settings.instead.given else data
+        for setting, (category, words) in task.categories().items():
+            refuse_other_words(own.manifest, own.part, f"stages.{stage}.task.{setting}", category, words)
+        try:
+            task.rehearse(data.canvas)
+        except ValueError as error:
+            raise UserError(f"canvas={list(data.canvas)}: {error}") from error
+        try:
+            optimizer = task.optimizer([nn.Parameter(torch.zeros(1))])
+            if task.scheduler:
+                task.scheduler(optimizer)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"stages.{stage}.task: optimizer or scheduler: {error}") from error
+    build_trainer(experiment.trainer, [], max_epochs=1)
+    _rehearsed.add(key)
+    return data
+
+
+def job_data(experiment: Experiment) -> UltrasoundData:
+    """A job's data module.
+
+    Raises:
+        UserError: the data cannot be used, or a stage's own images (`instead`) are held out by the experiment.
+    """
+    data = build_data(experiment)
+    _refuse_leaks(experiment, data.manifest)
+    return data
+
+
+def _refuse_leaks(experiment: Experiment, manifest: Manifest) -> None:
+    own = {name: stage for name, stage in experiment.stages.items() if stage.instead.given}
+    if not own:
+        return
+    part = make(experiment.split).assign(manifest.table, experiment.seed)  # of images the task leaves out, too
+    problems = [
+        f"stages.{name}.instead: {leak}"
+        for name, stage in own.items()
+        for leak in _leaks(manifest.table.assign(part=part), build_data(experiment.with_own(stage)))
+    ]
+    if problems:
+        remedy = "Without its own `split` a stage takes the experiment's; or leave these images out of its data."
+        raise UserError.listing(f"A stage would learn from images that the experiment holds out. {remedy}", problems)
+
+
+def _leaks(ours: pd.DataFrame, other: UltrasoundData) -> Iterator[str]:
+    """What a stage learns from that the experiment holds out; both may select on the same validation images.
+
+    Images are told by content. Subjects too, by name, where the two have an image in common: they are one data set.
+    """
+    same = ours["sha256"].isin(other.manifest.table["sha256"]).any()
+    for part, learning, does in (("val", ["train"], "trains"), ("test", ["train", "val"], "trains or selects")):
+        theirs, held = other.manifest.table[other.part.isin(learning)], ours[ours["part"] == part]
+        known = held["sha256"].isin(theirs["sha256"])
+        if same:
+            known |= _subjects(held).isin(_subjects(theirs))
+        if known.any():
+            sites = ", ".join(f"{site}: {count}" for site, count in held[known].groupby(SITE).size().items())
+            yield f"{does} on {known.sum()} images of the {part} part, or on others of their subjects ({sites})"
+
+
+def _subjects(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]])
+
+
+def read_manifest(reader: Node) -> Manifest:
+    """The checked manifest; read once a process, whatever number of jobs use it."""
+    key = digest(reader)
+    if key not in _manifests:
+        source: Source = make(reader)
+        _manifests[key] = source.checked()
+    return _manifests[key]
+
+
+def task_class(stage: Stage) -> type[Task]:
+    """The class of a stage's task, for what is known of it without an object."""
+    found: type[Task] = get_object(stage.task["_target_"])
+    return found
+
+
+def build_data(experiment: Experiment) -> UltrasoundData:
+    """The data module: the manifest checked, the split drawn."""
+    requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
+    manifest = read_manifest(experiment.data)
+    rows, columns = experiment.canvas
+    return UltrasoundData(
+        manifest=manifest.with_structures(experiment.structures) if experiment.structures else manifest,
+        split=make(experiment.split),
+        seed=experiment.seed,
+        canvas=(rows, columns),
+        batch_size=experiment.batch_size,
+        requires=requires,
+        cache_dir=Path(experiment.cache_dir) / "canvases",
+        cache_gb=experiment.cache_gb,
+        augment=make(experiment.augment) if experiment.augment else None,
+        oversample=make(experiment.oversample) if experiment.oversample else None,
+        label_audit=make(experiment.label_audit) if experiment.label_audit else None,
+    )
+
+
+def build_task(experiment: Experiment, stage: str) -> Task:
+    """A stage's task with freshly initialised weights, a function of the seed alone.
+
+    Raises:
+        UserError: a component refuses its settings.
+    """
+    keep_freed()
+    L.seed_everything(experiment.seed, workers=True, verbose=False)
+    try:
+        network: Any = instantiate(experiment.network, _convert_="all")
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"{experiment.network['_target_']} is no network (torch.nn.Module)")
+        network = cast(Any, network).to(memory_format=torch.channels_last)  # which torch's annotations lack
+        task: Task = instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
+    except Exception as error:
+        what = f"stages.{stage} cannot be built"
+        told = refusal(error, what)
+        if isinstance(told, UserError) and not str(told).startswith(what):
+            told = UserError(f"{what}: {told}")
+        raise told from error
+    return task
+
+
+@dataclass(frozen=True)
+class FreshTask:
+    """A task as it was built, and the state in which that left torch's generator."""
+
+    task: Task
+    seed: int
+    generator: torch.Tensor
+
+    def restore_generators(self) -> None:
+        """Let training draw what it would have drawn had it begun right after the task was built."""
+        L.seed_everything(self.seed, workers=True, verbose=False)
+        torch.set_rng_state(self.generator)
+
+
+def fresh_task(experiment: Experiment, stage: str) -> FreshTask:
+    """A stage's task with freshly initialised weights. Raises UserError as `build_task` does."""
+    task = build_task(experiment, stage)
+    return FreshTask(task, experiment.seed, torch.get_rng_state())
+
+
+def quieten_lightning() -> None:
+    """Leave out what Lightning says at every start and nobody can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*LeafSpec.*is deprecated",
+        ".*does not have many workers",  # the data are in memory: workers would only copy them
+        "Checkpoint directory .* exists and is not empty",  # a stage that is continued
+        "The `srun` command is available",  # SLURM is the launcher's business
+        "Found .* module.* in eval mode",  # frozen on purpose
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
+    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
+
+    Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
+    SLURM is never Lightning's business: it would queue a job again that the launcher queues.
+
+    Raises:
+        UserError: the trainer refuses its settings, or a strategy that would start the whole sweep once a device.
+    """
+    quieten_lightning()
+    bar = [RichProgressBar()] if sys.stdout.isatty() else []
+    built: L.Trainer = make(
+        trainer | parallel(trainer, fits=max_epochs is not None),
+        callbacks=[*callbacks, *bar],
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+        enable_progress_bar=bool(bar),
+        enable_checkpointing=bool(callbacks),
+        logger=False,  # the history publishes the curves
+        max_epochs=max_epochs,
+    )
+    return built
+
+
+def parallel(trainer: Node, fits: bool) -> Node:
+    """The Trainer's devices and strategy: as configured to fit, one device otherwise."""
+    devices, strategy = trainer["devices"], trainer.get("strategy", "auto")
+    several = str(devices) != "1" and not (isinstance(devices, list) and len(devices) == 1)
+    if not several:
+        return {}
+    if strategy not in ("auto", "ddp", "ddp_find_unused_parameters_true"):
+        raise UserError(f"trainer.strategy={strategy}: with several devices choose ddp")
+    if not fits:
+        return {"devices": devices[:1] if isinstance(devices, list) else 1, "strategy": "auto"}
+    unused = strategy.endswith("true")
+    return {"strategy": RankDDP(find_unused_parameters=unused), "use_distributed_sampler": False}
+
+
+def load_network(task: Task, checkpoint: Path) -> None:
+    """Put a checkpoint's network weights, and nothing else that was fitted, into a task.
+
+    Raises:
+        UserError: the file is damaged, or holds another network.
+    """
+    state = read_checkpoint(checkpoint)["state_dict"]
+    weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+    _load(task.network, weights, checkpoint)
+
+
+def load_task(task: Task, checkpoint: Path) -> None:
+    """Put all that a stage has fitted into a task.
+
+    Raises:
+        UserError: the file is damaged, or holds another network.
+    """
+    _load(task, read_checkpoint(checkpoint)["state_dict"], checkpoint)
+
+
+def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:  # the last two: keys or values that are no tensors
+        raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
+    if lost := [name for name, weight in module.named_parameters() if not weight.isfinite().all()]:
+        raise UserError(
+            f"{checkpoint} holds weights that are not finite ({lost[0]}, {len(lost)} in all). It cannot be used: "
+            "train again in another folder, with run_root=FOLDER"
+        )
+
+
+def open_logger(experiment: Experiment, path: Path, identity: str) -> AbstractContextManager[RunLogger]:
+    """The configured logger, opened for this job."""
+    opened: AbstractContextManager[RunLogger] = make(experiment.logger, _partial_=True)(experiment, path, identity)
+    return opened

@@ -1,0 +1,72 @@
+"""The curves of a stage: a CSV row an epoch, and now and then a line for those who watch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lightning import Callback, LightningModule, Trainer
+
+from ushydra_lab.files import write_csv
+from ushydra_lab.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+class History(Callback):
+    """Writes `path` after every epoch and logs a line at most every `quiet_s` seconds; survives a resumed stage.
+
+    A row has the losses and, as `weight/TERM`, the terms' weights. `publish` gets the stage's name and all its rows.
+    Remembers an early stop too: Lightning would train a stage that was killed just after it for another epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        stage: str,
+        publish: Callable[[str, list[dict[str, float]]], None] = lambda *_: None,
+        quiet_s: float = 15.0,
+    ) -> None:
+        self.path = path
+        self.stage = stage
+        self.publish = publish
+        self.quiet_s = quiet_s
+        self.rows: list[dict[str, float]] = []
+        self.trainer: Trainer | None = None
+        self.stopped = False
+        self._spoke = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.trainer, trainer.should_stop = trainer, self.stopped
+        self.publish(self.stage, self.rows)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        weights = {f"weight/{term}": weight for term, weight in pl_module.loss_weights().items()}
+        self.rows.append({"epoch": trainer.current_epoch, **values, **weights})
+        if trainer.is_global_zero:
+            write_csv(self.path, pd.DataFrame(self.rows))
+        self.publish(self.stage, self.rows)
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if last or time.monotonic() - self._spoke > self.quiet_s:
+            self._spoke = time.monotonic()
+            losses = "  ".join(f"{name} {values[name]:.5f}" for name in ("train/loss", "val/loss") if name in values)
+            log.info(
+                "%s  epoch %d of at most %d  %s", self.stage, trainer.current_epoch + 1, trainer.max_epochs, losses
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the processes of further devices: only the first publishes."""
+        return {**vars(self), "publish": lambda *_: None}
+
+    def state_dict(self) -> dict[str, Any]:
+        # asked of the trainer only now: early stopping decides after all other callbacks, just before the checkpoint
+        return {"rows": self.rows, "stopped": self.trainer is not None and self.trainer.should_stop}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.stopped = state_dict["rows"], state_dict["stopped"]

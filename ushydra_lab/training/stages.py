@@ -1,0 +1,183 @@
+"""A job's stages: each trained once for all jobs that share it, and from where it was interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+
+from ushydra_lab import __version__
+from ushydra_lab.config.identity import determining, digest
+from ushydra_lab.config.instantiate import make
+from ushydra_lab.config.schema import Experiment
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
+from ushydra_lab.runs.directory import RunDirectory
+from ushydra_lab.runs.run import Run
+from ushydra_lab.runs.stage_store import StageFolder, open_stage
+from ushydra_lab.runs.summary import StageSummary
+from ushydra_lab.tasks.base import Task
+from ushydra_lab.training.assembly import (
+    FreshTask,
+    build_data,
+    build_trainer,
+    fresh_task,
+    load_network,
+    load_task,
+    task_class,
+)
+from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
+from ushydra_lab.training.callbacks.finite_loss import FiniteLoss
+from ushydra_lab.training.callbacks.history import History
+from ushydra_lab.training.wandb_logger import RunLogger
+
+log = logging.getLogger(__name__)
+DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
+"""What all stages share that changes their weights."""
+
+
+@contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the program as everywhere else; Lightning ignores further ones and exits."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage that is done: its task with the selected weights, what is known of its training, and where it is kept."""
+
+    task: Task
+    summary: StageSummary
+    folder: StageFolder
+
+
+def train_stages(
+    experiment: Experiment, directory: RunDirectory, data: UltrasoundData, logger: RunLogger
+) -> dict[str, Trained]:
+    """Train, or find, every stage; each task is built once, and serves to train and to evaluate."""
+    fresh = {name: fresh_task(experiment, name) for name in experiment.stages}
+    for name, stage in experiment.stages.items():
+        if stage.init:  # too late to find out once the stages before have been trained
+            fresh[name].task.check_images(data.part_loader("train"))
+    keys: dict[str, str] = {}
+    done: dict[str, Trained] = {}
+    for name, stage in experiment.stages.items():
+        seen = experiment.with_own(stage)
+        images = build_data(seen) if stage.instead.given else data
+        keys[name] = stage_key(seen, name, images, keys)
+        directory.note_progress({"stage": name, "folder": keys[name][:16], "max_epochs": stage.max_epochs})
+        with open_stage(Path(experiment.run_root) / ".stages", keys[name]) as folder:
+            if folder.done:
+                log.info("%s: found, trained before", name)
+            else:
+                init = done[stage.init].folder.weights if stage.init else None
+                fit(experiment, name, images, folder, fresh[name], init, logger)
+            summary = folder.summary
+            logger.stage(name, folder.curves, summary)
+            task = fresh[name].task
+            load_task(task, folder.weights)
+            done[name] = Trained(task.eval(), summary, folder)
+    return done
+
+
+def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
+    """Hash of all that determines a stage's weights; the held-out site is not part of it.
+
+    experiment: with what the stage has of its own. A folder of weights to begin from counts by what it holds: the same
+    path may come to hold others.
+    """
+    kept = _weights_by_content(determining(experiment.as_dict()))
+    stage = experiment.stages[name]
+    for setting in task_class(stage).only_evaluated:
+        kept["stages"][name]["task"].pop(setting, None)
+    shared = {key: kept.get(key) for key in DETERMINING}
+    init = earlier[stage.init] if stage.init else None
+    return digest([__version__, data.fingerprint(("train", "val")), shared, kept["stages"][name], init])
+
+
+def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
+    found = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found[key] = _weights_by_content(value)
+        elif key == "weights" and isinstance(value, str) and (folder := Path(value)).is_dir():
+            files = sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")])
+            found[key] = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return found
+
+
+def fit(
+    experiment: Experiment,
+    name: str,
+    data: UltrasoundData,
+    folder: StageFolder,
+    fresh: FreshTask,
+    init: Path | None,
+    logger: RunLogger,
+) -> None:
+    """Train one stage, from where it was interrupted if it was."""
+    stage, task = experiment.stages[name], fresh.task
+    fresh.restore_generators()
+    if init:
+        load_network(task, init)
+    task.prepare(data.part_loader("train"))
+    best = StageCheckpoint(
+        folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
+    )
+    last = StageCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    history = History(folder.history, name, logger.epochs)
+    callbacks: list[Callback] = [EpochSeed(experiment.seed), FiniteLoss(name)]
+    callbacks += map(make, stage.callbacks.values())
+    if stage.patience:
+        callbacks.append(EarlyStopping(task.selection, stage.min_delta, stage.patience))
+    callbacks += [history, best, last]  # last: it keeps the state of all others
+    trainer = build_trainer(experiment.trainer, callbacks, max_epochs=stage.max_epochs)
+    if resume := folder.continued():
+        read_checkpoint(resume)
+    log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
+    with ctrl_c(), _placed(trainer, name):
+        trainer.fit(task, data, ckpt_path=resume, weights_only=True)
+    assert best.best_model_score is not None
+    task.trainer = None  # which would keep the optimizer's state in memory
+    folder.finish(
+        StageSummary(
+            key=folder.path.name,
+            epochs=len(history.rows),
+            selected_by=task.selection,
+            selected_epoch=int(read_checkpoint(folder.weights)["epoch"]) + 1,
+            score=float(best.best_model_score),
+            loss_weights=task.loss_weights(),
+        )
+    )
+
+
+def finished_tasks(run: Run, experiment: Experiment) -> dict[str, Task]:
+    """Every stage's task of a finished run, with the selected weights. Raises UserError."""
+    tasks = {}
+    for name in experiment.stages:
+        tasks[name] = fresh_task(experiment, name).task.eval()
+        load_task(tasks[name], run.weights(name))
+    return tasks
+
+
+@contextmanager
+def _placed(trainer: L.Trainer, stage: str) -> Iterator[None]:
+    """Let an unforeseen error say where training was."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in {stage}, epoch {trainer.current_epoch + 1}")
+        raise
