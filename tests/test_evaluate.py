@@ -18,7 +18,8 @@ from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import OwnSettings
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluation.external import evaluate, own_images, seen_sites
+from ushydra_lab.evaluation.external import evaluate
+from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.training.stages import assembly

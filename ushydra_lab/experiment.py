@@ -6,16 +6,14 @@ import logging
 from pathlib import Path
 
 import lightning as L
-import pandas as pd
-import torch
 
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
 from ushydra_lab.evaluation.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
 from ushydra_lab.runs.directory import RunDirectory, job_identity
-from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import build_trainer, job_data, open_logger
-from ushydra_lab.training.stages import ctrl_c, train_stages
+from ushydra_lab.training.assembly import job_data, open_logger
+from ushydra_lab.training.stages import train_stages
 
 log = logging.getLogger(__name__)
 
@@ -71,29 +69,3 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
             part_means(table),
         )
         logger.finish(table, panels)
-
-
-def evaluate_stages(experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
-    """stage, part, record, site and every metric, one row an image, for the parts there are."""
-    tables = []
-    trainer = build_trainer(experiment.trainer, [])
-    for name, task in tasks.items():
-        for part in (part for part in data.parts if part != "train"):
-            with ctrl_c():
-                batches = trainer.predict(task, data.part_loader(part))
-            assert batches
-            columns = {key: torch.cat([batch[key] for batch in batches]).cpu().numpy() for key in batches[0]}
-            table = pd.DataFrame(columns).assign(site=lambda t: [data.manifest.sites[i] for i in t["site"]])
-            tables.append(table.assign(stage=name, part=part))
-    joined = pd.concat(tables, ignore_index=True)
-    return joined[["stage", "part", *(c for c in joined if c not in ("stage", "part"))]]
-
-
-def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """stage -> part -> metric -> mean over the images that have it."""
-    result: dict[str, dict[str, dict[str, float]]] = {}
-    for keys, rows in table.groupby(["stage", "part"], sort=False):
-        stage, part = map(str, keys)
-        means = rows.drop(columns=["stage", "part", "record", "site"]).mean().dropna()
-        result.setdefault(stage, {})[part] = {str(metric): round(float(mean), 9) for metric, mean in means.items()}
-    return result

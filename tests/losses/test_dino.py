@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.losses.dino import NOT_LOADED, RoiDino, resized_boxes
-from ushydra_lab.losses.roi import box_mask
 from ushydra_lab.losses.weighting import gradient_norms
 from ushydra_lab.tasks.reconstruction import Reconstruction
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from skimage.filters import sobel
 from torch import Tensor
 
-from ushydra_lab.losses.roi import box_mask, masked_mean, roi_edge, roi_l1, sobel_magnitude
+from ushydra_lab.geometry.boxes import box_mask, masked_mean
+from ushydra_lab.losses.roi import roi_edge, roi_l1, sobel_magnitude
 
 H, W = 24, 37
 

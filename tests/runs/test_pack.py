@@ -23,7 +23,8 @@ from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.stored import AS_STORED, Local, here
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluation.external import evaluate, own_images, seen_sites
+from ushydra_lab.evaluation.external import evaluate
+from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.files import read_json
 from ushydra_lab.probes.__main__ import probe
 from ushydra_lab.report.__main__ import report

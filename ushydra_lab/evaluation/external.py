@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +18,16 @@ from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.config.stored import Local, chosen_data, here
 from ushydra_lab.errors import UserError, use_any_display
-from ushydra_lab.runs.pack import without_names
+from ushydra_lab.evaluation.finished import seen_sites
 from ushydra_lab.runs.run import IMAGE_TEXTS, IMAGES, Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import UNVERIFIED
 
 if TYPE_CHECKING:
-    from ushydra_lab.data.datamodule import UltrasoundData
+    pass
 
 EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
 """The split of a data set that is tested as a whole."""
-COMPARED = ["record", "site", "subject", "part"]
 METRICS = "metrics.json"
 WEIGHTS = "network.weights="
 
@@ -44,8 +42,8 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
         UserError: RUN is not a finished run or is damaged, or the data cannot be used.
     """
     from ushydra_lab.config.identity import digest
+    from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
     from ushydra_lab.evaluation.pictures import draw_panels
-    from ushydra_lab.experiment import evaluate_stages, part_means
     from ushydra_lab.files import OLD_S, disk_errors, remove_temporary, sha256, write_csv, write_json
     from ushydra_lab.training.assembly import build_data
     from ushydra_lab.training.stages import finished_tasks
@@ -98,53 +96,6 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
         raise DamagedFile(folder / METRICS, f"is damaged (no {error})", remedy) from error
     refuse_change(folder / IMAGES, checksum, remedy)
     return read_table(folder / IMAGES, IMAGE_TEXTS, remedy), never_seen
-
-
-def own_images(run: Run, experiment: Experiment) -> UltrasoundData:
-    """The images of a finished run, in memory.
-
-    Raises:
-        UserError: they are no longer those that it was trained, selected and tested on.
-    """
-    from ushydra_lab.training.assembly import build_data
-
-    data = build_data(experiment)
-    data.setup("fit")
-    if reasons := list(_changes(run, data)):
-        remedy = "Give the data back as they were, or train again elsewhere: run_root=FOLDER"
-        raise UserError.listing(f"these are not the images of the run. {remedy}", reasons)
-    return data
-
-
-def _changes(run: Run, data: UltrasoundData) -> Iterator[str]:
-    then, now = run.split[COMPARED].astype(str), data.split_table()
-    if run.summary.packed:
-        now = without_names(now)
-    now = now[COMPARED].astype(str)
-    if len(then) != len(now):
-        yield f"its split.csv has {len(then)} images, now there are {len(now)}"
-    elif changed := (then != now).any(axis=1).sum():
-        yield f"{changed} of {len(now)} have another site, subject or part than in its split.csv"
-    elif run.summary.data and run.summary.data != data.manifest.fingerprint():
-        yield "images or annotations are not those that run.json stands for"
-
-
-def seen_sites(run: Run, experiment: Experiment) -> set[str]:
-    """Sites with images that the run was trained or selected on, those of a stage's own images (`instead`) too.
-
-    Raises:
-        UserError: a stage's own images are no longer there.
-    """
-    if run.summary.packed:
-        return set(run.summary.seen_sites)
-    from ushydra_lab.training.assembly import build_data
-
-    tables = [run.split]
-    for stage in experiment.stages.values():
-        if stage.instead.given:
-            other = build_data(experiment.with_own(stage))
-            tables.append(other.manifest.table.assign(part=other.part))
-    return {site for table in tables for site in table.loc[table["part"].isin(["train", "val"]), "site"]}
 
 
 def main() -> None:

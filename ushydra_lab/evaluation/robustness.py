@@ -135,7 +135,7 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
     import torch
 
     from ushydra_lab.data.perturbations import SWEEPS
-    from ushydra_lab.evaluation.external import own_images
+    from ushydra_lab.evaluation.finished import own_images
     from ushydra_lab.tasks.segmentation import Segmentation
     from ushydra_lab.training.stages import finished_tasks
 

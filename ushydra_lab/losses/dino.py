@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ushydra_lab.errors import NOT_LOADED, UserError
-from ushydra_lab.losses.roi import box_mask, image_pair
-from ushydra_lab.networks.hydra import ViTEncoder, load_vit
+from ushydra_lab.geometry.boxes import box_mask
+from ushydra_lab.losses.roi import image_pair
+from ushydra_lab.networks.vit import ViTEncoder, load_vit
 
 KEY = "loss.terms.roi_dino.weights"
 REMEDY = (

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ushydra_lab.losses.roi import box_mask, image_pair, masked_mean
+from ushydra_lab.geometry.boxes import box_mask, masked_mean
+from ushydra_lab.losses.roi import image_pair
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ushydra_lab.geometry.boxes import inside, masked_mean, spans
+
 EdgeNorm = Literal["reference", "self", "kernel"]
 
 # One grey level of 255: a flat box must not turn its rounding noise into edges.
@@ -31,43 +33,6 @@ def image_pair(x_hat: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return x_hat.to(dtype), x.to(dtype)
 
 
-def _span(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """First pixel and one past the last with centre in [low, high); the nearest pixel if there is none."""
-    start = (low - 0.5).ceil().clamp(0, size)
-    stop = (high - 0.5).ceil().clamp(0, size)
-    nearest = ((low + high) / 2).floor().clamp(0, size - 1)
-    empty = stop <= start
-    return torch.where(empty, nearest, start).long(), torch.where(empty, nearest + 1, stop).long()
-
-
-def _spans(box: Tensor, shape: tuple[int, int]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    if box.ndim != 2 or box.shape[1] != 4:
-        raise ValueError(f"expected boxes of shape (B, 4) as x1, y1, x2, y2, got {tuple(box.shape)}")
-    x1, y1, x2, y2 = box.unbind(1)
-    return _span(y1, y2, shape[0]), _span(x1, x2, shape[1])
-
-
-def _inside(index: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-    return (index >= span[0][:, None]) & (index < span[1][:, None])
-
-
-def box_mask(box: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Pixels of an (H, W) image inside each box (B, 4), as a boolean (B, 1, H, W).
-
-    A pixel is inside if its centre is (left and top edge included). Along an axis on which the box covers no
-    centre, the nearest row or column is taken, so that no mask is empty.
-    """
-    rows, columns = _spans(box, shape)
-    in_rows = _inside(torch.arange(shape[0], device=box.device), rows)
-    in_columns = _inside(torch.arange(shape[1], device=box.device), columns)
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over all but the first axis where `mask` holds: (B, ...) to (B,)."""
-    return torch.where(mask, values, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)
-
-
 def _patches(images: list[Tensor], box: Tensor, margin: int = 0) -> tuple[list[Tensor], Tensor]:
     """Each image's own box, cut to one common size, and which of its pixels belong to the box.
 
@@ -75,14 +40,14 @@ def _patches(images: list[Tensor], box: Tensor, margin: int = 0) -> tuple[list[T
     pixel repeats. Cutting first makes the cost that of the box, not of the canvas.
     """
     height, width = images[0].shape[-2:]
-    rows, columns = _spans(box, (height, width))
+    rows, columns = spans(box, (height, width))
     h, w = torch.stack([rows[1] - rows[0], columns[1] - columns[0]]).amax(1).tolist()
     row = rows[0][:, None] + torch.arange(-margin, h + margin, device=box.device)
     column = columns[0][:, None] + torch.arange(-margin, w + margin, device=box.device)
     image = torch.arange(len(box), device=box.device)[:, None, None]
     index = (image, row.clamp(0, height - 1)[:, :, None], column.clamp(0, width - 1)[:, None, :])
-    in_rows = _inside(row, rows)[:, margin : margin + h]
-    in_columns = _inside(column, columns)[:, margin : margin + w]
+    in_rows = inside(row, rows)[:, margin : margin + h]
+    in_columns = inside(column, columns)[:, margin : margin + w]
     return [i[:, 0][index] for i in images], in_rows[:, :, None] & in_columns[:, None, :]
 
 

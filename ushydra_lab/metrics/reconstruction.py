@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from ushydra_lab.geometry.boxes import box_mask, masked_mean
 from ushydra_lab.losses.ms_ssim import combine_maps, combine_maps_in_box, ssim_maps
-from ushydra_lab.losses.roi import box_mask, image_pair, masked_mean, roi_edge, roi_l1
+from ushydra_lab.losses.roi import image_pair, roi_edge, roi_l1
 
 
 def psnr(squared_error: Tensor) -> Tensor:

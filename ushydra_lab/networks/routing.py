@@ -20,7 +20,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.losses.roi import box_mask
+from ushydra_lab.geometry.boxes import box_mask
 
 STYLE = ("pixel mean", "pixel SD", "feature mean", "feature SD")
 Distance = Literal["weighted", "zscored", "mahalanobis"]

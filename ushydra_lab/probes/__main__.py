@@ -150,7 +150,7 @@ def _open(
     run: Run, experiment: Experiment, other: UltrasoundData | None
 ) -> tuple[dict[str, Task], UltrasoundData] | str:
     """A run's stages with their tasks, and its images; a word on why not for a run that has no probes."""
-    from ushydra_lab.evaluation.external import own_images
+    from ushydra_lab.evaluation.finished import own_images
     from ushydra_lab.training.stages import finished_tasks
 
     tasks = finished_tasks(run, experiment)

@@ -165,7 +165,7 @@ def _copy_weights(source: Path, target: Path) -> None:
 def _seen_sites(run: Run) -> set[str]:
     """Sites the run learnt or selected on; those of a stage's own images too, which the colleague need not have."""
     from ushydra_lab.config.stored import AS_STORED, here
-    from ushydra_lab.evaluation.external import seen_sites
+    from ushydra_lab.evaluation.finished import seen_sites
     from ushydra_lab.runs.stored_experiment import check_stored
 
     return seen_sites(run, here(check_stored(run), AS_STORED))

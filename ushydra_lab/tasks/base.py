@@ -10,7 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from ushydra_lab.losses.roi import box_mask
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.networks.activation import deepest_code
 
 Batch = dict[str, Tensor]
