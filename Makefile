@@ -50,10 +50,10 @@ ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoi
 	$(RUN) -m ushydra_lab +experiment=nt_ablation $(SWEEP)
 
 report: setup  ## tables and figures of every experiment under multirun/
-	$(RUN) -m ushydra_lab.report multirun
+	$(RUN) -m ushydra_lab report multirun
 
 benchmark: setup  ## speed beside named references and the machine's own limit (about two minutes)
-	$(RUN) -m ushydra_lab.benchmark
+	$(RUN) -m ushydra_lab benchmark
 
 clean:  ## remove the environment and caches (runs stay)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

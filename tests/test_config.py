@@ -11,10 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from ushydra_lab.config.explain import explain
 from ushydra_lab.config.identity import WITHHELD, determining, digest, flatten, shareable
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.config.validation import check, explain
+from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ushydra_lab.dashboard import Logged, build, logged, publish
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import write_text
+from ushydra_lab.training.dashboard import Logged, build, logged, publish
 
 from . import fake_runs
 
@@ -94,7 +94,7 @@ def test_who_is_not_logged_in_is_told_so() -> None:
 
 @pytest.mark.parametrize("where", ["project", "me/project/run", "/project"])
 def test_the_command_says_how_to_name_a_project(where: str, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "ushydra_lab.dashboard", where, str(tmp_path)]
+    line = [sys.executable, "-m", "ushydra_lab", "dashboard", where, str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ENTITY/PROJECT" in done.stderr

@@ -22,7 +22,7 @@ from ushydra_lab.evaluation.external import evaluate
 from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.training.stages import assembly
+from ushydra_lab.training import assembly
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])

@@ -24,7 +24,7 @@ from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation.external import evaluate
 from ushydra_lab.files import read_json
-from ushydra_lab.probes.__main__ import probe
+from ushydra_lab.probes.finished import probe
 from ushydra_lab.report.build import report
 from ushydra_lab.results.collect import collect
 from ushydra_lab.runs.run import Run

@@ -17,7 +17,7 @@ from ushydra_lab.config.schema import SCALES
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs import directory
-from ushydra_lab.training.stages import stages as training
+from ushydra_lab.training import stages as training
 
 FILE = Path(__file__).with_name("identities.json")
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

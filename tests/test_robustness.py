@@ -14,7 +14,7 @@ from ushydra_lab.config.validation import check
 from ushydra_lab.data.perturbations import SWEEPS
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation import robustness
-from ushydra_lab.training.stages import assembly
+from ushydra_lab.training import assembly
 
 
 @pytest.fixture(scope="module")

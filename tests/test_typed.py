@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
+from ushydra_lab.config.explain import explain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.stored import chosen_data
 from ushydra_lab.config.typed import as_meant, quoted, torn
-from ushydra_lab.config.validation import check, explain
+from ushydra_lab.config.validation import check
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
 from ushydra_lab.sweep.callback import drop_lost, expand

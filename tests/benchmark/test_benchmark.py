@@ -1,20 +1,20 @@
 """The command runs end to end and its JSON has every row."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from ushydra_lab.benchmark.__main__ import PARTS, main
+from ushydra_lab.benchmark import PARTS
 from ushydra_lab.benchmark.systems import SYSTEMS
+
+from ..cli import call
 
 
 def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *parts: str) -> list[dict]:
     file = tmp_path / "figures.json"
     words = ["--scale", "tiny", "--repeats", "1", "--cache-dir", str(tmp_path / "cache"), "--json", str(file)]
-    monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--only", *parts])
-    main()
+    call("benchmark", *words, "--only", *parts)
     content = json.loads(file.read_text(encoding="utf-8"))
     assert content["repeats"] == 1
     return content["rows"]

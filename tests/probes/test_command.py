@@ -9,18 +9,23 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab import experiment
+from ushydra_lab.commands.probes import probe_all
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.config.stored import AS_STORED
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json, sha256, write_json
-from ushydra_lab.probes import __main__ as command
-from ushydra_lab.probes import projection
+from ushydra_lab.probes import Covariance, finished, projection
 
 
 @pytest.fixture(autouse=True)
 def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection, "find_spec", lambda name: None)
+
+
+def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against: list[str] | None = None) -> None:
+    probe_all(folders, covariance, against or [], AS_STORED)
 
 
 def train(table: pd.DataFrame, root: Path, name: str) -> Path:
@@ -45,7 +50,7 @@ def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
     table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(table, tmp_path, "runs")
-    command.probes([tmp_path / "runs"])
+    probes([tmp_path / "runs"])
     first = (run / "probes.csv").read_bytes(), (run / "probes.json").read_bytes()
     images, content = pd.read_csv(run / "probes.csv"), json.loads(first[1])
     own = pd.read_csv(run / "per_image.csv").set_index(["stage", "record"])["roi_edge_mae"]
@@ -59,44 +64,44 @@ def test_a_run_is_probed_once_and_again_when_its_weights_are_others(
     assert not {"subject", "image"} & set(images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "_measure", lambda *_: pytest.fail("measured again"))
-        command.probes([run])
+        patch.setattr(finished, "_measure", lambda *_: pytest.fail("measured again"))
+        probes([run])
     (run / "probes.json").unlink()
-    command.probes([run])
+    probes([run])
     assert first == ((run / "probes.csv").read_bytes(), (run / "probes.json").read_bytes())
 
     summary = read_json(run / "run.json", "")
     summary["stages"]["phase2"]["key"] = "other weights"
     write_json(run / "run.json", summary)
     capsys.readouterr()
-    command.probes([run])
+    probes([run])
     assert "probed: " in capsys.readouterr().out
 
     split = pd.read_csv(run / "split.csv", dtype=str)
     split.assign(part=split["part"].replace({"val": "train"})).to_csv(run / "split.csv", index=False)
     with pytest.raises(UserError, match=r"split\.csv is damaged \(not as it was written"):
-        command.probes([run], "empirical")
+        probes([run], "empirical")
     summary["files"]["split.csv"] = sha256(run / "split.csv")
     write_json(run / "run.json", summary)
     with pytest.raises(UserError, match=r"another site, subject or part than in its split\.csv"):
-        command.probes([run], "empirical")
+        probes([run], "empirical")
 
 
 def test_what_is_damaged_or_lost_is_made_again_and_nothing_else(
     table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(table, tmp_path, "runs")
-    command.probes([run])
+    probes([run])
     picture, names = run / "figures" / "interpolation.png", ("probes.csv", "probes.json")
     first, drawn = [(run / name).read_bytes() for name in names], picture.read_bytes()
     for name in names:
         (run / name).write_bytes((run / name).read_bytes()[:-20])
-        command.probes([run])
+        probes([run])
         assert first == [(run / name).read_bytes() for name in names]
     picture.unlink()
-    monkeypatch.setattr(command, "_measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(finished, "_measure", lambda *_: pytest.fail("measured again"))
     capsys.readouterr()
-    command.probes([run])
+    probes([run])
     assert "; drawn: " in capsys.readouterr().out
     assert drawn == picture.read_bytes()
 
@@ -104,9 +109,9 @@ def test_what_is_damaged_or_lost_is_made_again_and_nothing_else(
 def test_noise_for_unseen_images_changes_no_number_of_the_others(
     table: pd.DataFrame, tmp_path: Path, write_images: Callable[..., pd.DataFrame]
 ) -> None:
-    command.probes([(clean := train(table, tmp_path, "clean"))])
+    probes([(clean := train(table, tmp_path, "clean"))])
     write_images({"c": 5}, seed=99)
-    command.probes([(poisoned := train(table, tmp_path, "poisoned"))])
+    probes([(poisoned := train(table, tmp_path, "poisoned"))])
     before, after = (pd.read_csv(run / "probes.csv") for run in (clean, poisoned))
     seen = before["part"] != "test"
     assert before[seen].equals(after[seen])
@@ -117,11 +122,11 @@ def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame,
     run = train(table, tmp_path, "runs")
     bare = table.loc[table["site"] == "c", ["image", "site", "subject"]]
     bare.to_csv(tmp_path / "other.csv", index=False)
-    command.probes([run], against=["data=manifest", f"data.path='{tmp_path}/other.csv'"])
+    probes([run], against=["data=manifest", f"data.path='{tmp_path}/other.csv'"])
     (file,) = (run / "external").glob("manifest-*/probes.json")
     assert not (run / "probes.json").exists()
     assert not (run / "figures" / "interpolation.png").exists()
-    command.probes([run])
+    probes([run])
     alone, own = (json.loads(path.read_text())["stages"]["phase2"]["z"] for path in (file, run / "probes.json"))
     assert alone["knn_auroc"] == own["knn_auroc"]  # the same images by another way
     assert "quality_r2" in own.keys() - alone.keys()
@@ -133,13 +138,13 @@ def test_a_run_that_cannot_be_probed_stops_no_other_and_is_named_at_the_end(
     broken, run = train(table, tmp_path, "broken"), train(table, tmp_path, "sound")
     (broken / "checkpoints" / "phase1.ckpt").write_bytes(b"torn")
     with pytest.raises(UserError, match=r"not probed\n  - .*broken.*phase1.ckpt is damaged"):
-        command.probes([tmp_path / "broken", tmp_path / "sound"])
+        probes([tmp_path / "broken", tmp_path / "sound"])
     assert (run / "probes.json").exists()
 
 
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run to probe"):
-        command.probes([tmp_path])
+        probes([tmp_path])
     (tmp_path / "run.json").write_text('{"status": "running"}')
     with pytest.raises(UserError, match="no finished run to probe"):
-        command.probes([tmp_path])
+        probes([tmp_path])

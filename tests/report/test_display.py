@@ -44,7 +44,7 @@ DISPLAYS = {
 
 @pytest.mark.parametrize("display", DISPLAYS)
 def test_a_display_that_lacks_a_character_prevents_no_file(experiment: Path, tmp_path: Path, display: str) -> None:
-    done = run(tmp_path, "ushydra_lab.report", "exp", **DISPLAYS[display])
+    done = run(tmp_path, "ushydra_lab", "report", "exp", **DISPLAYS[display])
     assert done.returncode == 0, done.stderr.decode()
     tables = (experiment / "report" / "tables.md").read_text(encoding="utf-8")
     assert SITE in tables
@@ -53,10 +53,10 @@ def test_a_display_that_lacks_a_character_prevents_no_file(experiment: Path, tmp
 
 
 def test_the_ledger_and_the_check_speak_to_any_display(experiment: Path, tmp_path: Path) -> None:
-    ledger = run(tmp_path, "ushydra_lab.runs", "exp", PYTHONIOENCODING="ascii")
+    ledger = run(tmp_path, "ushydra_lab", "runs", "exp", PYTHONIOENCODING="ascii")
     assert b"4 jobs" in ledger.stdout, ledger.stderr.decode()
     (tmp_path / "b.csv").write_text(f"image,site,subject\nmissing.png,{SITE},ä\n", encoding="utf-8")
-    check = run(tmp_path, "ushydra_lab.check", "b.csv", PYTHONIOENCODING="ascii")
+    check = run(tmp_path, "ushydra_lab", "check", "b.csv", PYTHONIOENCODING="ascii")
     assert check.returncode == 1
     assert b"Traceback" not in check.stderr
     assert (tmp_path / "multirun" / "check" / "b" / "index.html").exists()
@@ -64,7 +64,7 @@ def test_the_ledger_and_the_check_speak_to_any_display(experiment: Path, tmp_pat
 
 def test_tables_that_cannot_be_written_are_status_1(experiment: Path, tmp_path: Path) -> None:
     (experiment / "report").touch()  # where the folder should be
-    done = run(tmp_path, "ushydra_lab.report", "exp")
+    done = run(tmp_path, "ushydra_lab", "report", "exp")
     assert done.returncode == 1
     assert b"Cannot write below exp/report: part of it is a file" in done.stderr
     assert b"Traceback" not in done.stderr

@@ -194,11 +194,11 @@ def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd
     text = markdown.render(nt.section(found(stages), folder))
     assert all(text.count(f"(Table {number})") == 1 for number in (4, 5, 6))
     assert (
-        "- c/seed3/roi: probed with other weights than it has now.\n  `python -m ushydra_lab.probes multirun/nt/c`"
+        "- c/seed3/roi: probed with other weights than it has now.\n  `python -m ushydra_lab probes multirun/nt/c`"
         in text
     )
-    assert "- c/seed4/roi: probes.json is damaged.\n  `python -m ushydra_lab.probes multirun/nt/c`" in text
-    assert "- b/seed1/roi: not probed.\n  `python -m ushydra_lab.probes multirun/nt/b`" in text
+    assert "- c/seed4/roi: probes.json is damaged.\n  `python -m ushydra_lab probes multirun/nt/c`" in text
+    assert "- b/seed1/roi: not probed.\n  `python -m ushydra_lab probes multirun/nt/b`" in text
     assert "- Held out a: not run.\n  `python -m ushydra_lab +experiment=nt held_out=a seed=1,2,3,4`" in text
     assert str(tmp_path) not in text
     for name in ("confidence", "roc", "knn", "pca"):
@@ -263,7 +263,7 @@ def test_a_damaged_or_half_written_file_is_a_gap_with_the_command_that_makes_it_
     text = markdown.render(blocks)
     (line,) = (line for line in text.splitlines() if line.startswith("- c/seed2/roi") or ", c/seed2/roi" in line)
     assert line == f"- c/seed2/roi: {name} is damaged." or line == "- c/seed2/roi, c/seed4/roi: probes.json is damaged."
-    assert "`python -m ushydra_lab.probes multirun/nt/c`" in text
+    assert "`python -m ushydra_lab probes multirun/nt/c`" in text
     assert rows(stages, "table5").loc[("c", "phase2", "code z"), "seeds"] == "1 of 4 probed"
 
 

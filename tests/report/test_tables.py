@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.report.__main__ import main
 from ushydra_lab.report.build import report
 from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
 from ushydra_lab.report.verdict import briefly
 from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
+from ..cli import call
 
 SUBJECTS = 12
 
@@ -167,13 +167,12 @@ def test_a_terminal_that_fails_loses_no_file(experiment: Path, monkeypatch: pyte
         assert (experiment / "report" / name).stat().st_size > 100
 
 
-def test_no_finished_run_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_finished_run_is_an_error(tmp_path: Path) -> None:
     write_run(tmp_path, 1, "roi", 0.1, status="interrupted")
     with pytest.raises(UserError, match="No finished run"):
         report(tmp_path / "exp")
-    monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match="No run below"):
-        main()
+        call("report", str(tmp_path / "nowhere"))
 
 
 def test_runs_on_other_images_or_labels_are_not_compared_with_those_before_them(experiment: Path) -> None:

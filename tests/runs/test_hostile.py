@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pickle
@@ -27,18 +26,17 @@ from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.evaluation import external as evaluate_command
 from ushydra_lab.files import read_json, write_json
-from ushydra_lab.probes import __main__ as probes_command
-from ushydra_lab.report import __main__ as report_command
-from ushydra_lab.runs import __main__ as runs_command
+from ushydra_lab.runs.stored_experiment import MOVED
+
+from ..cli import call
 
 TINY = [
     "+experiment=nt_phase2", "loss=roi", "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=4",
     "stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1", "logger.mode=disabled", "panel_images=1",
     "data=manifest", "held_out=hospital_c",
 ]  # fmt: skip
-MODULES = {"runs": runs_command, "report": report_command, "evaluate": evaluate_command, "probes": probes_command}
+VERBS = ("runs", "report", "evaluate", "probes")
 Damage = Callable[[Path], object]
 
 
@@ -78,10 +76,9 @@ def command(hospitals: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     def refused(name: str, run: Path, *more: str) -> str:
         folder = run.parents[2] if name in ("runs", "report") else run
         words = ["data=manifest", f"data.path='{hospitals}'"] if name == "evaluate" else []
-        monkeypatch.setattr(sys, "argv", [name, str(folder), *words, *more])
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SystemExit) as end:
-            MODULES[name].main()
+            call(name, str(folder), *words, *more)
         assert end.value.code not in (0, None)
         return str(end.value.code)
 
@@ -426,11 +423,10 @@ def test_a_pickle_among_the_weights_is_not_run(
 
 def test_a_planted_programming_error_shows_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ushydra_lab.runs.run.parse_summary", lambda content: content["no such key"])
-    for name, module in MODULES.items():
-        words = ["data=manifest"] if name == "evaluate" else []
-        monkeypatch.setattr(sys, "argv", [name, str(run.parents[2] if name in ("runs", "report") else run), *words])
+    for verb in VERBS:
+        words = ["data=manifest"] if verb == "evaluate" else []
         with pytest.raises(KeyError):
-            module.main()
+            call(verb, str(run.parents[2] if verb in ("runs", "report") else run), *words)
 
 
 def test_a_mistake_in_a_network_s_code_shows_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,8 +434,8 @@ def test_a_mistake_in_a_network_s_code_shows_its_traceback(run: Path, monkeypatc
         raise KeyError("planted")
 
     monkeypatch.setattr("ushydra_lab.networks.conv_autoencoder.ConvAutoencoder.__init__", planted)
-    with pytest.raises(KeyError, match="planted"), _argv(["evaluate", str(run), "data=phantom_nt"]):
-        evaluate_command.main()
+    with pytest.raises(KeyError, match="planted"):
+        call("evaluate", str(run), "data=phantom_nt")
 
 
 # What is not damage
@@ -462,25 +458,14 @@ def test_one_damaged_run_leaves_the_tables_of_the_others(
 
 def test_a_report_stays_within_the_folder_it_was_given(run: Path, command: Callable[..., str]) -> None:
     for below in (run, run.parent, run.parent.parent):
-        monkey = [str(below)]
-        with pytest.raises(SystemExit, match="is part of an experiment"), _argv(["report", *monkey]):
-            report_command.main()
+        with pytest.raises(SystemExit, match="is part of an experiment"):
+            call("report", str(below))
     assert not (run.parents[2] / "report").exists()
 
 
-@contextlib.contextmanager
-def _argv(words: list[str]) -> Iterator[None]:
-    before, sys.argv = sys.argv, words
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
 def test_an_oversized_picture_is_named_and_nothing_else_is_lost(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with _argv(["report", str(run.parents[2])]):
-        Image.new("1", (20000, 20000)).save(run / "figures" / "test.png")
-        report_command.main()
+    Image.new("1", (20000, 20000)).save(run / "figures" / "test.png")
+    call("report", str(run.parents[2]))
     page = (run.parents[2] / "report" / "index.html").read_text()
     assert "test.png is damaged" in page
 
@@ -492,11 +477,17 @@ def test_a_received_run_is_evaluated_on_this_machine(
     run = rewritten({"cache_dir": "/nobody/cache", "run_root": "/nobody/runs"})
     monkeypatch.chdir(tmp_path)
     for more in ([], [f"cache_dir='{tmp_path}/mine'"]):
-        with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", *more]):
-            evaluate_command.main()
+        call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", *more)
         shutil.rmtree(next(run.glob("external/*")))
     assert (tmp_path / "multirun" / ".cache").is_dir()
     assert (tmp_path / "mine").is_dir()
+
+
+def _other_weights(run: Path) -> None:
+    content = torch.load(run / WEIGHTS, weights_only=True)
+    content["state_dict"] = {key: value * 1.1 for key, value in content["state_dict"].items()}
+    (run / WEIGHTS).unlink()
+    torch.save(content, run / WEIGHTS)
 
 
 def test_other_weights_are_not_taken_for_evaluated_before(
@@ -504,14 +495,10 @@ def test_other_weights_are_not_taken_for_evaluated_before(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]
-    with _argv(words):
-        evaluate_command.main()
-        content = torch.load(run / WEIGHTS, weights_only=True)
-        content["state_dict"] = {key: value * 1.1 for key, value in content["state_dict"].items()}
-        (run / WEIGHTS).unlink()
-        torch.save(content, run / WEIGHTS)
-        reseal(run)
-        evaluate_command.main()
+    call(*words)
+    _other_weights(run)
+    reseal(run)
+    call(*words)
     tables = [pd.read_csv(file) for file in run.glob("external/*/per_image.csv")]
     assert len(tables) == 2
     assert not np.allclose(tables[0]["roi_mae"], tables[1]["roi_mae"])
@@ -521,8 +508,7 @@ def test_other_weights_are_not_taken_for_evaluated_before(
 def test_a_damaged_evaluation_is_named(
     damage: Damage, run: Path, hospitals: Path, command: Callable[..., str], tmp_path: Path
 ) -> None:
-    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", f"cache_dir='{tmp_path}/c'"]):
-        evaluate_command.main()
+    call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'", f"cache_dir='{tmp_path}/c'")
     damage(next(run.glob("external/*")))
     assert "and evaluate again" in command("evaluate", run)
 
@@ -532,9 +518,22 @@ def test_a_run_of_0_2_0_is_read_and_marked(run: Path) -> None:
     del content["files"], content["checksum"]
     content["versions"]["ushydra_lab"] = "0.2.0"
     (run / "run.json").write_text(json.dumps(content))
-    with _argv(["report", str(run.parents[2])]):
-        report_command.main()
+    call("report", str(run.parents[2]))
     assert "Unverified: hospital_c/seed1000/roi" in (run.parents[2] / "report" / "tables.md").read_text()
+
+
+def test_a_run_from_before_modules_moved_is_evaluated(
+    run: Path, hospitals: Path, reseal: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (run / "config.yaml").read_text()
+    for before, now in MOVED.items():
+        text = text.replace(now, before)
+    assert "ushydra_lab.callbacks.gradient_calibration" in text
+    (run / "config.yaml").write_text(text)
+    reseal(run)
+    monkeypatch.chdir(tmp_path)
+    call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'")
+    assert len(list(run.glob("external/*/per_image.csv"))) == 1
 
 
 def test_temporary_files_of_killed_processes_go_with_the_next_run(run: Path, hospitals: Path) -> None:
@@ -591,8 +590,8 @@ def test_a_reader_makes_no_files_in_the_place_of_a_network(
 @pytest.mark.parametrize("choice", ["../loss/roi", "../split/random"])
 def test_data_are_chosen_among_data(choice: str, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with _argv(["evaluate", str(run), f"data={choice}"]), pytest.raises(SystemExit, match=r"no data set|no reader"):
-        evaluate_command.main()
+    with pytest.raises(SystemExit, match=r"no data set|no reader"):
+        call("evaluate", str(run), f"data={choice}")
 
 
 @pytest.mark.parametrize("file", ["run.json", "config.yaml", "split.csv", "per_image.csv", WEIGHTS, CURVES])
@@ -610,8 +609,7 @@ def test_a_picture_that_is_no_png_starts_nothing(run: Path) -> None:
     (run / "figures" / "test.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     (run / "figures" / "hardest_roi.png").unlink()
     os.mkfifo(run / "figures" / "hardest_roi.png")
-    with _argv(["report", str(run.parents[2])]):
-        report_command.main()
+    call("report", str(run.parents[2]))
     assert "test.png is damaged" in (run.parents[2] / "report" / "index.html").read_text()
 
 
@@ -652,8 +650,7 @@ def test_a_lock_that_is_a_folder_is_held_by_nobody(run: Path, capfd: pytest.Capt
     (run / ".lock").mkdir()
     content = read_json(run / "run.json")
     write_json(run / "run.json", content | {"status": "running"})
-    with _argv(["runs", str(run.parents[2])]), pytest.raises(SystemExit):
-        runs_command.main()
+    call("runs", str(run.parents[2]))
     assert "1 interrupted" in capfd.readouterr().out
 
 
@@ -681,10 +678,8 @@ def test_brackets_in_a_path_stay_text(
     root = tmp_path / "a[bold]b[" / "c]"
     shutil.copytree(finished, root)
     run = root / "nt_phase2" / "hospital_c" / "seed1000" / "roi"
-    with _argv(["report", str(run.parents[2])]):
-        report_command.main()
-    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]):
-        evaluate_command.main()
+    call("report", str(run.parents[2]))
+    call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'")
     assert capfd.readouterr().out.replace("\n", "").count("a[bold]b[/c]") >= 3
 
 
@@ -696,15 +691,11 @@ def test_other_weights_are_probed_again(
     command: Callable[..., str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with _argv(["probes", str(run)]):
-        probes_command.main()
-        before = read_json(run / "probes.json")
-        content = torch.load(run / WEIGHTS, weights_only=True)
-        content["state_dict"] = {key: value * 1.1 for key, value in content["state_dict"].items()}
-        (run / WEIGHTS).unlink()
-        torch.save(content, run / WEIGHTS)
-        reseal(run)
-        probes_command.main()
+    call("probes", str(run))
+    before = read_json(run / "probes.json")
+    _other_weights(run)
+    reseal(run)
+    call("probes", str(run))
     assert read_json(run / "probes.json")["files"] != before["files"]
     flip(WEIGHTS, 0.5)(run)
     assert "phase2.ckpt is damaged" in command("probes", run)
@@ -718,18 +709,15 @@ def test_evaluating_and_probing_a_run_of_0_2_0_says_that_it_is_unverified(
     content["versions"]["ushydra_lab"] = "0.2.0"
     (run / "run.json").write_text(json.dumps(content))
     monkeypatch.chdir(tmp_path)
-    with _argv(["evaluate", str(run), "data=manifest", f"data.path='{hospitals}'"]):
-        evaluate_command.main()
+    call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'")
     assert "unverified" in capfd.readouterr().out
-    with _argv(["probes", str(run)]):
-        probes_command.main()
+    call("probes", str(run))
     assert "unverified" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("file", ["probes.json", "probes.csv"])
 def test_damaged_probes_are_named_by_the_report(file: str, run: Path, command: Callable[..., str]) -> None:
-    with _argv(["probes", str(run)]):
-        probes_command.main()
+    call("probes", str(run))
     cut(file)(run)
     assert f"{file} is damaged" in command("report", run)
 

@@ -26,12 +26,12 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation.external import evaluate
 from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.files import read_json
-from ushydra_lab.probes.__main__ import probe
-from ushydra_lab.report.__main__ import report
+from ushydra_lab.probes.finished import probe
+from ushydra_lab.report.build import report
 from ushydra_lab.runs.pack import KEPT, numbered, pack, without_paths
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.training.stages import assembly
+from ushydra_lab.training import assembly
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])
@@ -141,7 +141,7 @@ def test_a_colleague_evaluates_reports_and_probes(
 def test_the_commands_take_the_folder_itself(packed: Run, manifest: Path, tmp_path: Path) -> None:
     for command in (["evaluate", "packed", "data=manifest", f"data.path={manifest}"], ["report", "packed"]):
         done = subprocess.run(
-            [sys.executable, "-m", f"ushydra_lab.{command[0]}", *command[1:]],
+            [sys.executable, "-m", "ushydra_lab", *command],
             cwd=tmp_path,
             capture_output=True,
             text=True,

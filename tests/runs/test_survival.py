@@ -21,10 +21,11 @@ from ushydra_lab import phantom
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json, write_json
-from ushydra_lab.runs import __main__ as runs_command
 from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.ledger import job
 from ushydra_lab.runs.run import SUMMARY, Run
+
+from ..cli import call
 
 TINY = [
     "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=nursery.Breakable",
@@ -298,28 +299,25 @@ def test_runs_shows_what_became_of_every_job(
     RunDirectory(at_work, TRIVIAL).plan()
     (tmp_path / ".stages" / "abc").mkdir(parents=True)
     (tmp_path / ".stages" / "abc" / "history.csv").write_text("epoch,loss\n0,1\n1,1\n")
-    monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path)])
-    with RunDirectory(at_work, TRIVIAL).hold(), pytest.raises(SystemExit) as end:
-        runs_command.main()
+    with RunDirectory(at_work, TRIVIAL).hold():
+        call("runs", str(tmp_path))
     said = capsys.readouterr().out
     assert "4 jobs: 1 finished, 1 running, 1 interrupted, 1 missing" in said
     assert "phase1, 2 of at most 9 epochs done" in said
     assert "1:02:03" in said
-    assert not end.value.code
     directory(status="failed", error="first line\nsecond")
     directory(status="failed", error="again")
     with pytest.raises(SystemExit) as end:
-        runs_command.main()
+        call("runs", str(tmp_path))
     said = capsys.readouterr().out
     assert "first line" in said
     assert "second" not in said
     assert end.value.code
 
 
-def test_what_is_no_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path)])
+def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="No run below"):
-        runs_command.main()
+        call("runs", str(tmp_path))
 
 
 def test_a_job_keeps_its_place_in_the_sweep_however_often_it_is_interrupted(tmp_path: Path) -> None:

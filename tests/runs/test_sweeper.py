@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
-from ushydra_lab.__main__ import with_scale
+from ushydra_lab.commands.train import with_scale
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.sweep.sweeper import expand
@@ -61,7 +61,7 @@ def test_components_that_are_swept_name_the_variant_where_it_would_not_tell_them
     ],
 )
 def test_the_scale_of_this_machine_stands_beside_what_was_typed(typed: str, expected: str) -> None:
-    assert with_scale(["ushydra_lab", *typed.split()], "laptop") == ["ushydra_lab", *expected.split()]
+    assert with_scale(typed.split(), "laptop") == expected.split()
 
 
 def test_a_variant_that_was_typed_is_left_as_it_is() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SCALES, Lab, data_of
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SIZES, Lab, data_of
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
@@ -71,7 +71,7 @@ def _fits(lab: Lab) -> Iterator[Row]:
     """Training over a quarter, half and all of the images; one epoch for each seed, or with each site held out."""
     experiment = lab.experiment(ROI_EXPERIMENT)
     manifest = data_of(experiment).manifest
-    of_site = SCALES[lab.scale].images
+    of_site = SIZES[lab.scale].images
     parts = {
         n: _data(experiment, manifest, manifest.table.groupby("site").head(n))
         for n in (of_site // 4, of_site // 2, of_site)

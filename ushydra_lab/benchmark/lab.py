@@ -29,7 +29,7 @@ class Scale:
     overrides: tuple[str, ...] = ()
 
 
-SCALES = {
+SIZES = {
     "tiny": Scale("laptop", 20, ("network.widths=[2,4,4,8]", "canvas=[168,176]")),
     "laptop": Scale("laptop", 40),
     "paper": Scale("paper", 20),
@@ -56,7 +56,7 @@ class Lab:
     def experiment(self, name: str, *overrides: str) -> Experiment:
         """One of the experiments, at the size of this scale."""
         register_resolvers()
-        size = SCALES[self.scale]
+        size = SIZES[self.scale]
         roi = name == ROI_EXPERIMENT
         chosen = [
             f"+experiment={name}",

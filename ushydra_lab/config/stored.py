@@ -14,13 +14,14 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ushydra_lab.config.explain import explain
 from ushydra_lab.config.identity import NOT_DETERMINING
 from ushydra_lab.config.instantiate import omegaconf_message, plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.config.typed import as_meant, remedy, torn
-from ushydra_lab.config.validation import explain, target_problems
+from ushydra_lab.config.validation import target_problems
 from ushydra_lab.errors import UserError
 
 PLACES = ("cache_dir", "network.weights")

@@ -14,17 +14,13 @@ from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from ushydra_lab.config.components import find
 from ushydra_lab.config.conversion import convert
 from ushydra_lab.config.instantiate import plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Experiment, OwnSettings, Stage
-from ushydra_lab.config.typed import remedy
-from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
 OF_THE_LAB = {
@@ -77,22 +73,6 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> E
         raise UserError.listing(headline, problems)
     typed = {name: Stage(**stage, instead=OwnSettings(**own[name])) for name, stage in ordered(stages)}
     return Experiment(**values, stages=typed)
-
-
-def explain(error: HydraException) -> str:
-    """Hydra's message; of what is misspelt or wants quotes in the lab's own words, with the nearest known name."""
-    cause = error.__cause__
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood. {remedy(error.override)}"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: there is none{nearest(name, error.options)}; choose one of {', '.join(error.options)}"
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None:
-        known = list(map(str, cause.parent_node))
-        near = difflib.get_close_matches(str(cause.key), known, n=1, cutoff=0.0)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"unknown key '{cause.full_key}' on the command line{hint} Known there: {', '.join(known)}"
-    return str(error)
 
 
 def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[str]:

@@ -1,30 +1,38 @@
-"""`python -m ushydra_lab.evaluation.external RUN data=fetus_framework data.root=...`: a finished run on other images.
+"""A finished run on other labelled images.
 
 Writes the same per-image table and metrics below RUN/external/, and says which sites the run has never seen.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
 
 from ushydra_lab import __version__
+from ushydra_lab.config.identity import digest
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.config.stored import Local, chosen_data, here
-from ushydra_lab.errors import UserError, use_any_display
 from ushydra_lab.evaluation.finished import seen_sites
-from ushydra_lab.runs.run import IMAGE_TEXTS, IMAGES, Run, runs_below
+from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
+from ushydra_lab.evaluation.pictures import draw_panels
+from ushydra_lab.files import (
+    OLD_S,
+    DamagedFile,
+    disk_errors,
+    read_json,
+    read_table,
+    refuse_change,
+    remove_temporary,
+    sha256,
+    write_csv,
+    write_json,
+)
+from ushydra_lab.runs.run import IMAGE_TEXTS, IMAGES, Run
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.runs.summary import UNVERIFIED
-
-if TYPE_CHECKING:
-    pass
+from ushydra_lab.training.assembly import build_data
+from ushydra_lab.training.stages import finished_tasks
 
 EXTERNAL = {"_target_": "ushydra_lab.data.split.External"}
 """The split of a data set that is tested as a whole."""
@@ -41,13 +49,6 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     Raises:
         UserError: RUN is not a finished run or is damaged, or the data cannot be used.
     """
-    from ushydra_lab.config.identity import digest
-    from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
-    from ushydra_lab.evaluation.pictures import draw_panels
-    from ushydra_lab.files import OLD_S, disk_errors, remove_temporary, sha256, write_csv, write_json
-    from ushydra_lab.training.assembly import build_data
-    from ushydra_lab.training.stages import finished_tasks
-
     local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
     overrides = [word for word in overrides if not word.startswith(WEIGHTS)]
     own = here(check_stored(run, local.trust), local)
@@ -86,8 +87,6 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
     Raises:
         DamagedFile: a file is missing or not as it was written.
     """
-    from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change
-
     remedy = f"Remove {folder} and evaluate again."
     content = read_json(folder / METRICS, remedy)
     try:
@@ -96,40 +95,3 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
         raise DamagedFile(folder / METRICS, f"is damaged (no {error})", remedy) from error
     refuse_change(folder / IMAGES, checksum, remedy)
     return read_table(folder / IMAGES, IMAGE_TEXTS, remedy), never_seen
-
-
-def main() -> None:
-    """The command line."""
-    use_any_display()
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluation.external", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run directory, or a folder that holds a single run")
-    parser.add_argument("overrides", nargs="*", help="data=NAME and its keys; cache_dir=FOLDER; trust=[your_module]")
-    arguments = parser.parse_args()
-    try:
-        found = runs_below(arguments.run)
-        run = found[0] if len(found) == 1 else Run(arguments.run)
-        show(evaluate(run, arguments.overrides))
-        if not run.verified:
-            print(f"{run.path} is {UNVERIFIED}")
-    except UserError as error:
-        sys.exit(str(error))
-
-
-def show(folder: Path) -> None:
-    """Print means per stage and site, and which sites are new to the run."""
-    from ushydra_lab.report.render.terminal import rich_table
-    from ushydra_lab.results.metrics import known
-
-    table, never_seen = read_results(folder)
-    metrics = known(table.columns)
-    means = table.groupby(["stage", "site"], sort=False)[list(metrics)].mean().reset_index()
-    for name, metric in metrics.items():
-        means[name] = means[name].map(f"{{:.{metric.digits}f}}".format)
-    means["images"] = table.groupby(["stage", "site"], sort=False).size().to_numpy()
-    means["seen in training"] = ["never" if site in never_seen else "yes" for site in means["site"]]
-    shown = means.rename(columns={name: metric.title for name, metric in metrics.items()})
-    Console(width=None if sys.stdout.isatty() else 160).print(rich_table(shown, str(folder), "Means over images."))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,57 +8,55 @@ areas between seeds and with the truth. What is there and belongs to the run's w
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from rich.console import Console
+from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.progress import track
 
 from ushydra_lab import __version__
-from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, folders_and_local, here
-from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.config.identity import digest
+from ushydra_lab.config.stored import AS_STORED, Local, here
+from ushydra_lab.data.perturbations import SWEEPS
+from ushydra_lab.errors import UserError
+from ushydra_lab.evaluation.finished import own_images
+from ushydra_lab.figures.panels import LABEL_COLOURS
+from ushydra_lab.figures.style import tidy
+from ushydra_lab.files import (
+    DamagedFile,
+    atomic,
+    disk_errors,
+    read_json,
+    read_table,
+    refuse_change,
+    sha256,
+    write_csv,
+    write_json,
+)
+from ushydra_lab.results.agreement import icc
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
 from ushydra_lab.tasks.columns import declared_in, members
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ushydra_lab.tasks.segmentation import Segmentation
+from ushydra_lab.training.stages import finished_tasks
 
 NAME = "robustness"
 MEASURED = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
 """Families of columns that are kept of every perturbed image."""
 
 
-def main() -> None:
-    """The command line."""
-    use_any_display()
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.evaluation.robustness", description=__doc__)
-    parser.add_argument("words", nargs="+", metavar="EXPERIMENT", help=f"multirun/<experiment>; {LOCAL_HELP}")
-    try:
-        folders, local = folders_and_local(parser.parse_args().words)
-        if len(folders) != 1:
-            parser.error("name one experiment's directory, multirun/<experiment>")
-        robustness(folders[0], local)
-    except UserError as error:
-        sys.exit(str(error))
+def robustness(experiment: Path, local: Local = AS_STORED) -> tuple[pd.DataFrame, pd.DataFrame, Path]:
+    """Measure every finished run below a directory, or take its table; write what they say together.
 
-
-def robustness(experiment: Path, local: Local = AS_STORED) -> None:
-    """Measure every finished run below a directory, or take its table; write and print what they say together.
+    Returns `curves`, `agreement` and the folder that they were written to.
 
     Raises:
         UserError: there is no finished run of a segmentation; or, after the others were measured, naming those with
             damage or other images than they had.
     """
-    from ushydra_lab.figures.style import tidy
-    from ushydra_lab.files import atomic, disk_errors, write_csv
-
     tables, problems = [], []
     for run in runs_below(experiment):
         try:
@@ -77,16 +75,11 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> None:
         write_csv(folder / "agreement.csv", areas)
         with atomic(folder / "curves.png") as temporary:
             shown.savefig(temporary, format="png", dpi=150)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    _show(console, found, areas)
-    console.print(f"Written: {folder}/curves.csv, curves.png, agreement.csv", markup=False, soft_wrap=True)
+    return found, areas, folder
 
 
 def _table(run: Run, local: Local) -> pd.DataFrame | None:
     """A run's measurements, made if they are not there; None for a run that is unfinished or no segmentation."""
-    from ushydra_lab.config.identity import digest
-    from ushydra_lab.files import disk_errors, sha256, write_csv, write_json
-
     summary = run.summary
     if summary.status != FINISHED:
         return None
@@ -109,8 +102,6 @@ def _table(run: Run, local: Local) -> pd.DataFrame | None:
 
 
 def _record(record: Path) -> dict[str, Any]:
-    from ushydra_lab.files import DamagedFile, read_json
-
     remedy = f"Remove {record} and run the same command again: it is measured again."
     content = read_json(record, remedy)
     if not {"made_from", "sha256"} <= content.keys():
@@ -119,8 +110,6 @@ def _record(record: Path) -> dict[str, Any]:
 
 
 def _measured(file: Path, record: Path, checksum: str) -> pd.DataFrame:
-    from ushydra_lab.files import read_table, refuse_change
-
     remedy = f"Remove {file} and {record.name} beside it, and run the same command again."
     refuse_change(file, checksum, remedy)
     return read_table(file, {"kind"}, remedy)
@@ -133,11 +122,6 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
         UserError: the run is damaged, or the images are not those of the run.
     """
     import torch
-
-    from ushydra_lab.data.perturbations import SWEEPS
-    from ushydra_lab.evaluation.finished import own_images
-    from ushydra_lab.tasks.segmentation import Segmentation
-    from ushydra_lab.training.stages import finished_tasks
 
     settings = here(check_stored(run, local.trust), local)
     task = list(finished_tasks(run, settings).values())[-1]
@@ -169,8 +153,6 @@ def curves(images: pd.DataFrame) -> pd.DataFrame:
 
 def agreement(images: pd.DataFrame) -> pd.DataFrame:
     """ICC(A,1) of each structure's area on unperturbed test images, between seeds and of each seed with the truth."""
-    from ushydra_lab.results.agreement import icc
-
     plain = images[(images["kind"] == "noise") & (images["strength"] == 0)]
     unit = "mm2" if members(plain, "found_mm2") else "px"
     rows = []
@@ -187,10 +169,6 @@ def agreement(images: pd.DataFrame) -> pd.DataFrame:
 
 def picture(found: pd.DataFrame) -> Figure:
     """One panel a perturbation, one line a structure and variant, the band being ± SD over seeds."""
-    from matplotlib.figure import Figure
-
-    from ushydra_lab.figures.panels import LABEL_COLOURS
-
     kinds, structures = list(found["kind"].unique()), list(found["structure"].unique())
     figure = Figure(figsize=(3.2 * len(kinds), 3.4), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
@@ -211,21 +189,3 @@ def picture(found: pd.DataFrame) -> Figure:
 
 def _lines(found: pd.DataFrame) -> Any:
     return found.sort_values("strength").groupby(["held_out", "variant", "structure"])
-
-
-def _show(console: Console, found: pd.DataFrame, areas: pd.DataFrame) -> None:
-    from ushydra_lab.report.render.terminal import rich_table
-
-    spread = found["sd"].map(lambda sd: "" if np.isnan(sd) else f" ± {sd:.3f}")
-    cells = found.assign(cell=found["mean"].map("{:.3f}".format) + spread)
-    keys = ["held_out", "variant", "kind", "strength"]
-    wide = cells.pivot(index=keys, columns="structure", values="cell").reset_index()
-    console.print(rich_table(wide, "Dice under perturbations of the test images", "Mean ± SD over seeds (ddof 1)."))
-    interval = areas["low"].map("{:.3f}".format) + " .. " + areas["high"].map("{:.3f}".format)
-    shown = areas.assign(icc=areas["icc"].map("{:.3f}".format), interval=interval).drop(columns=["low", "high"])
-    caption = "ICC(A,1) of areas with its 95 % interval, over test images; an absent structure has area 0."
-    console.print(rich_table(shown, "Agreement", caption))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import roc_auc_score
@@ -11,9 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.probes import Covariance
 from ushydra_lab.probes.features import Floats
 
-Covariance = Literal["ledoit_wolf", "empirical"]
 NEIGHBOURS = 10
 
 

@@ -1,4 +1,4 @@
-"""`python -m ushydra_lab.runs pack RUN --out FOLDER`: a finished run for those who may not see patients' names.
+"""A copy of a finished run for those who may not see patients' names (`python -m ushydra_lab runs pack`).
 
 FOLDER holds README.txt and the run, as <experiment>/<held out>/seed<seed>/<variant>. Paths, names of subjects and of
 files and error texts are left out: a subject becomes a running number, the same wherever it comes in the run, since
@@ -7,11 +7,9 @@ statistics count subjects; an image its record. Weights, curves and every number
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pandas as pd
 from ushydra_lab.config.identity import NOT_DETERMINING, PATH, WITHHELD, flatten, to_yaml
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import disk_errors, read_json, sha256, write_csv, write_json, write_text
+from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
 
 CACHE = "multirun/.cache"
@@ -43,12 +42,12 @@ Left out:
 As they were: weights, curves, metrics of every image, the split, sites, settings, versions. run.json holds their
 checksums, and every command compares them.
 
-    python -m ushydra_lab.evaluation.external {folder} data=manifest data.path=images.csv
-    python -m ushydra_lab.report {folder}
+    python -m ushydra_lab evaluate {folder} data=manifest data.path=images.csv
+    python -m ushydra_lab report {folder}
 
 With the same data also
 
-    python -m ushydra_lab.probes {folder} {places}--against data=manifest data.path=images.csv
+    python -m ushydra_lab probes {folder} {places}--against data=manifest data.path=images.csv
 
 and the command that made it finds it finished, or says what differs, when run_root={folder} is added.
 {weights}"""
@@ -57,20 +56,10 @@ The network began with weights from a folder that is not part of this; to use it
 """
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.runs pack", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run directory")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet")
-    options = parser.parse_args(arguments)
-    try:
-        print(f"Packed: {pack(Run(options.run), options.out)}")
-    except UserError as error:
-        sys.exit(str(error))
-
-
-def pack(run: Run, out: Path) -> Path:
+def pack(run: Run, out: Path, seen_sites: Callable[[Run], set[str]]) -> Path:
     """Write a finished run without paths, subjects and file names; the packed run's directory.
+
+    seen_sites: what finds the sites that it learnt or selected on, of which the colleague need not have images.
 
     Raises:
         UserError: the run is not finished, is damaged or has no checksums; the folder exists or cannot be written.
@@ -83,7 +72,7 @@ def pack(run: Run, out: Path) -> Path:
         raise UserError(f"{out} exists: choose a folder that does not, --out FOLDER")
     if out.resolve().is_relative_to(run.experiment.resolve()):
         raise UserError(f"{out} is part of the experiment, which would count the run twice: choose one outside of it")
-    seen = _seen_sites(run)
+    seen = seen_sites(run)
     place = Path(run.experiment.name, run.name)
     remedy = "choose another folder with --out FOLDER"
     with disk_errors(out, remedy):
@@ -151,8 +140,6 @@ def _withheld(value: Any, cache: str, in_data: bool = False, place: bool = False
 
 def _copy_weights(source: Path, target: Path) -> None:
     """A checkpoint as it is; written anew where it holds more than weights and where in training they were selected."""
-    from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-
     content = read_checkpoint(source)
     if content.keys() <= KEPT:
         target.parent.mkdir(exist_ok=True)
@@ -160,15 +147,6 @@ def _copy_weights(source: Path, target: Path) -> None:
     else:
         kept = {key: value for key, value in content.items() if key in KEPT}
         AtomicCheckpointIO().save_checkpoint(kept, target)
-
-
-def _seen_sites(run: Run) -> set[str]:
-    """Sites the run learnt or selected on; those of a stage's own images too, which the colleague need not have."""
-    from ushydra_lab.config.stored import AS_STORED, here
-    from ushydra_lab.evaluation.finished import seen_sites
-    from ushydra_lab.runs.stored_experiment import check_stored
-
-    return seen_sites(run, here(check_stored(run), AS_STORED))
 
 
 def _with_pictures(run: Run) -> bool:

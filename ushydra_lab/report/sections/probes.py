@@ -18,7 +18,7 @@ from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.missing import gap_list, sites_with, splits_to_run
 from ushydra_lab.runs.run import Run
 
-COMMAND = "python -m ushydra_lab.probes"
+COMMAND = "python -m ushydra_lab probes"
 WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
 IMAGES = ["images_val", "images_test"]
 

@@ -1,93 +1,40 @@
-"""`python -m ushydra_lab.probes multirun/nt_phase2`: what the frozen encoders of finished runs know.
-
-Writes RUN/probes.json, the scores of every stage and feature, and RUN/probes.csv, one row an image, stage and feature:
-record numbers, no subjects. RUN/figures/interpolation.png shows what lies between the codes of two test images, whole
-frames. What is there, is whole and belongs to the run's weights and images is not made again; the tables and figures of
-all runs are made by `python -m ushydra_lab.report`. With `--against data=NAME data.root=...` the run's validation
-images are told from another data set's, below RUN/external/.
-"""
+"""The probes of a finished run: measured from its own images, or from others, once."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
+import torch
 from rich.markup import escape
 from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.config.stored import AS_STORED, LOCAL_HELP, Local, chosen_data, folders_and_local, here
-from ushydra_lab.errors import UserError, use_any_display
-from ushydra_lab.files import DamagedFile
-from ushydra_lab.probes import JSON
+from ushydra_lab.config.stored import Local, chosen_data, here
+from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.evaluation.external import with_external
+from ushydra_lab.evaluation.finished import own_images
+from ushydra_lab.files import DamagedFile, atomic, disk_errors
+from ushydra_lab.probes import JSON, Covariance
+from ushydra_lab.probes.features import Codes, extract, extract_any
 from ushydra_lab.probes.files import read, write
-from ushydra_lab.probes.ood import Covariance
-from ushydra_lab.runs.run import Run, runs_below
+from ushydra_lab.probes.interpolation import chosen, draw, interpolate, title
+from ushydra_lab.probes.measure import Parts, measure
+from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
-from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
-
-if TYPE_CHECKING:
-    from ushydra_lab.data.datamodule import UltrasoundData
-    from ushydra_lab.probes.features import Codes
-    from ushydra_lab.tasks.base import Task
+from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.tasks.base import Task
+from ushydra_lab.tasks.reconstruction import Reconstruction
+from ushydra_lab.training.assembly import build_data, task_class
+from ushydra_lab.training.stages import finished_tasks
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 PARTS = ("train", "val", "test")
 PICTURE = "interpolation"
-
-
-def main() -> None:
-    """The command line."""
-    use_any_display()
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.probes", description=__doc__)
-    parser.add_argument("words", nargs="+", metavar="FOLDER", help=f"runs, or experiments with runs; {LOCAL_HELP}")
-    parser.add_argument("--covariance", choices=get_args(Covariance), default="ledoit_wolf", help="of Mahalanobis")
-    parser.add_argument("--against", nargs="+", default=[], metavar="data=NAME", help="other images, and their keys")
-    given = parser.parse_args()
-    try:
-        folders, local = folders_and_local(given.words)
-        probes(folders, given.covariance, given.against, local)
-    except UserError as error:
-        sys.exit(str(error))
-
-
-def probes(
-    folders: list[Path],
-    covariance: Covariance = "ledoit_wolf",
-    against: list[str] | None = None,
-    local: Local = AS_STORED,
-) -> None:
-    """Probe every finished run below the folders, or take what is there; print the scores.
-
-    Raises:
-        UserError: there is none; or, after the others, naming those with damage or other images than they had.
-    """
-    runs = dict.fromkeys(run for folder in folders for run in runs_below(folder))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    found, problems = 0, []
-    for run in runs:
-        try:
-            content, note = probe(run, covariance, against or [], local)
-        except UserError as error:
-            problems.append(f"{run.path}: {error}")
-            continue
-        marked = "" if run.verified or content is None else f" ({UNVERIFIED})"
-        console.print(f"{run.path}: {note}{marked}", markup=False, highlight=False, soft_wrap=True)
-        if content:
-            found += 1
-            _show(console, content["stages"])
-    if problems:
-        raise UserError.listing("not probed", problems)
-    if not found:
-        where = ", ".join(map(str, folders))
-        raise UserError(f"{where}: no finished run to probe. python -m ushydra_lab.runs lists runs.")
 
 
 def probe(run: Run, covariance: Covariance, against: list[str], local: Local) -> tuple[dict[str, Any] | None, str]:
@@ -96,8 +43,6 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     Raises:
         UserError: a file is damaged, the images are not those of the run, there are too few.
     """
-    from ushydra_lab.files import disk_errors
-
     summary = run.summary
     if summary.status != FINISHED:
         return None, f"not probed, it is {summary.status}"
@@ -138,9 +83,6 @@ def _known(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
 
 def _other(experiment: Experiment, overrides: list[str], local: Local) -> tuple[str, UltrasoundData]:
     """Another data set, all of it, whatever annotations it has; its name and the first digits of its fingerprint."""
-    from ushydra_lab.evaluation.external import with_external
-    from ushydra_lab.training.assembly import build_data
-
     name, reader = chosen_data(overrides, experiment.scale, experiment.cache_dir, local.trust)
     images = build_data(replace(with_external(experiment, reader), stages={}))
     return f"{name}-{images.fingerprint(images.parts)[:8]}", images
@@ -150,9 +92,6 @@ def _open(
     run: Run, experiment: Experiment, other: UltrasoundData | None
 ) -> tuple[dict[str, Task], UltrasoundData] | str:
     """A run's stages with their tasks, and its images; a word on why not for a run that has no probes."""
-    from ushydra_lab.evaluation.finished import own_images
-    from ushydra_lab.training.stages import finished_tasks
-
     tasks = finished_tasks(run, experiment)
     data = own_images(run, experiment)
     if other is None and "test" not in data.parts:
@@ -161,9 +100,6 @@ def _open(
 
 
 def _autoencoder(experiment: Experiment) -> bool:
-    from ushydra_lab.tasks.reconstruction import Reconstruction
-    from ushydra_lab.training.assembly import task_class
-
     return all(issubclass(task_class(stage), Reconstruction) for stage in experiment.stages.values())
 
 
@@ -176,8 +112,6 @@ def _measure(
     other: UltrasoundData | None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The scores and the images of every stage and feature."""
-    from ushydra_lab.probes.measure import Parts, measure
-
     scores: dict[str, Any] = {}
     tables = []
     for name, task in track(list(tasks.items()), escape(run.name), transient=True):
@@ -196,9 +130,6 @@ def _measure(
 
 def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
     """Between pairs of unseen images, as the last stage decodes it; nothing where there is but one image."""
-    from ushydra_lab.files import atomic
-    from ushydra_lab.probes.interpolation import chosen, draw, interpolate, title
-
     unseen: Any = data.part_loader("test").dataset
     if not (rows := chosen(len(unseen))):
         return
@@ -210,11 +141,6 @@ def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
 
 
 def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | None) -> Codes:
-    import torch
-
-    from ushydra_lab.probes.features import extract, extract_any
-    from ushydra_lab.tasks.reconstruction import Reconstruction
-
     source = other if other and part == "test" else data
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task.to(device)
@@ -229,16 +155,3 @@ def _caliper(run: Run, stage: str) -> pd.DataFrame | None:
     images = run.images
     chosen = images[(images["stage"] == stage) & (images["part"] == "test")].set_index("record")
     return chosen[CALIPER] if set(CALIPER) <= set(chosen) else None
-
-
-def _show(console: Console, stages: dict[str, dict[str, dict[str, float | None]]]) -> None:
-    from ushydra_lab.report.render.terminal import rich_table
-
-    rows = {f"{stage}, {feature}": values for stage, found in stages.items() for feature, values in found.items()}
-    table = pd.DataFrame(rows).map(lambda value: "n/a" if pd.isna(value) else f"{value:.3f}")
-    caption = "AUROC of OOD: validation images of the seen sites against the unseen ones."
-    console.print(rich_table(table.rename_axis("score").reset_index(), "", caption))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,20 @@
-"""Check a data set before training: python -m ushydra_lab.check IMAGES.csv, or data=NAME data.root=FOLDER ..."""
+"""Check a data set before training, all problems at once, and draw what is in it as a page.
 
-import argparse
+    python -m ushydra_lab check IMAGES.csv
+    python -m ushydra_lab check data=NAME data.root=FOLDER
+
+The exit status is 1 where problems block training.
+"""
+
 import re
 import shlex
 import sys
-from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.errors import UserError, printable, use_any_display
+from ushydra_lab.commands.parser import new_parser
+from ushydra_lab.errors import UserError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,10 +25,9 @@ if TYPE_CHECKING:
 SHOWN = 5
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Print a verdict and what it rests on, and write a page; the exit status is 1 where problems block training."""
-    use_any_display()
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.check", description=__doc__)
+    parser = new_parser("check", __doc__)
     parser.add_argument("data", nargs="+", help="a CSV file with the columns image, site and subject; or data=NAME ...")
     parser.add_argument(
         "--canvas", nargs=2, type=int, metavar=("H", "W"), help="also tell how images fit this canvas, px"
@@ -32,14 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     if options.canvas and min(options.canvas) < 1:
         parser.error("--canvas: H and W must be at least 1")
-    try:
-        return _check(options.data, options.canvas and tuple(options.canvas), options.out)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return _check(options.data, options.canvas and tuple(options.canvas), options.out)
 
 
 def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -> int:
@@ -81,13 +78,11 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
 
 
 def _show(found: "Report") -> None:
-    from rich.console import Console
-
     from ushydra_lab.data.checks import ignored
     from ushydra_lab.data.listings import left_out
+    from ushydra_lab.report.render.terminal import new_console
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(_overview(found))
+    new_console().print(_overview(found))
     if names := ignored(found.source.table):
         print(printable(f"ignored columns: {', '.join(names)} (their names have no meaning here)"))
     if found.examined.unusable:
@@ -107,7 +102,3 @@ def _overview(found: "Report") -> "Table":
     for what, cells in zip(found.overview.index, found.overview.to_numpy(str), strict=True):
         shown.add_row(str(what), *cells)
     return shown
-
-
-if __name__ == "__main__":
-    sys.exit(main())

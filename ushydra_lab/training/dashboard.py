@@ -1,4 +1,4 @@
-"""`python -m ushydra_lab.dashboard ENTITY/PROJECT multirun/nt_phase2`: a wandb workspace for an experiment's runs.
+"""A wandb workspace for an experiment's runs.
 
 What it shows is read from the run directories: curves by hospital, by variant and of every seed, a bar chart a metric
 and hospital to compare the variants, loss weights, panels and per-image tables.
@@ -6,9 +6,7 @@ and hospital to compare the variants, loss weights, panels and per-image tables.
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import pandas as pd
 import wandb
 
-from ushydra_lab.errors import UserError, use_any_display
+from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.training.wandb_logger import FINAL
@@ -140,23 +138,3 @@ def publish(workspace: Any) -> str:
     except (wandb.Error, ValueError) as error:
         where = f"{workspace.entity}/{workspace.project}"
         raise UserError(f"wandb did not take the dashboard for {where} ({error}). First: wandb login") from error
-
-
-def main() -> None:
-    """The command line."""
-    use_any_display()
-    parser = argparse.ArgumentParser(prog="python -m ushydra_lab.dashboard", description=__doc__)
-    parser.add_argument("where", metavar="ENTITY/PROJECT")
-    parser.add_argument("experiment", type=Path, help="a directory of runs, like multirun/nt_phase2")
-    arguments = parser.parse_args()
-    entity, _, project = arguments.where.partition("/")
-    try:
-        if not entity or not project or "/" in project:
-            raise UserError(f"{arguments.where}: write ENTITY/PROJECT, as in https://wandb.ai/ENTITY/PROJECT")
-        print(publish(build(entity, project, logged(arguments.experiment))))
-    except UserError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,42 @@
+"""The benchmark: its parts in order, at each scale."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from ushydra_lab import __version__
+from ushydra_lab.benchmark.lab import Lab
+from ushydra_lab.benchmark.rows import Row
+from ushydra_lab.training.memory import keep_freed
+
+
+def measured(scales: list[str], parts: list[str], repeats: int, cache_dir: Path) -> list[Row]:
+    """The rows of every part at every scale. Raises UserError where a folder cannot be written."""
+    keep_freed()
+    rows: list[Row] = []
+    for scale in scales:
+        with tempfile.TemporaryDirectory() as folder:
+            lab = Lab(scale, repeats, _device(), Path(folder), cache_dir)
+            for part in parts:
+                print(f"{scale}: {part} ...", file=sys.stderr)
+                rows += importlib.import_module(f"ushydra_lab.benchmark.{part}").measure(lab)
+    return rows
+
+
+def machine() -> str:
+    """What it was measured on, without names of hosts or users."""
+    device = _device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{device.type} ({name}), {cores}, torch {torch.__version__}, ushydra_lab {__version__}"
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,90 @@
+"""The jobs of a sweep: checked before the first one starts, run one by one, reported on after the last."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from hydra import compose
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from ushydra_lab import experiment as spine
+from ushydra_lab.config.explain import explain
+from ushydra_lab.config.resolvers import run_path
+from ushydra_lab.config.validation import check
+from ushydra_lab.errors import UserError
+from ushydra_lab.report.build import NoFinishedRun, report
+from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
+from ushydra_lab.runs.ledger import failed_in
+from ushydra_lab.training.assembly import rehearse
+from ushydra_lab.training.memory import give_back
+
+log = logging.getLogger("ushydra_lab")
+
+
+def validate(jobs: list[list[str]]) -> list[RunDirectory]:
+    """The directories of all jobs.
+
+    Raises:
+        UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
+    """
+    problems: dict[str, None] = {}
+    paths: dict[Path, list[str]] = {}
+    directories: dict[Path, RunDirectory] = {}
+    for overrides in jobs:
+        try:
+            cfg = compose("config", overrides=overrides)
+            experiment = check(cfg)
+            path = run_path(cfg)
+            rehearse(experiment)
+            directories[path] = RunDirectory(path, experiment)
+            directories[path].refuse_other_config()
+            paths.setdefault(path, []).append(" ".join(overrides))
+        except UserError as error:
+            problems[str(error)] = None
+        except HydraException as error:
+            problems[explain(error)] = None
+    for path, same in paths.items():
+        if len(same) > 1:
+            problems[f"{len(same)} jobs share {path}: add variant=... to the sweep ({'; '.join(same)})"] = None
+    if problems:
+        raise UserError("\n".join(problems))
+    return list(directories.values())
+
+
+def run_job(cfg: DictConfig) -> None:
+    """Run one job. A failure is recorded in its directory and printed; the others go on, unless with `fail_fast`."""
+    path = run_path(cfg)
+    try:
+        experiment = check(cfg)
+        if experiment.fail_fast and (failed := failed_in(os.environ.get(SWEEP, ""), path.parents[2])):
+            log.warning("not started: %s, since %s failed (fail_fast=true)", path, failed[0].path)
+            return
+        spine.run(experiment, path)
+    except Busy as busy:
+        log.info("left out: %s", busy)
+    except UserError as error:
+        log.error("FAILED %s\n%s", path, error)
+    except Exception:
+        log.exception("FAILED %s", path)
+    finally:
+        give_back()
+
+
+def report_on(experiment: Path) -> bool:
+    """Write an experiment's tables, if it has a finished run; False where they could not be written in full."""
+    try:
+        report(experiment)
+    except NoFinishedRun as error:
+        print(error, file=sys.stderr)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return False
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
