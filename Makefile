@@ -20,7 +20,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen hospital, minutes on a CPU
-	$(RUN) -m ushydra_lab +experiment=nt_phase2 $(SWEEP)
+	$(RUN) -m ushydra_lab +experiment=nt_phase2 scale=laptop $(SWEEP)
 
 test: setup  ## the tests
 	$(RUN) -m pytest -n auto

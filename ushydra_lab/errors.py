@@ -1,10 +1,8 @@
 """The one error a user is meant to read."""
 
-import errno
 import io
 import re
 import sys
-from pathlib import Path
 
 NOT_LOADED = "the weights of the frozen DINO network cannot be loaded"
 
@@ -35,13 +33,6 @@ class UserError(Exception):
     def __init__(self, message: str, public: str = "") -> None:
         super().__init__(printable(message))
         self.public = public
-
-    @classmethod
-    def unwritable(cls, folder: Path, error: OSError, need: str) -> "UserError":
-        """A folder below cache_dir that is full or cannot be used; `need` says what it is for."""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "no space left" if full else f"cannot be used ({error.strerror})"
-        return cls(f"{folder}: {reason}; {need}: free some space or set cache_dir to another folder")
 
     @classmethod
     def listing(cls, headline: str, problems: list[str], limit: int = 50) -> "UserError":

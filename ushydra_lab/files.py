@@ -229,3 +229,10 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
 def _torch_reason(error: RuntimeError) -> str | None:
     """torch.save reports a full disk as a RuntimeError of its zip writer."""
     return "no space is left" if "PytorchStreamWriter" in str(error) or "No space left" in str(error) else None
+
+
+def unwritable(folder: Path, error: OSError, need: str) -> UserError:
+    """A folder below cache_dir that is full or cannot be used; `need` says what it is for."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "no space left" if full else f"cannot be used ({error.strerror})"
+    return UserError(f"{folder}: {reason}; {need}: free some space or set cache_dir to another folder")

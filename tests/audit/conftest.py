@@ -10,8 +10,8 @@ from ushydra_lab import phantom
 from ushydra_lab.audit import report
 from ushydra_lab.data import listings
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import manifest_csv
+from ushydra_lab.data.source import Source
 
 STRUCTURES: dict[str, int | list[int]] = {"parenchyma": 1, "csp": 2, "lv": 3}
 

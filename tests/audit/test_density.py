@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.audit import density, page, report
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 
 LANDMARKS = ANNOTATIONS["landmarks"]

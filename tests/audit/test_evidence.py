@@ -7,7 +7,7 @@ from PIL import Image
 
 from ushydra_lab.audit import report
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.source import Source
 
 
 def texts(table: pd.DataFrame, root: Path, kind: str = "evidence") -> list[str]:

@@ -10,7 +10,7 @@ from PIL import Image
 from ushydra_lab.audit import page, report
 from ushydra_lab.audit.flags import Finding
 from ushydra_lab.audit.report import Report
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 Write = Callable[..., pd.DataFrame]

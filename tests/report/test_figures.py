@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ushydra_lab.config.identity import WITHHELD
-from ushydra_lab.figures.style import save, tidy
+from ushydra_lab.figures.style import tidy
+from ushydra_lab.report.document import saved
 
 NAMES = {
     "north": "north",
@@ -54,7 +55,7 @@ def test_a_name_is_shown_as_it_is_or_withheld(name: str) -> None:
 def test_files_are_written_whatever_the_name(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        save(named(name), tmp_path / "figure", "title")
+        saved(named(name), tmp_path / "figure", "title")
     for suffix in ("png", "pdf"):
         content = (tmp_path / f"figure.{suffix}").read_bytes()
         assert b"jane" not in content

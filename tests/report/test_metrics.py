@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 from ushydra_lab.metrics.biometry import biometry
+from ushydra_lab.metrics.overlap import dice_with_empty, overlap
 from ushydra_lab.metrics.routing import routing_scores
-from ushydra_lab.metrics.segmentation import Counts, confusion, dice_with_empty, overlap
+from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.results.metrics import METRICS, OF_STRUCTURES, known
 from ushydra_lab.tasks.classification import Classification
@@ -46,7 +47,7 @@ def segmentation(amount: float) -> dict[str, Tensor]:
     true = torch.zeros(1, 64, 64, dtype=torch.long)
     true[:, 16:48, 16:48] = 1
     pred = true.roll(int(8 * amount), 2)
-    counts = Counts.of(confusion(pred, true, 2))
+    counts = counts_of(confusion(pred, true, 2))
     found = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
     found |= {f"assd_{unit}": surface_distances(pred, true, 2)["assd"] for unit in ("mm", "px")}
     return {f"{name}_head": values[:, 1] for name, values in found.items()}

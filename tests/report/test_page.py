@@ -23,12 +23,12 @@ from PIL import Image
 
 from ushydra_lab.config.identity import WITHHELD
 from ushydra_lab.errors import UserError
+from ushydra_lab.report import missing
 from ushydra_lab.report.build import report
 from ushydra_lab.report.document import Figure, Gap, Heading, Note, Table
 from ushydra_lab.report.protocol import SYNTHETIC
 from ushydra_lab.report.render import html as page
 from ushydra_lab.report.verdict import RULE
-from ushydra_lab.results import missing
 from ushydra_lab.tasks.columns import Metric
 
 from .. import fake_runs

@@ -276,7 +276,7 @@ FOREIGN: list[dict[str, Any]] = [
     {"_target_": "builtins.exec", "_args_": ["open('trace', 'w')"]},
     {"_target_": "hydra.utils.get_method", "path": "evil_module.f"},
     {"_target_": "hydra.utils.instantiate", "config": {"_target_": "evil_module.f"}},
-    {"_target_": "ushydra_lab.sweep.calls.pickle.load"},
+    {"_target_": "ushydra_lab.training.calls.pickle.load"},
     {"_target_": "ushydra_lab.files.write_text", "path": "trace", "text": "x"},
     {"_target_": "ushydra_lab.networks.unet.torch.load", "f": "bomb.pkl", "weights_only": False},
     {"_target_": "ushydra_lab.data.readers.dicom.Path.touch"},

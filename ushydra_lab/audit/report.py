@@ -21,7 +21,7 @@ from ushydra_lab.audit import (
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import Finding, Flag, flagged_rows
 from ushydra_lab.data import checks
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import SITE
 
 READING = "What only the files themselves show, such as a patient's identifier that was taken away."

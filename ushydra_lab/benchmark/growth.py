@@ -19,7 +19,8 @@ from ushydra_lab.benchmark.timing import Spread, Work, exponent, interleaved, se
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data import checks, geometry, schema
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.split import LeaveOneSiteOut
 
 PART, STAGE = "growth", "phase1"

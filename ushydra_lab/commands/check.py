@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ushydra_lab.audit.report import Report
-    from ushydra_lab.data.manifest import Source
+    from ushydra_lab.data.source import Source
 
 SHOWN = 5
 

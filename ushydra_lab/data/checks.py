@@ -4,7 +4,6 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ushydra_lab.data import declared, geometry, schema
 from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved
 from ushydra_lab.data.io.files import there
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import (
     CROP,
     DECLARED,
@@ -29,9 +29,6 @@ from ushydra_lab.data.vocabulary import (
     number_columns,
 )
 from ushydra_lab.errors import UserError
-
-if TYPE_CHECKING:
-    from ushydra_lab.data.manifest import Source
 
 MISSING = ("", "na", "nan", "n/a", "none", "null")
 
@@ -57,7 +54,7 @@ class Examined:
         return sorted({*self.absent, *(row for row, _ in self.unusable)})
 
 
-def examine(source: "Source", observe: Observer | None = None) -> Examined:
+def examine(source: Source, observe: Observer | None = None) -> Examined:
     """Check a table and every file it names.
 
     Raises UserError where it is no table of images at all: no rows, columns missing or misspelt.
@@ -102,7 +99,7 @@ def ignored(table: pd.DataFrame) -> list[str]:
     return [str(column) for column in table if column not in words]
 
 
-def header(source: "Source") -> Iterator[Problem]:
+def header(source: Source) -> Iterator[Problem]:
     """Required columns that are absent, unknown ones that look misspelt, incomplete annotations."""
     table, known = source.table, annotations(map(str, source.table.columns))
     unknown = ignored(table)

@@ -1,12 +1,8 @@
 """What the check of a data set found, in words."""
 
-from typing import TYPE_CHECKING
-
 from ushydra_lab.data import checks, inspection
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
-
-if TYPE_CHECKING:
-    from ushydra_lab.data.manifest import Source
 
 
 def problems(name: str, found: checks.Examined) -> UserError:
@@ -31,7 +27,7 @@ def _placed(found: checks.Examined) -> list[tuple[str, str]]:
     return [(checks.place(found.table, row), text) for row, text in found.unusable]
 
 
-def no_image(source: "Source") -> UserError:
+def no_image(source: Source) -> UserError:
     """Of a partial data set without any of its files."""
     return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
 

@@ -15,48 +15,9 @@ import pandas as pd
 
 from ushydra_lab.data import checks, listings
 from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled
 from ushydra_lab.errors import UserError
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What a reader found, not checked yet: one row per image, cells may be text.
-
-    The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
-    masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there
-    are left out, with their count, as in a public data set of which a part was downloaded, and those whose files cannot
-    be used, with the reasons, unless `strict`; else all these are problems.
-    remarks: what the reader found that deserves a look, for the check. lacks: columns the data set may have, and which
-    files they were to be read from.
-    """
-
-    table: pd.DataFrame
-    name: str
-    root: Path
-    masks: MaskCode | None = None
-    partial: bool = False
-    strict: bool = False
-    remarks: tuple[str, ...] = ()
-    lacks: Mapping[str, str] = field(default_factory=dict)
-
-    def checked(self) -> "Manifest":
-        """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
-        found = checks.examine(self)
-        if found.problems:
-            raise listings.problems(self.name, found)
-        table = found.table.assign(**{IMAGE: list(map(str, found.paths))})
-        if MASK in table:
-            table[MASK] = [str(path or "") for path in found.masks]
-        if found.absent:
-            print(f"{self.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
-        if found.unusable:
-            print(listings.left_out(found))
-        table = table.drop(index=table.index[found.left_out])
-        if table.empty:
-            raise listings.no_image(self)
-        table = table.astype({"height": int, "width": int}).reset_index(drop=True)
-        return Manifest(table, self.name, self.masks, self.lacks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +54,22 @@ class Manifest:
         if self.masks is None:
             raise UserError(f"{self.name}: has no masks, so structures={list(structures)} cannot be segmented")
         return replace(self, masks=self.masks.relabelled(structures))
+
+
+def checked(source: Source) -> Manifest:
+    """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
+    found = checks.examine(source)
+    if found.problems:
+        raise listings.problems(source.name, found)
+    table = found.table.assign(**{IMAGE: list(map(str, found.paths))})
+    if MASK in table:
+        table[MASK] = [str(path or "") for path in found.masks]
+    if found.absent:
+        print(f"{source.name}: {len(found.absent)} of {len(table)} rows name images that are not there: left out")
+    if found.unusable:
+        print(listings.left_out(found))
+    table = table.drop(index=table.index[found.left_out])
+    if table.empty:
+        raise listings.no_image(source)
+    table = table.astype({"height": int, "width": int}).reset_index(drop=True)
+    return Manifest(table, source.name, source.masks, source.lacks)

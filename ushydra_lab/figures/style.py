@@ -15,7 +15,6 @@ from PIL import Image
 from ushydra_lab.config.identity import PATH, WITHHELD
 from ushydra_lab.errors import printable
 from ushydra_lab.files import atomic
-from ushydra_lab.report import document
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """M. Okabe and K. Ito, Color universal design, 2008; their yellow is left out, being faint on white."""
@@ -58,12 +57,11 @@ def _shown(text: str) -> str:
     return text if MATHEMATICS in text else WITHHELD if PATH.search(text) else printable(text)
 
 
-def save(figure: Figure, file: Path, title: str, caption: str = "") -> document.Figure:
-    """Write FILE.png and FILE.pdf, the same bytes for the same figure; what a document shows of them."""
+def save(figure: Figure, file: Path) -> None:
+    """Write FILE.png and FILE.pdf, the same bytes for the same figure."""
     tidy(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out need not be for each file
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
         with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary:
             figure.savefig(temporary, format=suffix, **options)
-    return document.Figure(file, title, caption)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from ushydra_lab.metrics.segmentation import PRESENT_PX
+from ushydra_lab.metrics.overlap import PRESENT_PX
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 

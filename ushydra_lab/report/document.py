@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.figure
 import pandas as pd
+
+from ushydra_lab.figures.style import save
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Figure:
     file: Path
     title: str
     caption: str = ""
+
+
+def saved(drawn: matplotlib.figure.Figure, file: Path, title: str, caption: str = "") -> Figure:
+    """Write FILE.png and FILE.pdf; what a document shows of them."""
+    save(drawn, file)
+    return Figure(file, title, caption)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from ushydra_lab.errors import use_any_display
-from ushydra_lab.sweep.calls import start
+from ushydra_lab.training.calls import start
 
 log = logging.getLogger("ushydra_lab")
 NEEDS = {"ray": "ray", "slurm": "submitit"}

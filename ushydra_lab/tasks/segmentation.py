@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
-from ushydra_lab.metrics.segmentation import PRESENT_PX, Counts, confusion, dice_with_empty, overlap
+from ushydra_lab.metrics.overlap import PRESENT_PX, dice_with_empty, overlap
+from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, inside, summed
@@ -107,7 +108,7 @@ class Segmentation(FromLogits):
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """Mean Dice over the structures that the image shows."""
-        counts = Counts.of(confusion(self._labels(logits, batch), _without_padding(batch), self.classes))
+        counts = counts_of(confusion(self._labels(logits, batch), _without_padding(batch), self.classes))
         return overlap(counts)["dice"][:, 1:].nanmean(1)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
@@ -120,7 +121,7 @@ class Segmentation(FromLogits):
         logits = self.logits(batch)
         losses = self.loss_terms(logits, batch)
         self._log_losses("val", {**losses, "loss": self.total(losses)}, batch)
-        counts = Counts.of(confusion(logits.argmax(1), _without_padding(batch), self.classes))
+        counts = counts_of(confusion(logits.argmax(1), _without_padding(batch), self.classes))
         self.validated.append(overlap(counts)["dice"])
 
     def on_validation_epoch_end(self) -> None:
@@ -182,7 +183,7 @@ class Segmentation(FromLogits):
         where it is not; areas `true_mm2_`, `found_mm2_` likewise. Padding counts nowhere.
         """
         pred, true = self._labels(logits, batch), _without_padding(batch)
-        counts = Counts.of(confusion(pred, true, self.classes))
+        counts = counts_of(confusion(pred, true, self.classes))
         scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
         scores["hits"], scores["true_px"], scores["found_px"] = counts
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX

@@ -23,8 +23,9 @@ from ushydra_lab.config.identity import digest
 from ushydra_lab.config.instantiate import make, refusal
 from ushydra_lab.config.schema import Experiment, Node, Stage
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import Manifest, Source
+from ushydra_lab.data.manifest import Manifest, checked
 from ushydra_lab.data.needs import refuse_other_words
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -121,7 +122,7 @@ def read_manifest(reader: Node) -> Manifest:
     key = digest(reader)
     if key not in _manifests:
         source: Source = make(reader)
-        _manifests[key] = source.checked()
+        _manifests[key] = checked(source)
     return _manifests[key]
 
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from ushydra_lab.data.sampler import EpochSampler, RankShare
 from ushydra_lab.errors import UserError
-from ushydra_lab.sweep.calls import start
+from ushydra_lab.training.calls import start
 
 ENDS_WITHIN_S = 60
 

@@ -10,8 +10,8 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import dicom
+from ushydra_lab.data.source import Source
 
 ROWS, COLUMNS = 48, 64
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
+from ushydra_lab.files import unwritable
 from ushydra_lab.geometry import letterbox
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -86,7 +87,7 @@ class CanvasCache:
         except OSError as error:
             size = len(paths) * (HEADER + self.canvas[0] * self.canvas[1] + DIGEST)
             need = f"the canvases of {len(paths)} images need {size:,} bytes in all"
-            raise UserError.unwritable(self.folder, error, need) from error
+            raise unwritable(self.folder, error, need) from error
         if problems := [problem for _, _, problem in results if problem]:
             raise UserError.listing("images changed since the manifest was checked", problems)
         if made:

@@ -24,7 +24,7 @@ from ushydra_lab.data.inspection import grouped, left_out
 from ushydra_lab.data.io.files import is_inside
 from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.errors import UserError
-from ushydra_lab.files import sha256
+from ushydra_lab.files import sha256, unwritable
 
 INDEX = "index.json"
 ABANDONED_S = 3600  # a temporary folder this old is an interrupted process's
@@ -76,7 +76,7 @@ class Converter:
             results = in_threads(convert, jobs, "Converting to PNG")
         except OSError as error:
             need = "videos, volumes and DICOM files are converted to PNG here"
-            raise UserError.unwritable(self.folder, error, need) from error
+            raise unwritable(self.folder, error, need) from error
         problems = [result for result in results if isinstance(result, tuple)]
         if problems and (self.strict or len(problems) == len(jobs)):
             headline = f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}"

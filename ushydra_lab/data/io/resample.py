@@ -13,7 +13,7 @@ from ushydra_lab.data.declared import differs
 from ushydra_lab.data.inspection import resolved
 from ushydra_lab.data.io.convert import Converter, Images, Job
 from ushydra_lab.data.io.image import decode, read_bytes
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import DECLARED, IMAGE, SOURCE
 from ushydra_lab.errors import UserError
 

@@ -9,10 +9,10 @@ from os import PathLike
 
 import pandas as pd
 
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.fetal_planes import PARTS, PLANES, translated
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.source import Source
 
 NAME = "african_planes"
 SHEET = "African_planes_database.csv"

@@ -24,8 +24,8 @@ from ushydra_lab.data.io.files import folders as folders_below
 from ushydra_lab.data.io.files import there
 from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 NAME = "camus"

@@ -27,8 +27,8 @@ from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel
 from ushydra_lab.data.io.files import files
 from ushydra_lab.data.io.image import in_threads
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 NAME = "cardiac_uda"

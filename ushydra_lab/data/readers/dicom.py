@@ -23,8 +23,8 @@ from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel
 from ushydra_lab.data.io.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
 from ushydra_lab.data.io.files import files as files_below
 from ushydra_lab.data.io.image import ImageProblem, in_threads
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 

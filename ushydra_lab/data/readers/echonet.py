@@ -22,9 +22,9 @@ from ushydra_lab.data.io.convert import Converter, Images, Job, remarks
 from ushydra_lab.data.io.files import there
 from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 NAME = "echonet_dynamic"

@@ -10,9 +10,9 @@ from os import PathLike
 
 import pandas as pd
 
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 NAME = "fetal_planes"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data.io.files import files
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import digest, file_names, moved, read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError, printable
 
 DOWNLOAD = "download 'Dataset for Fetus Framework' (doi.org/10.17632/n2rbrb9t4f)"

@@ -16,9 +16,9 @@ import pandas as pd
 from ushydra_lab.data.io.files import files, there
 from ushydra_lab.data.io.image import ImageProblem, in_threads, read_bytes
 from ushydra_lab.data.io.masks import MaskCode, outline_ellipse
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import file_names, read_table, stacked
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import ANNOTATIONS
 from ushydra_lab.errors import UserError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data.io import files
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError, printable
 

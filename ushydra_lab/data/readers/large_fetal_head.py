@@ -16,10 +16,10 @@ import pandas as pd
 from ushydra_lab.data.io.files import files, is_clutter
 from ushydra_lab.data.io.files import folders as folders_below
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 DOWNLOAD = "download the data set (doi.org/10.5281/zenodo.8265464)"

@@ -7,8 +7,8 @@ from pathlib import Path
 from ushydra_lab.data.io.files import files, spelt
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.io.resample import resampled
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import REQUIRED
 from ushydra_lab.errors import UserError
 

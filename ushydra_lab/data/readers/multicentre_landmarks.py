@@ -15,10 +15,10 @@ import pandas as pd
 
 from ushydra_lab.data.io.files import files
 from ushydra_lab.data.io.resample import resampled
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
 from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, moved, read_table, stacked
+from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import ANNOTATIONS, DECLARED, nearest
 from ushydra_lab.errors import UserError
 

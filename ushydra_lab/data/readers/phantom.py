@@ -10,9 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ushydra_lab.data.manifest import Source
+from ushydra_lab import phantom
 from ushydra_lab.data.readers import manifest_csv
-from ushydra_lab.errors import UserError
+from ushydra_lab.data.source import Source
+from ushydra_lab.files import unwritable
 
 
 @contextmanager
@@ -38,8 +39,6 @@ def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per
 
     Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be written.
     """
-    from ushydra_lab import phantom
-
     of = phantom.scene_of(scene, [])
     folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"
     try:
@@ -47,5 +46,5 @@ def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per
         with contextlib.nullcontext() if (folder / "manifest.csv").exists() else _alone(folder):
             manifest = phantom.write(folder, scene, seed, dict.fromkeys(of.machines, images_per_site))
     except OSError as error:
-        raise UserError.unwritable(folder.parent, error, "the phantom is drawn here") from error
+        raise unwritable(folder.parent, error, "the phantom is drawn here") from error
     return manifest_csv.read(manifest, {name: label for label, name in enumerate(of.structures, 1)})

@@ -7,9 +7,9 @@ rows), and some rows are far off the head. Images, pixel sizes and circumference
 from os import PathLike
 from pathlib import Path
 
-from ushydra_lab.data.manifest import Source
 from ushydra_lab.data.readers import folders, hc18
 from ushydra_lab.data.readers.tables import file_names, moved, read_table
+from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 NAME = "image_name"

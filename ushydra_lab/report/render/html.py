@@ -17,11 +17,11 @@ from PIL import Image
 from ushydra_lab.figures.style import open_picture
 from ushydra_lab.files import write_text
 from ushydra_lab.report.document import Block, Document, Figure, Gap, Heading, Note, Table, cells_of
+from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
 from ushydra_lab.report.tables import methods_in, metrics_in
 from ushydra_lab.report.verdict import RULE, verdict
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import command, missing
 from ushydra_lab.runs.run import Run
 from ushydra_lab.tasks.columns import Metric
 

@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ushydra_lab.figures.style import save
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes, classification_scores, confusion_matrix
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.tables import mean_cell, methods_in
 from ushydra_lab.tasks.columns import members
 
@@ -41,7 +40,7 @@ def section(images: pd.DataFrame, file: Path) -> Document:
         return []
     found = scores(known)
     write_csv(file.with_name(f"{file.name}_classification.csv"), found)
-    picture = save(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
+    picture = saved(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
     return [Heading("Planes", 4), Table(scores_table(found), SCORES_CAPTION), picture]
 
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ushydra_lab.figures.style import colours_of, save
-from ushydra_lab.report.document import Document, Heading
+from ushydra_lab.figures.style import colours_of
+from ushydra_lab.report.document import Document, Heading, saved
 from ushydra_lab.results.collect import Collected
 
 TITLE = "Loss curves"
@@ -25,7 +25,7 @@ def section(found: Collected, folder: Path) -> Document:
     if histories.empty:
         return []
     caption = CAPTION + DICE_CAPTION * (DICE in histories)
-    return [Heading(TITLE, 2), save(draw(histories), folder / "curves", TITLE, caption)]
+    return [Heading(TITLE, 2), saved(draw(histories), folder / "curves", TITLE, caption)]
 
 
 def read(stages: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ushydra_lab.figures.style import colours_of, save
+from ushydra_lab.figures.style import colours_of
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.results.agreement import BlandAltman, bland_altman, icc
 
@@ -66,7 +66,7 @@ def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> Docu
     rows = [{"method": method, "seed": seed, **_flat(limits)} for (method, seed), limits in found.items()]
     write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
     title = f"Agreement of the {NAMES[name]} with the reference"
-    picture = save(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION)
+    picture = saved(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION)
     errors, limits = cells(found, known, name, unit)
     return [Heading(title, 4), Table(errors), Table(limits, CAPTION[unit]), picture]
 

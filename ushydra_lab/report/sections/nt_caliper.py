@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.figures.style import save
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
 from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, methods_in
 from ushydra_lab.results.collect import Collected
@@ -46,7 +45,9 @@ def section(found: Collected, folder: Path) -> Document:
             if part == "test" and 0 < chosen["method"].nunique() <= ALL_PAIRS:
                 picture = draw(chosen, "nt", "mm", of_part)
                 name = folder / f"{held_out}_nt_agreement"
-                figures.append(save(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION))
+                figures.append(
+                    saved(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION)
+                )
     table = pd.DataFrame(rows)
     write_csv(folder / "nt_caliper.csv", table)
     return [Heading(TITLE, 2), Table(table, CAPTION), *figures]

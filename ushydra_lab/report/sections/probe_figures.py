@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ushydra_lab.figures.style import colours_of, save
-from ushydra_lab.report.document import Document
+from ushydra_lab.figures.style import colours_of
+from ushydra_lab.report.document import Document, saved
 
 FIGURES = {
     "confidence": "How sure the linear classifier of the site is, all seeds",
@@ -39,7 +39,7 @@ def figures(codes: pd.DataFrame, file: Path, sites: Sequence[str]) -> Document:
         drawn["confidence"] = draw_histograms(codes, "max_softmax", "maximum softmax", sites)
     drawn |= {name: draw_plane(first, name, sites) for name in ("pca", "umap") if f"{name}_1" in first}
     return [
-        save(drawn[name], file.with_name(f"{file.name}_{name}"), FIGURES[name]) for name in FIGURES if name in drawn
+        saved(drawn[name], file.with_name(f"{file.name}_{name}"), FIGURES[name]) for name in FIGURES if name in drawn
     ]
 
 

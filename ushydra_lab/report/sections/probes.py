@@ -12,10 +12,10 @@ from ushydra_lab.files import DamagedFile, write_csv
 from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read as read_files
 from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import gap_list, sites_with, splits_to_run
 from ushydra_lab.report.sections.probe_figures import figures
 from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has, table
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import gap_list, sites_with, splits_to_run
 from ushydra_lab.runs.run import Run
 
 COMMAND = "python -m ushydra_lab probes"

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ushydra_lab.figures.style import save
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.sections.classification import draw_matrix
 from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.tasks.columns import members
@@ -45,7 +44,10 @@ def section(images: pd.DataFrame, file: Path) -> Document:
     for name, (title, table, caption) in tables.items():
         write_csv(file.with_name(f"{file.name}_{name}.csv"), table)
         blocks += [Heading(title, 4), Table(table, caption)]
-    return [*blocks, save(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION)]
+    return [
+        *blocks,
+        saved(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION),
+    ]
 
 
 def qualities_in(images: pd.DataFrame) -> list[str]:

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ushydra_lab.figures.style import COLOURS, save
+from ushydra_lab.figures.style import COLOURS
 from ushydra_lab.files import write_csv
-from ushydra_lab.metrics.segmentation import Counts, pooled, presence, three_dice
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.metrics.overlap import Counts, pooled, presence, three_dice
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.tasks.columns import members
 
@@ -72,7 +72,7 @@ def counts_in(images: pd.DataFrame, structures: list[str]) -> Counts:
     )
     found = images[[f"found_px_{name}" for name in structures]].to_numpy(float)
     rest = true.sum(1) - found.sum(1)  # every pixel that counts is predicted to be something
-    return Counts.of_arrays(both, true, np.column_stack([rest, found]))
+    return Counts(both, true, np.column_stack([rest, found]))
 
 
 def scores(images: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def _areas(images: pd.DataFrame, file: Path) -> Document:
     structures = structures_in(images)
     if not structures:
         return []
-    return [save(draw_areas(images, structures), file.with_name(f"{file.name}_areas"), "Areas", AREAS_CAPTION)]
+    return [saved(draw_areas(images, structures), file.with_name(f"{file.name}_areas"), "Areas", AREAS_CAPTION)]
 
 
 def draw_areas(images: pd.DataFrame, structures: list[str]) -> Figure:

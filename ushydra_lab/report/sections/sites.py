@@ -8,9 +8,9 @@ import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.missing import data_sets
 from ushydra_lab.report.tables import NOTHING, mean_cell, methods_in, metrics_in
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import data_sets
 from ushydra_lab.tasks.columns import Metric
 
 CAPTION = (

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ushydra_lab.figures.style import colours_of, save
+from ushydra_lab.figures.style import colours_of
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.document import Document, Heading, Table, saved
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.reliability import (
@@ -70,8 +70,10 @@ def section(found: Collected, folder: Path) -> Document:
                 blocks += [Heading(f"{title}, held out {held_out}", 3), Table(_cells(table), caption)]
         if len(risks):
             tested = images[images["part"] == "test"]
-            blocks.append(save(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
-            blocks.append(save(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION))
+            blocks.append(saved(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
+            blocks.append(
+                saved(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION)
+            )
     return blocks
 
 

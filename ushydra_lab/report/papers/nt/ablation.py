@@ -9,10 +9,10 @@ import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, held_out_key
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import command, gap_list, held_out_key
 from ushydra_lab.tasks.columns import Metric
 
 INIT = "init"

@@ -11,12 +11,12 @@ import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
 from ushydra_lab.report.papers.nt.ablation import ROWS
 from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import command, data_sets, gap_list, held_out_key, sites_with, splits_to_run
 from ushydra_lab.results.statistics import compare
 from ushydra_lab.tasks.columns import Metric
 

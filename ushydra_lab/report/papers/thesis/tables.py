@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.files import write_csv
-from ushydra_lab.metrics.segmentation import pooled
+from ushydra_lab.metrics.overlap import pooled
 from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, splits_to_run
 from ushydra_lab.report.papers.declared import experiments_of
 from ushydra_lab.report.papers.thesis.printed import (
     CAPTIONS,
@@ -26,7 +27,6 @@ from ushydra_lab.report.papers.thesis.printed import (
 from ushydra_lab.report.sections.segmentation import counts_in, structures_in
 from ushydra_lab.report.tables import beside, count_cell, mean_cell, methods_in, spread_cell
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import command, gap_list, splits_to_run
 
 CSP_ONLY = "brain_csp_only"
 THESIS = "thesis"

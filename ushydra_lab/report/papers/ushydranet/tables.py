@@ -13,11 +13,11 @@ import pandas as pd
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import classification_scores
 from ushydra_lab.report.document import Document, Gap, Heading, Table
+from ushydra_lab.report.missing import command, gap_list, held_out_key, reasons
 from ushydra_lab.report.papers.ushydranet.printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.report.sections import classification, segmentation
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, mean_cell
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.missing import command, gap_list, held_out_key, reasons
 
 ROUTED = ("weight_10", "single")
 """Variants of the experiment itself, evaluated after its last stage; the others are `hydra_baselines`, of one stage."""

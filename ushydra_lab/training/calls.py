@@ -1,4 +1,4 @@
-"""A function call carried to a process of its own on this machine: `python -m ushydra_lab.sweep.calls FILE`."""
+"""A function call carried to a process of its own on this machine: `python -m ushydra_lab.training.calls FILE`."""
 
 from __future__ import annotations
 
