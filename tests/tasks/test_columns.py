@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ushydra_lab.tasks.columns import COLUMNS, FAMILIES, SINGLE, declared_in, members, split_name
 
-from ..report.test_metrics import classification, reconstruction
+from ..results.test_metrics import classification, reconstruction
 from . import test_landmarks as of_landmarks
 from . import test_routed as of_routed
 from . import test_segmentation as of_segmentation

@@ -20,8 +20,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 
-from . import fake_runs
-from .stored_settings import own_jobs
+from .. import fake_runs
+from ..stored_settings import own_jobs
 
 
 def composed(*overrides: str) -> DictConfig:

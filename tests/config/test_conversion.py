@@ -20,7 +20,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 
-from . import fake_runs
+from .. import fake_runs
 
 
 def composed(*overrides: str) -> DictConfig:

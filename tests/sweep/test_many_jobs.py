@@ -1,4 +1,4 @@
-"""Many jobs in one process leave nothing behind: `USHYDRA_JOBS=200 pytest tests/runs/test_many_jobs.py`."""
+"""Many jobs in one process leave nothing behind: `USHYDRA_JOBS=200 pytest tests/sweep/test_many_jobs.py`."""
 
 import gc
 import json

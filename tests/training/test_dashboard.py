@@ -13,7 +13,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.files import write_text
 from ushydra_lab.training.dashboard import Logged, build, logged, publish
 
-from . import fake_runs
+from .. import fake_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of wandb-workspaces
 KEYS = Logged("study", ["phase1/val/loss"], {"b": ["final/phase1/test/b/psnr"]}, ["final/phase1/weight/global"])

@@ -14,7 +14,7 @@ from ushydra_lab.data.manifest import checked
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.errors import UserError
 
-from .planted import FAULTS, IMAGES, SAID, Row, good, text
+from ..planted import FAULTS, IMAGES, SAID, Row, good, text
 
 COUNT = 2000
 FILES = (*IMAGES, "half.png", "empty.png", "text.png", "folder", "loop.png", "out.png", "m.png")
