@@ -9,8 +9,9 @@ from ushydra_lab.metrics.overlap import dice_with_empty, overlap
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.results.metrics import METRICS, OF_STRUCTURES, known
+from ushydra_lab.results.metrics import known
 from ushydra_lab.tasks.classification import Classification
+from ushydra_lab.tasks.columns import OF_THE_LAB
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
 
@@ -70,6 +71,7 @@ def routing(amount: float) -> dict[str, Tensor]:
     return routing_scores(scores, route, torch.tensor([0]))
 
 
+SHOWN = [column for column in OF_THE_LAB if column.metric]
 ANSWERS = (reconstruction, landmarks, segmentation, classification, routing)
 
 
@@ -83,7 +85,7 @@ def test_every_arrow_points_to_the_better_answer() -> None:
                 if change == change and change:
                     assert metric.improves(change), name
                     moved.add(name)
-    assert moved == set(METRICS) | {f"{family}_head" for family in OF_STRUCTURES}
+    assert moved == {f"{column.name}_head" if column.each else column.name for column in SHOWN}
 
 
 def test_each_name_of_a_score_is_told_and_the_rule_of_missed_structures_is_too() -> None:
@@ -95,5 +97,5 @@ def test_each_name_of_a_score_is_told_and_the_rule_of_missed_structures_is_too()
 
 
 def test_the_arrow_is_the_rule() -> None:
-    for metric in [*METRICS.values(), *OF_STRUCTURES.values()]:
+    for metric in (column.metric for column in SHOWN):
         assert metric.title.endswith("↑") == metric.improves(1.0) != metric.improves(-1.0)

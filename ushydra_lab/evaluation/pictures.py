@@ -16,7 +16,7 @@ from ushydra_lab.data.datamodule import Canvases, UltrasoundData
 from ushydra_lab.figures.panels import sample_panel, stage_panel
 from ushydra_lab.figures.style import tidy
 from ushydra_lab.files import atomic
-from ushydra_lab.results.metrics import METRICS
+from ushydra_lab.results.metrics import known
 from ushydra_lab.tasks.base import Batch, Task
 
 EXTREMES = {"hardest": 10, "easiest": 4}
@@ -52,7 +52,8 @@ def draw_extremes(
     difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
     if len(difficulty) < 2:
         return
-    score = METRICS[difficulty.name].label if difficulty.name in METRICS else difficulty.name
+    shown = known([str(difficulty.name)])
+    score = shown[str(difficulty.name)].label if shown else difficulty.name
     unseen = _images(data, "test")
     place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
     for name, ordered in (("hardest", difficulty[::-1]), ("easiest", difficulty)):

@@ -16,6 +16,7 @@ from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs.ledger import job
 from ushydra_lab.runs.run import CONFIG, Run, runs_below
 from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.tasks.columns import ColumnConflict, declare
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def collect(experiment: Path) -> Collected:
                 unfinished[run] = Reason(summary.error or summary.status, job(run).state, quoted=summary.public)
                 continue
             run.refuse_misplaced()
+            declare(*summary.columns)
             first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
             if settings != summary.settings:
                 text = f"other settings than {first.name}; name one of them variant=..."
@@ -87,6 +89,8 @@ def collect(experiment: Path) -> Collected:
             tables.append(images)
         except DamagedFile as error:
             unfinished[run] = Reason(str(error), error.fault, damaged=True)
+        except ColumnConflict as error:
+            unfinished[run] = Reason(str(error), str(error))
     if not tables:
         return Collected(pd.DataFrame(columns=IMAGES), pd.DataFrame(columns=STAGES), unfinished)
     stages = _methods(pd.DataFrame(keys))

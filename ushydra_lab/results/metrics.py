@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ushydra_lab.tasks.columns import FAMILIES, SINGLE, Metric, declared_in, split_name
-
-METRICS = {name: column.metric for name, column in SINGLE.items() if column.metric}
-"""In the order of the tables. PSNR and MS-SSIM of the full canvas are in `papers/nt/regions.py`."""
-OF_STRUCTURES = {name: column.metric for name, column in FAMILIES.items() if column.metric}
-"""Of columns NAME_STRUCTURE, one for each structure."""
+from ushydra_lab.tasks.columns import Metric, declared_in, split_name
 
 
 def known(columns: Iterable[str]) -> dict[str, Metric]:
@@ -22,7 +17,7 @@ def known(columns: Iterable[str]) -> dict[str, Metric]:
 def _of(name: str, metric: Metric) -> Metric:
     """With the structure that a column is of in its label."""
     pair = split_name(name)
-    return replace(metric, label=metric.label.format(pair[1])) if pair and pair[1] else metric
+    return replace(metric, label=metric.label.replace("{}", pair[1])) if pair and pair[1] else metric
 
 
 def in_px_of(name: str) -> str:

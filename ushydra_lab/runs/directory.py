@@ -37,7 +37,8 @@ from ushydra_lab.files import (
     write_text,
 )
 from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run, read_config
-from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary
+from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary, column_to_json
+from ushydra_lab.tasks.columns import declared_elsewhere
 
 if TYPE_CHECKING:
     from ushydra_lab.runs.stage_store import StageFolder
@@ -204,6 +205,7 @@ class RunDirectory:
         self.note(
             stages={name: asdict(stage) for name, stage in stages.items()},
             metrics=metrics,
+            columns=[column_to_json(column) for column in declared_elsewhere(images)],
             files={name: sha256(self.path / name) for name in files},
         )
 

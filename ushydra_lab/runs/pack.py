@@ -27,7 +27,7 @@ PLACES = {key.removeprefix("data.") for key in NOT_DETERMINING if key.startswith
 KEPT = {"state_dict", "epoch", "global_step", "pytorch-lightning_version", "loops"}
 """Of a checkpoint: what weights are used by. Lightning keeps paths in the states of its callbacks."""
 OF_RUN = {"status", "name", "seed", "variant", "held_out", "scale", "settings", "identity", "data", "versions", "sweep"}
-OF_RUN |= {"planned", "started", "ended", "stages", "metrics"}
+OF_RUN |= {"planned", "started", "ended", "stages", "metrics", "columns"}
 """Of run.json: what names neither paths nor errors."""
 README = """\
 {name}: one finished run of ushydra_lab {version}, packed to be passed on.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ushydra_lab.errors import NOT_LOADED, printable
+from ushydra_lab.tasks.columns import Column, Metric
 
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
@@ -37,7 +38,8 @@ class Summary:
     settings: hash of the configuration without the seed; identity: of all that determines the run's numbers; data: of
     its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
     that is being trained; error: what ended it, which may name paths; public: what a report may say of that; packed: by
-    `runs.pack`, without names of subjects and images; seen_sites: then known here.
+    `runs.pack`, without names of subjects and images; seen_sites: then known here; columns: declarations of those of
+    its per-image table that the lab does not know by itself.
     """
 
     status: str
@@ -61,6 +63,7 @@ class Summary:
     files: dict[str, str] | None = None
     packed: bool = False
     seen_sites: list[str] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
 
 
 def parse_summary(content: dict[str, Any]) -> Summary:
@@ -75,7 +78,8 @@ def parse_summary(content: dict[str, Any]) -> Summary:
     if str(known.get("error", "")).partition("\n")[0] == NOT_LOADED:  # versions before 0.3.0 wrote no `public`
         known.setdefault("public", NOT_LOADED)
     stages = {str(name): parse_stage(stage) for name, stage in known.pop("stages", {}).items()}
-    summary = Summary(**known, stages=stages)
+    columns = [_column(column) for column in known.pop("columns", [])]
+    summary = Summary(**known, stages=stages, columns=columns)
     if summary.status not in (PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED):
         raise ValueError(f"status {summary.status!r} is none")
     if summary.status == FINISHED:
@@ -99,6 +103,31 @@ def parse_stage(content: Any) -> StageSummary:
     return StageSummary(**_typed(StageSummary, {key: value for key, value in content.items() if value is not None}))
 
 
+def column_to_json(column: Column) -> dict[str, Any]:
+    """A declaration as run.json holds it; no bound is null there, since infinity is no JSON."""
+    content = asdict(column)
+    if column.metric and math.isinf(column.metric.most):
+        content["metric"]["most"] = None
+    return content
+
+
+def _column(content: Any) -> Column:
+    """A declaration that a run carries.
+
+    Raises:
+        ValueError: a value is missing or of another kind.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+        raise ValueError("a column without a name")
+    metric = content.get("metric")
+    own = {key: value for key, value in content.items() if key != "metric"}
+    try:
+        typed = None if metric is None else Metric(**_typed(Metric, {k: v for k, v in metric.items() if v is not None}))
+        return Column(**_typed(Column, own), metric=typed)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"column {content['name']}: {error}") from error
+
+
 def _typed(kind: type, content: dict[str, Any]) -> dict[str, Any]:
     """The keys that a dataclass has, each of its kind; texts without what a terminal would obey."""
     hints, known = get_type_hints(kind), {}
@@ -114,6 +143,8 @@ def _typed(kind: type, content: dict[str, Any]) -> dict[str, Any]:
 def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
     if get_origin(hint) is UnionType:
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is dict:
@@ -122,4 +153,4 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(_fits(one, get_args(hint)[0]) for one in value)
     if hint in (int, float):
         return isinstance(value, int | hint) and not isinstance(value, bool)
-    return isinstance(value, dict if hint is StageSummary else hint)
+    return isinstance(value, dict if hint in (StageSummary, Column) else hint)

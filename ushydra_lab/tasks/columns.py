@@ -197,6 +197,35 @@ SYSTEMS = {
 COLUMNS = [column for columns in SYSTEMS.values() for column in columns]
 SINGLE = {column.name: column for column in COLUMNS if not column.each}
 FAMILIES = {column.name: column for column in COLUMNS if column.each}
+RESERVED = {"held_out", "fold", "seed", "variant", "method", "base", "lacks", "subject"}
+"""What tables over runs say of each image beside its columns."""
+OF_THE_LAB = frozenset(COLUMNS)
+"""All others were declared by `declare`; a run carries their declarations, so that reports know them without its code.
+"""
+
+
+class ColumnConflict(ValueError):
+    """Two declarations of one column."""
+
+
+def declare(*columns: Column) -> None:
+    """Make columns that a task of your own emits known, in the module that defines it: tables show those with a metric.
+
+    Raises:
+        ColumnConflict: another column of that name is known, or it means something else in every table.
+    """
+    for column in columns:
+        if column in COLUMNS:
+            continue
+        if split_name(column.name) or column.name in FAMILIES or column.name in RESERVED:
+            raise ColumnConflict(f"the column {column.name!r} has another meaning already; choose another name")
+        COLUMNS.append(column)
+        (FAMILIES if column.each else SINGLE)[column.name] = column
+
+
+def declared_elsewhere(names: Iterable[object]) -> list[Column]:
+    """The columns among some names that the lab itself does not declare."""
+    return list(dict.fromkeys(column for _, column in declared_in(names) if column not in OF_THE_LAB))
 
 
 def split_name(name: str) -> tuple[Column, str] | None:
