@@ -1,3 +1,3 @@
 """Multi-hospital ultrasound experiments: four systems, one data module, an unseen hospital that stays unseen."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

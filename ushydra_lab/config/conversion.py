@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.config.instantiate import omegaconf_message
 
-OBJECTS = {"stages", "instead"}
+OBJECTS = {"stages", "instead", "claim"}
 """Keys whose values become objects of the schema, which are converted one by one."""
 
 

@@ -18,6 +18,7 @@ NOT_DETERMINING = (
     "panel_images",
     "deidentified",
     "fail_fast",
+    "claim",
     "variant",
     "paper",
     "data.root",

@@ -58,6 +58,35 @@ class Stage:
         return vars(self) | {"instead": self.instead.given}
 
 
+class Kind(Enum):
+    """What a claim says of the difference between two methods."""
+
+    superiority = "superiority"
+    non_inferiority = "non_inferiority"
+    equivalence = "equivalence"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The question an experiment asks, stated before any test image is evaluated; all other comparisons are secondary.
+
+    endpoint: a column of the per-image table, at each variant's last stage. against: the variant to compare with;
+    method: the one that the claim is about, null for every other one. margin: superiority by more than it,
+    non-inferiority to within it, equivalence up to it, in the endpoint's unit; source: where the margin comes from.
+    """
+
+    endpoint: str
+    against: str | None = None
+    method: str | None = None
+    margin: float = 0.0
+    kind: Kind = Kind.superiority
+    source: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return vars(self) | {"kind": self.kind.value}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A data set, a held-out site, a seed and an ordered list of stages."""
@@ -84,6 +113,7 @@ class Experiment:
     loss: Node = field(default_factory=dict)
     weighting: Node = field(default_factory=dict)
     fail_fast: bool = False
+    claim: Claim | None = None
     paper: str | None = None
     roi: str | None = None
     structures: list[str] | None = None
@@ -97,4 +127,5 @@ class Experiment:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, in the order in which they are stored."""
-        return vars(self) | {"stages": {name: stage.as_dict() for name, stage in self.stages.items()}}
+        stages = {name: stage.as_dict() for name, stage in self.stages.items()}
+        return vars(self) | {"stages": stages, "claim": self.claim and self.claim.as_dict()}

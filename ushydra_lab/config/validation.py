@@ -20,7 +20,7 @@ from ushydra_lab.config.components import find
 from ushydra_lab.config.conversion import convert
 from ushydra_lab.config.instantiate import plain
 from ushydra_lab.config.paths import CONF
-from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Experiment, OwnSettings, Stage
+from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Experiment, OwnSettings, Stage
 from ushydra_lab.errors import UserError
 
 OF_THE_LAB = {
@@ -64,6 +64,8 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> E
     for name, stage in content["stages"].items():
         stages[name] = convert(Stage, stage, f"stages.{name}.", problems)
         own[name] = convert(Experiment, stage.get("instead") or {}, f"stages.{name}.instead.", problems)
+    claimed = (content.get("claim") or {}).get("endpoint") is not None
+    claim = convert(Claim, content["claim"], "claim.", problems) if claimed else None
     problems += _missing(content)
     if not isinstance(content.get("deidentified"), bool):  # a word, which might be meant to be false, is not converted
         problems.append(f"deidentified={content.get('deidentified')}: true or false")
@@ -72,7 +74,7 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> E
     if problems:
         raise UserError.listing(headline, problems)
     typed = {name: Stage(**stage, instead=OwnSettings(**own[name])) for name, stage in ordered(stages)}
-    return Experiment(**values, stages=typed)
+    return Experiment(**values, stages=typed, claim=Claim(**claim) if claim else None)
 
 
 def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[str]:
@@ -86,6 +88,8 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
                 yield from _check_keys(stage, _names(Stage), f"stages.{name}.")
                 yield from _check_keys(stage.get("instead") or {}, _names(OwnSettings), f"stages.{name}.instead.")
                 yield from target_problems(stage, f"stages.{name}.", trusted)
+        elif key == "claim":
+            yield from _check_keys(node or {}, _names(Claim), "claim.")
         elif key in ("logger", "loss", "weighting") and not isinstance(node, dict):
             yield f"{key}={node}: it has keys of its own"
         elif key == "logger" and node.get("mode") not in LOGGER_MODES:
@@ -175,7 +179,8 @@ def _names(schema: type) -> set[str]:
 
 
 def _missing(content: dict[str, Any]) -> Iterator[str]:
-    nodes = {"": (Experiment, content)} | {f"stages.{k}.": (Stage, stage) for k, stage in content["stages"].items()}
+    nodes: dict[str, tuple[type, dict[str, Any]]] = {"": (Experiment, content)}
+    nodes |= {f"stages.{name}.": (Stage, stage) for name, stage in content["stages"].items()}
     for prefix, (schema, node) in nodes.items():
         for name, parameter in inspect.signature(schema).parameters.items():
             if parameter.default is parameter.empty and name not in node:

@@ -37,6 +37,7 @@ from ushydra_lab.files import (
     write_text,
 )
 from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run, read_config
+from ushydra_lab.runs.stored_experiment import moved_targets
 from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary, column_to_json
 from ushydra_lab.tasks.columns import declared_elsewhere
 
@@ -79,7 +80,7 @@ class RunDirectory:
                 raise UserError(f"{self.path} holds results of another configuration, its config.yaml is gone; {name}")
             return
         stored = self.found.config if known else read_config(self.path / CONFIG, self.found.remedy)
-        before = dict(flatten(determining(stored)))
+        before = dict(flatten(determining(moved_targets(stored))))
         now = dict(flatten(determining(self.experiment.as_dict())))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:

@@ -20,6 +20,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report.render.terminal import new_console
 from ushydra_lab.runs.directory import SWEEP
 from ushydra_lab.runs.ledger import Job, job, table
+from ushydra_lab.runs.plan import write_plans
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
 from ushydra_lab.sweep.libraries import loaded_jobs
@@ -49,6 +50,7 @@ class Sweep(Callback):
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
             planned = loaded_jobs().validate(jobs())
+            write_plans(planned)
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
