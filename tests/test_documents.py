@@ -1,0 +1,99 @@
+"""README, CONTRIBUTING, CHANGELOG and docs/ name files, verbs and layers that there are."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ushydra_lab
+from ushydra_lab.__main__ import VERBS
+from ushydra_lab.commands.train import HELP
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(ushydra_lab.__file__).parent
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{file.name}" for file in ROOT.glob("docs/*.md"))]
+QUOTED = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|yaml|toml|md|html|json)|[\w.-]+(/[\w.-]+)*/")
+NAMED = re.compile(r"[A-Z]{2,}")
+"""A word that stands for a name of the reader's own."""
+HELD = re.compile(
+    r"`(?P<name>\w+(?:\.\w+)?)` (?:in|of) `(?P<file>[\w/]+\.py)`|`(?P<holder>[\w/]+\.py)` \(`(?P<held>\w+)`\)"
+)
+COMMAND = re.compile(r"python -m ushydra_lab(?:\.(?P<module>\w+)|[ \n]+(?P<word>[^\s`]+))")
+BOX, EDGE = re.compile(r"^    │ (\w+) ", re.MULTILINE), re.compile(r"^    [├└].*$", re.MULTILINE)
+
+
+def text_of(document: str) -> str:
+    """A document; of the change log the newest version alone, since what is older names what there was."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return "## ".join(text.split("\n## ")[:2]) if document == "CHANGELOG.md" else text
+
+
+def files_in(text: str) -> Iterator[str]:
+    """Every file or folder in backticks; of one with a placeholder in capitals the folder before it."""
+    for path in (quoted for quoted in QUOTED.findall(text) if FILE.fullmatch(quoted)):
+        stem = path.partition(".")[0]
+        placeholder = NAMED.search(stem) if path not in DOCUMENTS else None
+        yield path[: placeholder.start()].rpartition("/")[0] if placeholder else path
+
+
+def exists(path: str) -> bool:
+    """Below the repository or, as CONTRIBUTING says, below the package."""
+    return any((folder / path).exists() for folder in (ROOT, PACKAGE))
+
+
+def test_what_the_patterns_find() -> None:
+    text = "`conf/data/NAME.yaml`, `runs/run.py` (`keep`), `per_image.csv`, `data/`, `README.md`, `a.b.c`, `trust=[x]`"
+    assert list(files_in(text)) == ["conf/data", "runs/run.py", "data/", "README.md"]
+    commands = COMMAND.finditer("python -m ushydra_lab\nrun x; python -m ushydra_lab.check")
+    assert [found.groups() for found in commands] == [(None, "run"), ("check", None)]
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    files = list(files_in(text_of("CONTRIBUTING.md")))
+    assert len(files) > 100
+    assert [file for file in files if not exists(file)] == []
+
+
+def test_every_name_that_contributing_finds_in_a_module_is_there() -> None:
+    found = [
+        (one["name"] or one["held"], one["file"] or one["holder"]) for one in HELD.finditer(text_of("CONTRIBUTING.md"))
+    ]
+    assert len(found) > 15
+    for name, file in found:
+        path = PACKAGE / file if (PACKAGE / file).exists() else ROOT / file
+        word = name.rpartition(".")[2]
+        defined = rf"(?:def|class) {word}\b|^ *{word}(?:: [^=\n]*)? ="
+        assert re.search(defined, path.read_text("utf-8"), re.MULTILINE), f"{name} in {file}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_names_a_verb_that_exists(document: str) -> None:
+    commands = list(COMMAND.finditer(text_of(document)))
+    words = [found["word"] for found in commands if found["word"]]
+    verbs = [word for word in words if "=" not in word and word not in HELP]
+    assert [verb for verb in verbs if verb not in VERBS] == []
+    modules = [found["module"] for found in commands if found["module"]]
+    assert document == "CHANGELOG.md" or not modules, "the commands before 0.4.0"
+
+
+def test_the_picture_shows_the_layers_of_the_import_contract() -> None:
+    text = text_of("CONTRIBUTING.md")
+    picture = text[text.index("    ┌") : text.index("┘")]
+    drawn = [set(BOX.findall(layer)) for layer in EDGE.split(picture)]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    assert [one for one in drawn if one] == [set(re.findall(r"ushydra_lab\.(\w+)", layer)) for layer in layers]
+
+
+def test_the_picture_lacks_no_package() -> None:
+    text = text_of("CONTRIBUTING.md")
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert set(BOX.findall(text)) == modules - {"__init__"}
+
+
+def test_every_verb_has_its_place_in_contributing() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `commands/(\w+)\.py` \|", text_of("CONTRIBUTING.md"), re.MULTILINE)
+    assert sorted(rows) == sorted((verb, verb) for verb in VERBS if verb != "train")
