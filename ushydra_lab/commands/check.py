@@ -59,7 +59,7 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
 def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
     from ushydra_lab.config.instantiate import make
-    from ushydra_lab.config.stored import chosen_data
+    from ushydra_lab.config.stored import Local, chosen_data
     from ushydra_lab.config.typed import quoted
 
     name = ""
@@ -73,7 +73,8 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
             )
         words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
         name = path.stem.strip(".") or "manifest"
-    chosen, reader = chosen_data(words)
+    local = Local.of([word for word in words if word.startswith("trust=")])
+    chosen, reader = chosen_data(words, trusted=local.trust)
     return name or chosen, make(reader)
 
 

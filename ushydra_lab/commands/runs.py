@@ -47,16 +47,19 @@ def _pack(arguments: list[str]) -> int:
     parser = new_parser("runs pack", "Copy a finished run without paths, subjects and file names, to pass it on.")
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet")
+    parser.add_argument("words", nargs="*", metavar="trust=[your_module]", help="for a run of components of your own")
     given = parser.parse_args(arguments)
 
-    from ushydra_lab.config.stored import AS_STORED, here
+    from ushydra_lab.config.stored import Local, here
     from ushydra_lab.evaluation.finished import seen_sites
     from ushydra_lab.runs.pack import pack
     from ushydra_lab.runs.run import Run
     from ushydra_lab.runs.stored_experiment import check_stored
 
+    local = Local.of(given.words)
+
     def seen(run: Run) -> set[str]:
-        return seen_sites(run, here(check_stored(run), AS_STORED))
+        return seen_sites(run, here(check_stored(run, local.trust), local))
 
     print(f"Packed: {pack(Run(given.run), given.out, seen)}")
     return 0

@@ -27,7 +27,6 @@ from ushydra_lab.errors import UserError
 PLACES = ("cache_dir", "network.weights")
 LOCAL = ("trust", *PLACES, *(key for key in NOT_DETERMINING if key.startswith("data.")))
 """What may be told anew of a finished run."""
-LOCAL_HELP = "trust=[your_module], cache_dir=FOLDER or data.root=FOLDER where they are others than the run's"
 
 
 @dataclass(frozen=True)

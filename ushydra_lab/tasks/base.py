@@ -91,7 +91,7 @@ class Task(LightningModule):
         return {}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """What the network makes of each image, for people to look at, in the forms of `report.panels.stage_panel`."""
+        """What the network makes of each image, for people to look at, in the forms of `figures.panels.stage_panel`."""
         raise NotImplementedError
 
     def rehearse(self, canvas: tuple[int, int]) -> None:
