@@ -1,0 +1,107 @@
+"""Rows of two methods that are equal to the last digit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from ushydra_lab.claims.columns import SHARES, Column
+from ushydra_lab.claims.finding import Finding
+from ushydra_lab.claims.results import Results, Row, Score
+
+BY_CHANCE = 0.01
+"""Pairs of rows of a file that are expected to be equal by chance, below which equal rows are told."""
+OF_COUNTS = frozenset({"accuracy", "balanced accuracy", "precision", "recall", "sensitivity", "specificity", "npv", "f1"})
+"""Metrics that are made of a few counts: together they tell hardly more than two of these."""
+FEW = 60
+"""Images that are few enough for two methods to have the same counts."""
+COUNTS_TELL, FEW_TELL = 2.0, 0.5
+"""What equal metrics of counts tell: two methods of 200 images each have both counts equal once in some 100 tables."""
+BOUND = 1.0
+"""How much less IoU tells where Dice is known: it moves with it."""
+LEAST_RANGE = 0.01
+"""Of a score that few rows have: how far methods are taken to lie apart."""
+
+Placed = tuple[Results, Row]
+
+
+def equal_rows(tables: Sequence[Results]) -> Iterator[Finding]:
+    """Rows of different methods on the same data, of one table or of tables with the same columns."""
+    by_data: dict[tuple[object, ...], list[Placed]] = defaultdict(list)
+    for number, table in enumerate(tables):
+        titles = tuple(title for place, title in enumerate(table.header) if place not in table.places)
+        for row in table.rows:
+            labelled = bool(table.labels)  # without data sets, rows of two tables may be of different images
+            by_data[(titles, table.labels, row.labels, -1 if labelled else number)].append((table, row))
+    pairs: dict[frozenset[str], dict[tuple[str, ...], tuple[Placed, Placed, float]]] = defaultdict(dict)
+    compared = 0
+    for rows in by_data.values():
+        for one, other in itertools.combinations(rows, 2):
+            if one[1].method == other[1].method:
+                continue
+            compared += 1
+            if told := _tells(one, other, rows):
+                pairs[frozenset((one[1].method, other[1].method))].setdefault(other[1].labels, (one, other, told))
+    for equal in pairs.values():
+        if compared * 10 ** -sum(told for *_, told in equal.values()) < BY_CHANCE:
+            yield from (_finding(one, other) for one, other, _ in equal.values())
+
+
+def _tells(one: Placed, other: Placed, rows: Sequence[Placed]) -> float:
+    """Decimal logarithm of the odds against the equality of two rows by chance; 0 where they are not equal."""
+    if len(one[1].scores) < 2 or _numbers(one) != _numbers(other):
+        return 0.0
+    few = _few_images(one[1])
+    by_kind: dict[str, float] = {}
+    for column, score in one[1].scores.items():
+        levels = _levels(column, score, rows)
+        if score.value in (0, 1):
+            continue  # perfect is perfect
+        if column.metric in OF_COUNTS:
+            by_kind["counts"] = FEW_TELL if few else COUNTS_TELL
+        elif column.metric in ("dice", "iou"):
+            both = f"overlap {column.subject}"
+            by_kind[both] = by_kind[both] + max(0.0, levels - BOUND) if both in by_kind else levels
+        else:
+            by_kind[column.title] = min(1.0, levels) if few else levels
+    return sum(by_kind.values())
+
+
+def _numbers(placed: Placed) -> list[str]:
+    """All cells of a row but its labels, those of metrics that no rule knows, too."""
+    table, row = placed
+    return [cell for place, cell in enumerate(row.cells) if place not in table.places]
+
+
+def _levels(column: Column, score: Score, rows: Sequence[Placed]) -> float:
+    """Decimal logarithm of how many printed numbers lie within the range of the methods' numbers on the same data."""
+    values = [s.value for _, row in rows for c, s in row.scores.items() if c.title == column.title]
+    apart = max(max(values) - min(values), LEAST_RANGE * (1 if column.metric in SHARES else abs(score.value)))
+    return max(0.0, math.log10(apart / score.step))
+
+
+def _few_images(row: Row) -> bool:
+    """Whether so few images were classified, or may have been, that equal counts are no surprise."""
+    shares = [s for c, s in row.scores.items() if c.metric == "accuracy" and s.spread is None]
+    if row.n is not None:
+        return row.n <= FEW
+    return any(s.low <= _simplest(s.value) <= s.high for s in shares)
+
+
+def _simplest(value: float) -> Fraction:
+    return Fraction(value).limit_denominator(FEW)
+
+
+def _finding(one: Placed, other: Placed) -> Finding:
+    (first, row), (second, copy) = one, other
+    numbers = " ".join(score.text for score in copy.scores.values())
+    where = row.name if first is second else f"{row.name} of {first.name}"
+    return Finding(
+        second.name, copy.name, ", ".join(c.title for c in copy.scores), "equal rows",
+        f"{numbers}: digit by digit the row {where}",
+        f"{row.method} and {copy.method} are two methods that were trained apart",
+        "rows that differ somewhere",
+    )  # fmt: skip
