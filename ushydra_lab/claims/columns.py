@@ -39,9 +39,9 @@ NO_SCORE = re.compile(
 )
 """Titles of what is no mean of a metric, though they name one: no rule holds for them."""
 NO_ROW = re.compile(
-    r"(?:no\.? of |number of |# ?)?(?:n|sites|images|seeds|runs|folds|subjects|patients|count)|sd|std|se|median|range|iqr|p"
-    r"|p-?values?|min(?:imum)?|max(?:imum)?|(?:95 ?% )?ci|[δ∆].*|.*\b(?:vs\.?|versus|against|difference|improvement|gain"
-    r"|change)\b.*|(?:best|worst)\b.*"
+    r"(?:no\.? of |number of |# ?)?(?:n|sites|images|seeds|runs|folds|subjects|patients|count)|sd|std|se|median|range"
+    r"|iqr|p|p-?values?|min(?:imum)?|max(?:imum)?|(?:95 ?% )?ci|[δ∆].*"
+    r"|.*\b(?:vs\.?|versus|against|difference|improvement|gain|change)\b.*|(?:best|worst)\b.*"
 )
 """Labels of rows that hold other things than means: counts, spreads, differences."""
 QUOTED = re.compile(r"(?:^| )(?:paper|printed|reported|published)$")

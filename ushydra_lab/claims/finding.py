@@ -23,4 +23,3 @@ class Finding:
     def __str__(self) -> str:
         place = f"{self.table}; {self.row}; {self.column}"
         return f"{self.rule}: {place}\n  {self.printed}\n  if {self.reading}\n  consistent: {self.consistent}"
-

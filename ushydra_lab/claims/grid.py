@@ -49,7 +49,9 @@ def _short(name: str) -> str:
     return first if len(first) <= LONGEST_NAME else f"{first[:LONGEST_NAME]}..."
 
 
-def _sections(header: Sequence[Sequence[str]], rows: list[list[str]]) -> tuple[Sequence[Sequence[str]], list[list[str]]]:
+def _sections(
+    header: Sequence[Sequence[str]], rows: list[list[str]]
+) -> tuple[Sequence[Sequence[str]], list[list[str]]]:
     """Lines that head the rows below them, as 'External test set' across all columns, become a label of these rows."""
     width = max((len(row) for row in rows), default=0)
     titles = [_title(row) if width > 2 else "" for row in rows]

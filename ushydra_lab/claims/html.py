@@ -12,6 +12,8 @@ HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 UNREAD = {"script", "style", "sup", "template"}
 MOST_SPAN = 100
 """Columns or rows that a cell is taken to span at most, whatever the page says."""
+MOST_NOTES = 2000
+"""Letters of the text below a table that are read for what it says of the table."""
 
 
 @dataclass
@@ -26,11 +28,12 @@ class _Cell:
 class _Table:
     name: str
     caption: str = ""
+    below: str = ""
     rows: list[list[_Cell]] = field(default_factory=list)
 
 
 class _Page(HTMLParser):
-    """Collects the tables of a page; texts of cells, headings and captions."""
+    """Collects the tables of a page; texts of cells, headings and captions, and the text below a table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,13 +42,15 @@ class _Page(HTMLParser):
         self.heading = ""
         self.inside = ""
         self.unread = 0
+        self.above: _Table | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in UNREAD:
             self.unread += 1
         elif tag in HEADINGS:
-            self.heading, self.inside = "", "heading"
+            self.heading, self.inside, self.above = "", "heading", None
         elif tag == "table":
+            self.above = None
             self.open.append(_Table(self.heading))
             self.tables.append(self.open[-1])
         elif self.open and tag == "tr":
@@ -64,7 +69,7 @@ class _Page(HTMLParser):
         if tag in UNREAD:
             self.unread = max(0, self.unread - 1)
         elif tag == "table" and self.open:
-            self.open.pop()
+            self.above = self.open.pop()
         elif tag in HEADINGS | {"td", "th", "caption"}:
             self.inside = ""
 
@@ -77,6 +82,8 @@ class _Page(HTMLParser):
             self.open[-1].caption += data
         elif self.inside == "cell" and self.open and self.open[-1].rows and self.open[-1].rows[-1]:
             self.open[-1].rows[-1][-1].text += data
+        elif self.above and len(self.above.below) < MOST_NOTES:
+            self.above.below += data
 
 
 def read(text: str) -> Iterator[Grid]:
@@ -91,7 +98,7 @@ def read(text: str) -> Iterator[Grid]:
         texts = _spread(rows)
         if texts[heads:]:
             name = f"{table.name}: {table.caption}" if table.name and table.caption else table.name or table.caption
-            yield grid(name, texts[:heads], texts[heads:], f"{table.name} {table.caption}")
+            yield grid(name, texts[:heads], texts[heads:], f"{name} {table.below}")
 
 
 def _span(value: str | None) -> int:

@@ -18,7 +18,7 @@ _SEEDS_AND_IMAGES = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
 
 @dataclass(frozen=True)
 class Number:
-    """step: the unit of the last printed digit; spread: what stands behind ±, or in brackets; percent: a % is printed."""
+    """step: the unit of the last printed digit; spread: what stands behind ± or in brackets; percent: % is printed."""
 
     text: str
     value: float
@@ -47,6 +47,11 @@ def count(text: str) -> int | None:
     if both := _SEEDS_AND_IMAGES.fullmatch(text.strip()):
         return int(both[1]) * int(both[2])
     return int(re.sub("[, ]", "", text)) if _COUNT.fullmatch(text.strip(_MARKS)) else None
+
+
+def is_product(text: str) -> bool:
+    """Whether a number of things is written as seeds x images."""
+    return bool(_SEEDS_AND_IMAGES.fullmatch(text.strip()))
 
 
 def _value(text: str) -> tuple[float, float]:

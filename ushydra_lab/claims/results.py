@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from ushydra_lab.claims import columns
 from ushydra_lab.claims.columns import Column
 from ushydra_lab.claims.grid import NUMBER_LIKE, Grid, transposed
-from ushydra_lab.claims.numbers import Number, count, number
+from ushydra_lab.claims.numbers import Number, count, is_product, number
 
-METHOD = re.compile(r"methods?|models?|networks?|approach(?:es)?|architectures?|variants?|algorithms?|backbones?|authors?")
-DATASET = re.compile(r"data ?sets?|data|sites?|cent(?:er|re)s?|hospitals?|cohorts?|domains?|images|test sets?|source|images of")
-SPREAD_OVER_RUNS = re.compile(r"\b(?:over|across|of)\b[^.;]*\b(?:seeds?|runs?|folds?|trainings?|repetitions?|trials?)\b", re.I)
+METHOD = re.compile(
+    r"methods?|models?|networks?|approach(?:es)?|architectures?|variants?|algorithms?|backbones?|authors?"
+)
+DATASET = re.compile(
+    r"data ?sets?|data|sites?|cent(?:er|re)s?|hospitals?|cohorts?|domains?|images|test sets?|source|images of"
+)
+SPREAD_OVER_RUNS = re.compile(
+    r"\b(?:over|across|of)\b[^.;]*\b(?:seeds?|runs?|folds?|trainings?|repetitions?|trials?)\b", re.I
+)
 HALF = 0.5 + 1e-6
 """Of the last digit's unit: how far a rounded number is from the exact one, with room for binary fractions."""
 
@@ -41,14 +47,18 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """method: its name; labels: what else tells rows apart, such as the data set; n: test images, where said."""
+    """method: its name; labels: what else tells rows apart, such as the data set; n: test images, where said.
+
+    of_runs: n is seeds x images, so that ± is over seeds.
+    """
 
     name: str
     method: str
     labels: tuple[str, ...]
     scores: dict[Column, Score]
     cells: tuple[str, ...]
-    n: int | None = None
+    n: int | None
+    of_runs: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def results(table: Grid, sizes: Mapping[str, int]) -> Results:
     sizes: label of rows -> their number of test images.
     """
     known = _columns(table)
-    if not known and sum(columns.column(0, row[0]) is not None for row in table.rows) > 1:
+    if not known and sum(columns.column(0, row[0]) is not None for row in table.rows) > len(table.rows) / 2:
         table = transposed(table)
         known = _columns(table)
     places = _label_places(table, {column.place for column in known})
@@ -106,11 +116,11 @@ def results(table: Grid, sizes: Mapping[str, int]) -> Results:
         labels = tuple(plain_label(cells[p]) for p in places if p != method)
         name = ", ".join(filter(None, (cells[p] for p in places)))
         scores = {c: s for c in known if (s := _score(cells[c.place], c, in_percent[c])) is not None}
-        sized = next((sizes[key] for key in sizes if plain_label(key) in (*labels, *map(plain_label, cells[:1]))), None)
-        n = sized or (counted is not None and count(cells[counted])) or _n_in(name, table.notes) or None
         own = plain_label(cells[method]) if method is not None else ""
-        rows.append(Row(name or "(no name)", own, labels, scores, cells, n))
-    over_runs = bool(SPREAD_OVER_RUNS.search(f"{table.name} {table.notes}"))
+        size = cells[counted] if counted is not None else ""
+        n = _size_of({own, *labels}, sizes) or count(size) or _n_in(name, table.notes)
+        rows.append(Row(name or "(no name)", own, labels, scores, cells, n, is_product(size)))
+    over_runs = any(r.of_runs for r in rows) or bool(SPREAD_OVER_RUNS.search(f"{table.name} {table.notes}"))
     others = tuple(p for p in places if p != method)
     return Results(table.name or "table", rows, known, table.header, tuple(places), others, over_runs)
 
@@ -119,6 +129,10 @@ def plain_label(text: str) -> str:
     """For comparison: lower case, without (ours), references and marks."""
     text = re.sub(r"\(\s*(?:ours?|proposed|\d+|[^()]*et al[^()]*)\s*\)|\[[\d, –-]+\]|[*†‡§¶]", " ", text.lower())
     return " ".join(re.sub(r"[^\w+.%()-]+", " ", text).split())
+
+
+def _size_of(labels: set[str], sizes: Mapping[str, int]) -> int | None:
+    return next((size for name, size in sizes.items() if plain_label(name) in labels), None)
 
 
 def _columns(table: Grid) -> list[Column]:
@@ -157,7 +171,7 @@ def _n_in(*texts: str) -> int | None:
 
 def _in_percent(table: Grid, column: Column) -> bool:
     """Whether a column is in per cent: it says so, or most of its numbers are above 1."""
-    if column.metric not in columns.SHARES:
+    if math.isinf(columns.RANGES[column.metric][1]):
         return False
     found = [n for row in table.rows if (n := number(row[column.place]))]
     said = columns.is_percent(column.title) or any(n.percent for n in found)

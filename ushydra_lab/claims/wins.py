@@ -1,8 +1,8 @@
 """How probable it is that a win printed in a table is none.
 
 Christodoulou et al., "False Promises in Medical Imaging AI? Assessing Validity of Outperformance Claims",
-arXiv 2505.04720 (2025). What a table does not print, and they estimate from data of others (how alike two methods answer
-the same images), is an assumption here: three values of it are shown, from independent methods to very similar ones.
+arXiv 2505.04720 (2025). How alike two methods answer the same images ("model congruence"), which no table prints and
+they estimate from other data, is an assumption here: three values are shown, from independent methods to very similar.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sensitivity, specificity, accuracy, predictive values and prevalence: one share of positive images must explain all."""
+"""Sensitivity, specificity, accuracy and predictive values: one share of positive images must explain them all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def prevalence(table: Results) -> Iterator[Finding]:
         if largest[1] > smallest[2] + NEAR:
             scores = _scores(table, largest[0]) or {}
             told = f"at most {smallest[2]:.3f} of the images are positive, as for {smallest[0].name}"
-            yield _finding(table, largest[0], scores, told, ", on the same test images as the other rows")
+            yield _finding(table, largest[0], scores, told, ", and the rows are of the same images")
 
 
 def _scores(table: Results, row: Row) -> dict[str, Score] | None:
@@ -96,7 +96,7 @@ def _consistent(scores: dict[str, Score]) -> str:
 def _finding(table: Results, row: Row, scores: dict[str, Score], consistent: str, where: str = "") -> Finding:
     printed = ", ".join(f"{metric} {score.text}" for metric, score in scores.items())
     return Finding(
-        table.name, row.name, ", ".join(scores), "prevalence", f"{printed}: no share of positive images gives all these",
-        f"the task has two classes and all numbers are of the same images{where}, one of the rates being no average",
-        consistent,
+        table.name, row.name, ", ".join(scores), "prevalence",
+        f"{printed}: no share of positive images gives all these",
+        f"the task has two classes, and the numbers are those of one test, no means over folds{where}", consistent,
     )  # fmt: skip

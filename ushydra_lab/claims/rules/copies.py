@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,12 +13,16 @@ from ushydra_lab.claims.results import Results, Row, Score
 
 BY_CHANCE = 0.01
 """Pairs of rows of a file that are expected to be equal by chance, below which equal rows are told."""
-OF_COUNTS = frozenset({"accuracy", "balanced accuracy", "precision", "recall", "sensitivity", "specificity", "npv", "f1"})
+OF_COUNTS = frozenset(
+    {"accuracy", "balanced accuracy", "precision", "recall", "sensitivity", "specificity", "npv", "f1"}
+)
 """Metrics that are made of a few counts: together they tell hardly more than two of these."""
 FEW = 60
 """Images that are few enough for two methods to have the same counts."""
 COUNTS_TELL, FEW_TELL = 2.0, 0.5
 """What equal metrics of counts tell: two methods of 200 images each have both counts equal once in some 100 tables."""
+NEAR_PERFECT = 0.95
+"""Scores above which so few images are wrong that two methods' counts are easily the same."""
 BOUND = 1.0
 """How much less IoU tells where Dice is known: it moves with it."""
 LEAST_RANGE = 0.01
@@ -39,29 +42,36 @@ def equal_rows(tables: Sequence[Results]) -> Iterator[Finding]:
     pairs: dict[frozenset[str], dict[tuple[str, ...], tuple[Placed, Placed, float]]] = defaultdict(dict)
     compared = 0
     for rows in by_data.values():
-        for one, other in itertools.combinations(rows, 2):
-            if one[1].method == other[1].method:
-                continue
-            compared += 1
-            if told := _tells(one, other, rows):
-                pairs[frozenset((one[1].method, other[1].method))].setdefault(other[1].labels, (one, other, told))
+        compared += math.comb(len(rows), 2)
+        for first, *others in _equal(rows):
+            for other in others:
+                if first[1].method != other[1].method and (told := _tells(first, rows)):
+                    methods = frozenset((first[1].method, other[1].method))
+                    pairs[methods].setdefault(other[1].labels, (first, other, told))
     for equal in pairs.values():
         if compared * 10 ** -sum(told for *_, told in equal.values()) < BY_CHANCE:
             yield from (_finding(one, other) for one, other, _ in equal.values())
 
 
-def _tells(one: Placed, other: Placed, rows: Sequence[Placed]) -> float:
-    """Decimal logarithm of the odds against the equality of two rows by chance; 0 where they are not equal."""
-    if len(one[1].scores) < 2 or _numbers(one) != _numbers(other):
-        return 0.0
-    few = _few_images(one[1])
+def _equal(rows: Sequence[Placed]) -> Iterator[list[Placed]]:
+    """Groups of rows with the same numbers, two scores of a known metric at least."""
+    groups: dict[tuple[str, ...], list[Placed]] = defaultdict(list)
+    for placed in rows:
+        groups[_numbers(placed)].append(placed)
+    return (group for group in groups.values() if len(group) > 1 and len(group[0][1].scores) > 1)
+
+
+def _tells(placed: Placed, rows: Sequence[Placed]) -> float:
+    """Decimal logarithm of the odds against another row's being equal to this one by chance."""
+    few = _few_images(placed[1])
     by_kind: dict[str, float] = {}
-    for column, score in one[1].scores.items():
+    for column, score in placed[1].scores.items():
+        if score.value in (0, 1) or column.metric == "prevalence":
+            continue  # perfect is perfect, and the data are the same
         levels = _levels(column, score, rows)
-        if score.value in (0, 1):
-            continue  # perfect is perfect
         if column.metric in OF_COUNTS:
-            by_kind["counts"] = FEW_TELL if few else COUNTS_TELL
+            most = FEW_TELL if few or score.value > NEAR_PERFECT else COUNTS_TELL
+            by_kind["counts"] = max(by_kind.get("counts", 0.0), min(most, levels))
         elif column.metric in ("dice", "iou"):
             both = f"overlap {column.subject}"
             by_kind[both] = by_kind[both] + max(0.0, levels - BOUND) if both in by_kind else levels
@@ -70,10 +80,10 @@ def _tells(one: Placed, other: Placed, rows: Sequence[Placed]) -> float:
     return sum(by_kind.values())
 
 
-def _numbers(placed: Placed) -> list[str]:
+def _numbers(placed: Placed) -> tuple[str, ...]:
     """All cells of a row but its labels, those of metrics that no rule knows, too."""
     table, row = placed
-    return [cell for place, cell in enumerate(row.cells) if place not in table.places]
+    return tuple(cell for place, cell in enumerate(row.cells) if place not in table.places)
 
 
 def _levels(column: Column, score: Score, rows: Sequence[Placed]) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from ushydra_lab.claims import columns
 from ushydra_lab.claims.columns import Column
 from ushydra_lab.claims.finding import Finding
-from ushydra_lab.claims.numbers import count
+from ushydra_lab.claims.numbers import count, is_product
 from ushydra_lab.claims.results import DATASET, Results, Row, plain_label
 
 POOLED = re.compile(r"(?:the )?(?:mixture|mixed|pooled|combined|merged)(?: (?:data ?set|data|set|test set|sites))?")
@@ -17,7 +17,9 @@ AVERAGE = re.compile(r"(?:macro[- ]?)?(?:mean|average|avg\.?)(?: (?:of|over) .*)
 WHOLE = re.compile(r"(?:overall|all|total|all (?:sites|data ?sets|images|centres|centers|hospitals))")
 MEANS = ("accuracy", "dice", "iou", "nsd", "assd")
 """Metrics that of pooled images lie between those of its parts: shares and means over images."""
-UNLIKE = re.compile(r"patient|subject|case|image|frame|video|scan|stud|female|male|cine|clip|pixel|age|annotat|size|spacing")
+UNLIKE = re.compile(
+    r"patient|subject|case|image|frame|video|scan|stud|female|male|cine|clip|pixel|\bage|annotat|size|spacing"
+)
 """Words in titles of columns that count different things, of which a total is no sum."""
 ADDED_UP = re.compile(r"(?:sum|total|all|overall)s?")
 
@@ -39,7 +41,9 @@ def mixtures(table: Results) -> Iterator[Finding]:
 
 
 def _part_columns(table: Results) -> Iterator[tuple[int, str]]:
-    return ((place, title) for place, title in enumerate(table.labels) if len({r.labels[place] for r in table.rows}) > 2)
+    return (
+        (place, title) for place, title in enumerate(table.labels) if len({r.labels[place] for r in table.rows}) > 2
+    )
 
 
 def _metrics_of(label: str, of_data: bool) -> frozenset[str]:
@@ -114,7 +118,7 @@ def _count_columns(table: Results) -> list[int]:
         place
         for place in range(len(table.header))
         if place not in scored and place not in table.places
-        if all(count(row.cells[place]) is not None and " x " not in row.cells[place] for row in table.rows)
+        if all(count(row.cells[place]) is not None and not is_product(row.cells[place]) for row in table.rows)
     ]
 
 

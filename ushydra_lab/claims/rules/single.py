@@ -55,8 +55,8 @@ def accuracy_at_n(table: Results) -> Iterator[Finding]:
                 continue
             right = score.value * row.n
             near = sorted({math.floor(right), math.ceil(right)})
-            is_single = score.spread is None or " x " in " ".join(row.cells)
-            if is_single and not any(score.low <= k / row.n <= score.high for k in near):
+            is_of_images = score.spread is None or row.of_runs  # not a mean over folds of unequal sizes
+            if is_of_images and not any(score.low <= k / row.n <= score.high for k in near):
                 yield Finding(
                     table.name, row.name, column.title, "possible at n",
                     f"{score.text} would be {right:.2f} of {row.n} images",
