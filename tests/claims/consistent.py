@@ -35,7 +35,7 @@ class Style:
 def table(seed: int) -> tuple[str, str]:
     """(suffix, text) of the file of a table."""
     rng = np.random.default_rng([20251, seed])
-    make = KINDS[seed % len(KINDS)]
+    make = KINDS[int(rng.integers(len(KINDS)))]
     percent = bool(rng.integers(2))
     style = Style(percent, int(rng.integers(3, 6)) if percent else int(rng.integers(2, 6)), bool(rng.integers(2)))
     rows = make(rng, style)

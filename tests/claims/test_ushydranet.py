@@ -66,7 +66,10 @@ def markdown(printed: Printed, experiment: str) -> str:
     """The tables of one half of the paper, each method's name in the first of its rows only."""
     system, lines = SYSTEMS[experiment], []
     for title, variants in system.tables.items():
-        lines += [f"\n## {title}\n", f"| Methods | Dataset | {' | '.join(f'{c} (%)' for c in system.columns.values())} |"]
+        lines += [
+            f"\n## {title}\n",
+            f"| Methods | Dataset | {' | '.join(f'{c} (%)' for c in system.columns.values())} |",
+        ]
         lines.append("|---" * (2 + len(system.columns)) + "|")
         for variant in (v for v in variants if v in printed):
             data = [(name, cells) for name, cells in printed[variant].items() if (title, name) != ("Table 4", UNSEEN)]

@@ -28,6 +28,7 @@ COMMAND = re.compile(r"\\[a-zA-Z]+\*?(?:\[[^\]]*\])?\s*\{([^{}]*)\}")
 SYMBOLS = {
     r"\pm": "±", r"\uparrow": "↑", r"\downarrow": "↓", r"\times": "×", r"\Delta": "Δ", r"\%": "%", r"\_": "_",
     r"\&": "&", r"\#": "#", r"\$": "", r"\,": " ", r"\;": " ", r"\ ": " ", r"\quad": " ", "~": " ", "--": "–",
+    r"\textbar": "|", r"\textless": "<", r"\textgreater": ">",
 }  # fmt: skip
 SPAN = re.compile(r"\s*\\multicolumn\s*\{(\d{1,2})\}")
 
@@ -44,14 +45,14 @@ def read(text: str) -> Iterator[Grid]:
 
 def plain(text: str) -> str:
     """What LaTeX code shows, as far as tables of results need it."""
-    text = SETTINGS.sub("", text.replace(r"\&", "&"))
+    for code, symbol in SYMBOLS.items():
+        text = text.replace(code, symbol)
+    text = SETTINGS.sub("", text)
     for _ in range(8):  # commands inside commands, innermost first
         shorter = COMMAND.sub(r"\1", DROPPED.sub("", text))
         if shorter == text:
             break
         text = shorter
-    for code, symbol in SYMBOLS.items():
-        text = text.replace(code, symbol)
     return " ".join(re.sub(r"[{}$]", "", re.sub(r"\\[a-zA-Z]+", " ", text)).split())
 
 

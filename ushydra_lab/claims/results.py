@@ -120,7 +120,7 @@ def results(table: Grid, sizes: Mapping[str, int]) -> Results:
         size = cells[counted] if counted is not None else ""
         n = _size_of({own, *labels}, sizes) or count(size) or _n_in(name, table.notes)
         rows.append(Row(name or "(no name)", own, labels, scores, cells, n, is_product(size)))
-    over_runs = any(r.of_runs for r in rows) or bool(SPREAD_OVER_RUNS.search(f"{table.name} {table.notes}"))
+    over_runs = any(r.of_runs for r in rows) or bool(SPREAD_OVER_RUNS.search(" ".join((table.notes, *table.header))))
     others = tuple(p for p in places if p != method)
     return Results(table.name or "table", rows, known, table.header, tuple(places), others, over_runs)
 
@@ -170,12 +170,12 @@ def _n_in(*texts: str) -> int | None:
 
 
 def _in_percent(table: Grid, column: Column) -> bool:
-    """Whether a column is in per cent: it says so, or most of its numbers are above 1."""
+    """Whether a column is in per cent: it says so, or most of its numbers that are not 0 are above 1."""
     if math.isinf(columns.RANGES[column.metric][1]):
         return False
     found = [n for row in table.rows if (n := number(row[column.place]))]
     said = columns.is_percent(column.title) or any(n.percent for n in found)
-    return said or statistics.median(abs(n.value) for n in found) > 1
+    return said or statistics.median([abs(n.value) for n in found if n.value] or [0.0]) > 1
 
 
 def _score(text: str, column: Column, in_percent: bool) -> Score | None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from ushydra_lab.claims.columns import SHARES, Column
 from ushydra_lab.claims.finding import Finding
 from ushydra_lab.claims.results import Results, Row, Score
+from ushydra_lab.claims.rules.overlap import iou_of
 
 BY_CHANCE = 0.01
 """Pairs of rows of a file that are expected to be equal by chance, below which equal rows are told."""
@@ -74,7 +75,9 @@ def _tells(placed: Placed, rows: Sequence[Placed]) -> float:
             by_kind["counts"] = max(by_kind.get("counts", 0.0), min(most, levels))
         elif column.metric in ("dice", "iou"):
             both = f"overlap {column.subject}"
-            by_kind[both] = by_kind[both] + max(0.0, levels - BOUND) if both in by_kind else levels
+            follows = any(_follows(s, score) for c, s in placed[1].scores.items() if c.subject == column.subject)
+            more = 0.0 if follows else max(0.0, levels - BOUND)
+            by_kind[both] = by_kind[both] + more if both in by_kind else levels
         else:
             by_kind[column.title] = min(1.0, levels) if few else levels
     return sum(by_kind.values())
@@ -93,9 +96,15 @@ def _levels(column: Column, score: Score, rows: Sequence[Placed]) -> float:
     return max(0.0, math.log10(apart / score.step))
 
 
+def _follows(dice: Score, iou: Score) -> bool:
+    """Whether the one is that of the other, as of one image or of all pixels, so that it tells nothing more."""
+    exact = [iou_of(d.value) for d in (dice, iou)]
+    return iou.low <= exact[0] <= iou.high or dice.low <= exact[1] <= dice.high
+
+
 def _few_images(row: Row) -> bool:
     """Whether so few images were classified, or may have been, that equal counts are no surprise."""
-    shares = [s for c, s in row.scores.items() if c.metric == "accuracy" and s.spread is None]
+    shares = [s for c, s in row.scores.items() if c.metric == "accuracy"]
     if row.n is not None:
         return row.n <= FEW
     return any(s.low <= _simplest(s.value) <= s.high for s in shares)
