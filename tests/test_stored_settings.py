@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from ushydra_lab.config.paths import CONF
 
-from .stored_settings import EXPERIMENTS, STORED, TYPED, hashes
 from .config.test_validation import composed
+from .stored_settings import EXPERIMENTS, STORED, TYPED, hashes
 
 HASHES = json.loads(STORED.read_text(encoding="utf-8"))
 REMEDY = "If it is meant: python tests/stored_settings.py, and say in CHANGELOG.md what changed"

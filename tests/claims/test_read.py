@@ -1,6 +1,8 @@
 """Tables of all formats are read as they are printed; what cannot be read is named with the remedy."""
 
 import html
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,8 +176,8 @@ def test_the_command_prints_findings_wins_and_refusals(tmp_path: Path, capsys: p
     shown = capsys.readouterr().out
     assert "2 contradictions" in shown
     assert "A, Anna over B, Anna" in shown
-    assert main([str(path), "--n", "Berta=90"]) == 1
-    assert "'Berta'" in capsys.readouterr().err
+    with pytest.raises(UserError, match="'Berta'"):
+        main([str(path), "--n", "Berta=90"])
     with pytest.raises(SystemExit):
         main([str(path), "--n", "Anna"])
     path.write_text("method,Dice\nA,0.9")
@@ -183,6 +185,11 @@ def test_the_command_prints_findings_wins_and_refusals(tmp_path: Path, capsys: p
     assert capsys.readouterr().out == "0 contradictions\n"
 
 
-def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "absent.csv")]) == 1
-    assert "absent.csv: cannot be read" in capsys.readouterr().err
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.csv: cannot be read"):
+        audit(tmp_path / "absent.csv")
+
+
+def test_the_audit_loads_neither_torch_nor_pandas() -> None:
+    code = "import sys, ushydra_lab.claims.audit; sys.exit(bool({'torch', 'pandas', 'hydra'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,6 +19,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "Dice and IoU": ("method,Dice,IoU\nA,0.929,0.858\nB,0.900,0.830", "0.858", "0.869"),
     "Dice and IoU too large": ("method,Dice,IoU\nA,0.890,0.900\nB,0.900,0.830", "0.890", "0.910"),
     "Dice and IoU of a structure": ("method,Dice LV,IoU LV,IoU LA\nA,0.90,0.70,0.70", "0.70,", "0.82,"),
+    "Dice and IoU with spreads": ("model,Dice (mean ± SD),IoU ± std\nA,0.929 ± 0.1,0.858 ± 0.1", "0.858", "0.868"),
     "Dice and IoU in two units": ("method,DSC (%),Jaccard\nA,92.9,0.858\nB,90.0,0.830", "0.858", "0.868"),
     "Dice and IoU of all pixels": ("method,Dice (micro),IoU (micro)\nA,0.900,0.850", "0.850", "0.818"),
     "HD95 and Hausdorff distance": ("method,HD (mm),HD95 (mm)\nA,7.1,7.3\nB,9.0,6.1", "7.3", "7.1"),

@@ -86,6 +86,7 @@ def column(place: int, title: str) -> Column | None:
 
 def simplified(title: str) -> str:
     """Lower case, without arrows, per cent signs and what stands for footnotes."""
+    title = re.sub(r"\(?(?:mean )?(?:±|\+/-) ?(?:sd|std|s\.d\.)\)?|\(mean \(sd\)\)", " ", title.lower())
     title = re.sub(r"[↑↓*†‡§¶^]|\[\d+\]", " ", title.lower().replace("_", " "))
     return " ".join(re.sub(r"\(\s*%\s*\)|\[\s*%\s*\]|%|\(\s*\)", " ", title).split())
 

@@ -104,25 +104,30 @@ def results(table: Grid, sizes: Mapping[str, int]) -> Results:
         table = transposed(table)
         known = _columns(table)
     places = _label_places(table, {column.place for column in known})
-    method = next((p for p in places if METHOD.fullmatch(columns.simplified(table.header[p]))), None)
-    if method is None and places and not DATASET.fullmatch(columns.simplified(table.header[places[0]])):
-        method = places[0]
+    method = _method_place(table, places)
+    others = tuple(place for place in places if place != method)
     in_percent = {column: _in_percent(table, column) for column in known}
     counted = _counted(table)
     rows = []
     for cells in table.rows:
         if any(columns.NO_ROW.fullmatch(columns.simplified(cells[p])) for p in places):
             continue
-        labels = tuple(plain_label(cells[p]) for p in places if p != method)
-        name = ", ".join(filter(None, (cells[p] for p in places)))
-        scores = {c: s for c in known if (s := _score(cells[c.place], c, in_percent[c])) is not None}
+        labels = tuple(plain_label(cells[p]) for p in others)
+        name = ", ".join(filter(None, (cells[p] for p in places))) or "(no name)"
+        scores = {c: s for c in known if (s := _score(cells[c.place], in_percent[c])) is not None}
         own = plain_label(cells[method]) if method is not None else ""
         size = cells[counted] if counted is not None else ""
         n = _size_of({own, *labels}, sizes) or count(size) or _n_in(name, table.notes)
-        rows.append(Row(name or "(no name)", own, labels, scores, cells, n, is_product(size)))
+        rows.append(Row(name, own, labels, scores, cells, n, is_product(size)))
     over_runs = any(r.of_runs for r in rows) or bool(SPREAD_OVER_RUNS.search(" ".join((table.notes, *table.header))))
-    others = tuple(p for p in places if p != method)
     return Results(table.name or "table", rows, known, table.header, tuple(places), others, over_runs)
+
+
+def _method_place(table: Grid, places: list[int]) -> int | None:
+    """The column of the methods: the one that says so, else the first of words, unless that is of data sets."""
+    titles = {place: columns.simplified(table.header[place]) for place in places}
+    said = next((place for place, title in titles.items() if METHOD.fullmatch(title)), None)
+    return next((p for p in places[:1] if not DATASET.fullmatch(titles[p])), None) if said is None else said
 
 
 def plain_label(text: str) -> str:
@@ -178,7 +183,7 @@ def _in_percent(table: Grid, column: Column) -> bool:
     return said or statistics.median([abs(n.value) for n in found if n.value] or [0.0]) > 1
 
 
-def _score(text: str, column: Column, in_percent: bool) -> Score | None:
+def _score(text: str, in_percent: bool) -> Score | None:
     found: Number | None = number(text)
     if found is None:
         return None

@@ -18,6 +18,8 @@ OF_COUNTS = frozenset(
     {"accuracy", "balanced accuracy", "precision", "recall", "sensitivity", "specificity", "npv", "f1"}
 )
 """Metrics that are made of a few counts: together they tell hardly more than two of these."""
+OF_IMAGES = ("accuracy", "prevalence", "specificity", "sensitivity")
+"""Metrics that are shares of images, those of most images first."""
 FEW = 60
 """Images that are few enough for two methods to have the same counts."""
 COUNTS_TELL, FEW_TELL = 2.0, 0.5
@@ -104,14 +106,11 @@ def _follows(dice: Score, iou: Score) -> bool:
 
 def _few_images(row: Row) -> bool:
     """Whether so few images were classified, or may have been, that equal counts are no surprise."""
-    shares = [s for c, s in row.scores.items() if c.metric == "accuracy"]
     if row.n is not None:
         return row.n <= FEW
-    return any(s.low <= _simplest(s.value) <= s.high for s in shares)
-
-
-def _simplest(value: float) -> Fraction:
-    return Fraction(value).limit_denominator(FEW)
+    by_metric = {column.metric: score for column, score in row.scores.items()}
+    share = next((by_metric[metric] for metric in OF_IMAGES if metric in by_metric), None)
+    return share is not None and share.low <= Fraction(share.value).limit_denominator(FEW) <= share.high
 
 
 def _finding(one: Placed, other: Placed) -> Finding:
