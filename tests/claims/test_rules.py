@@ -40,6 +40,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "method,structure,Dice,HD95\nA,LV,0.80,4\nA,LA,0.70,5\nA,Average,0.75,7\nB,LV,0.9,1\nB,LA,0.9,1\nB,Average,0.9,1",
         "Average,0.75,7", "Average,0.75,5",
     ),
+    "whole and parts of structures": ("Structure,Dice,IoU\nLV,0.90,0.85\nLA,0.80,0.70\nMean,0.92,0.85", "0.92", "0.88"),
     "whole and parts of columns": ("method,Dice LV,Dice LA,Mean Dice\nA,0.80,0.70,0.82\nB,0.9,0.8,0.9", "0.82", "0.75"),
     "total": ("set,Brain,Femur,Total\nAnna,100,90,191\nBerta,10,10,20", "191", "190"),
     "total of rows": ("set,Brain,Femur\nAnna,100,90\nBerta,10,10\nTotal,110,101", "101", "100"),

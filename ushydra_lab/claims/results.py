@@ -19,6 +19,7 @@ METHOD = re.compile(
 DATASET = re.compile(
     r"data ?sets?|data|sites?|cent(?:er|re)s?|hospitals?|cohorts?|domains?|images|test sets?|source|images of"
 )
+PART = re.compile(r"structures?|class(?:es)?|organs?|regions?|labels?|planes?|categor(?:y|ies)|folds?|subsets?|groups?")
 SPREAD_OVER_RUNS = re.compile(
     r"\b(?:over|across|of)\b[^.;]*\b(?:seeds?|runs?|folds?|trainings?|repetitions?|trials?)\b", re.I
 )
@@ -124,10 +125,14 @@ def results(table: Grid, sizes: Mapping[str, int]) -> Results:
 
 
 def _method_place(table: Grid, places: list[int]) -> int | None:
-    """The column of the methods: the one that says so, else the first of words, unless that is of data sets."""
+    """The column of the methods: the one that says so, else the first of words, unless that is of data or parts."""
     titles = {place: columns.simplified(table.header[place]) for place in places}
     said = next((place for place, title in titles.items() if METHOD.fullmatch(title)), None)
-    return next((p for p in places[:1] if not DATASET.fullmatch(titles[p])), None) if said is None else said
+    return (
+        next((p for p in places[:1] if not (DATASET.fullmatch(titles[p]) or PART.fullmatch(titles[p]))), None)
+        if said is None
+        else said
+    )
 
 
 def plain_label(text: str) -> str:

@@ -21,7 +21,7 @@ def of_range(table: Results) -> Iterator[Finding]:
             if score.high < low or score.low > high:
                 yield Finding(
                     table.name, row.name, column.title, "range", f"{score.text} is outside the metric's range",
-                    f"{column.title} is {column.metric}, in {'per cent' if score.scale < 1 else 'its own unit'}",
+                    f"{column.title} is {column.metric}, in {'per cent' if score.scale < 1 else 'the unit printed'}",
                     f"{score.shown(low)} to {'any length' if math.isinf(high) else score.shown(high)}",
                 )  # fmt: skip
             elif score.spread is not None and not math.isinf(high):
