@@ -26,7 +26,7 @@ test: setup  ## the tests
 	$(RUN) -m pytest -n auto
 
 test-full: setup  ## all files of the fuzz tests, of which `make test` tries a tenth (minutes)
-	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data -k fuzz
+	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data tests/claims -k fuzz
 
 same-numbers: setup  ## does the working tree compute what BASE computed, to the bit? make same-numbers BASE=HEAD~3
 	$(RUN) tests/same_numbers.py $(BASE)

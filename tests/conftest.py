@@ -57,3 +57,10 @@ def reseal() -> Callable[[Path], None]:
         write_json(run / "run.json", content | {"files": {name: sha256(run / name) for name in files}})
 
     return seal
+
+
+@pytest.fixture
+def fuzz_seeds() -> Callable[[int], range]:
+    """fuzz_seeds(500): every tenth of 500 seeds, all of them with USHYDRA_FUZZ=full."""
+    step = 1 if os.environ.get("USHYDRA_FUZZ") == "full" else 10
+    return lambda count: range(0, count, step)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ushydra_lab.errors import UserError
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.attention_unet import AttentionUNet
 from ushydra_lab.networks.baselines.resnet import ResNet
@@ -54,5 +55,5 @@ def test_the_code_is_the_mean_of_the_deepest_map() -> None:
 
 def test_a_network_without_maps_is_refused() -> None:
     network = nn.Linear(3, 2)
-    with pytest.raises(ValueError, match="no feature map"):
+    with pytest.raises(UserError, match="makes no feature map"):
         deepest_code(network, lambda: network(torch.rand(1, 3)))

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ushydra_lab.errors import UserError
+
 
 def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
     """Grad-CAM (Selvaraju et al., ICCV 2017) of the predicted class of one image, (h, w) in [0, 1].
@@ -68,7 +70,7 @@ def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
         run: runs it on the images.
 
     Raises:
-        ValueError: nothing in it makes a map (B, C, h, w).
+        UserError: nothing in it makes a map (B, C, h, w); the task then needs a `code` of its own.
     """
     maps: list[Tensor] = []
     tokens: list[Tensor] = []
@@ -88,7 +90,10 @@ def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
         return tokens[0][:, 1:].float().mean(1)
     if maps:
         return maps[0].float().mean((2, 3))
-    raise ValueError("no feature map (B, C, h, w) in the network")
+    raise UserError(
+        f"{type(network).__name__} makes no feature map (B, C, h, w) that could be probed; give its task a method "
+        "`code(batch)` that returns one code an image, (B, C)"
+    )
 
 
 def _depth(features: Tensor) -> tuple[int, int]:

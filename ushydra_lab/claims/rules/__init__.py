@@ -1,0 +1,1 @@
+"""The rules of the audit, each of which says what its findings depend on."""
