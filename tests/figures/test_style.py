@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from ushydra_lab.config.identity import WITHHELD
 from ushydra_lab.figures.style import tidy
-from ushydra_lab.report.document import saved
+from ushydra_lab.report.document import save_figure
 
 NAMES = {
     "north": "north",
@@ -55,7 +55,7 @@ def test_a_name_is_shown_as_it_is_or_withheld(name: str) -> None:
 def test_files_are_written_whatever_the_name(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        saved(named(name), tmp_path / "figure", "title")
+        save_figure(named(name), tmp_path / "figure", "title")
     for suffix in ("png", "pdf"):
         content = (tmp_path / f"figure.{suffix}").read_bytes()
         assert b"jane" not in content

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from ushydra_lab.report.document import Document, Gap, Heading, Note, Table, saved
+from ushydra_lab.report.document import Document, Gap, Heading, Note, Table, save_figure
 from ushydra_lab.report.render.latex import SPECIAL, escape, render
 
 NASTY = r"50 % of_a#b & {c} ~ ^ \ $ <x> [y] * \"q\" ± → ↑ ↓ Δ ρ² – | end"
@@ -45,7 +45,7 @@ def test_a_table_has_the_heading_above_and_the_paragraph_below_as_its_caption_an
 
 
 def test_a_figure_is_its_pdf_with_its_caption(tmp_path: Path) -> None:
-    shown = saved(Figure(), tmp_path / "site_c_areas", "Areas", "Images per seed.")
+    shown = save_figure(Figure(), tmp_path / "site_c_areas", "Areas", "Images per seed.")
     text = render([Heading("site_c", 2), shown, Note("Something else.")])
     assert "{site_c_areas.pdf}" in text
     assert "\\caption{Areas. Images per seed.}" in text
@@ -57,7 +57,7 @@ def test_tex_accepts_it(tmp_path: Path) -> None:
     figure = Figure()
     figure.subplots()
     table = pd.DataFrame({"name": [NASTY, *SPECIAL], "value": "1"})
-    text = render([*report(table), saved(figure, tmp_path / "a_b", "A figure", NASTY)])
+    text = render([*report(table), save_figure(figure, tmp_path / "a_b", "A figure", NASTY)])
     (tmp_path / "tables.tex").write_text(text, encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "tables.tex"], cwd=tmp_path, capture_output=True, text=True, check=False

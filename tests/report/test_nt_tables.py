@@ -10,7 +10,7 @@ import pytest
 
 from ushydra_lab.report.document import Note
 from ushydra_lab.report.papers import registry
-from ushydra_lab.report.papers.nt.phases import COLUMNS, paper_protocol, section
+from ushydra_lab.report.papers.nt.phases import COLUMNS, hospital_of_site, section
 from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
 from ushydra_lab.report.render import latex, markdown
 from ushydra_lab.results.collect import collect
@@ -126,7 +126,7 @@ def test_table_10_is_the_change_on_the_same_images_in_the_paper_s_units(experime
 
 def test_each_hospital_has_its_own_printed_numbers_and_the_control_none(experiment: Path) -> None:
     one, three, ten = tables(experiment)
-    assert paper_protocol(collect(experiment)) == dict(zip(SITES, ("H1", "H2", "H3"), strict=True))
+    assert hospital_of_site(collect(experiment)) == dict(zip(SITES, ("H1", "H2", "H3"), strict=True))
     assert one["# Train paper"].tolist() == ["1073", "1079", "1296"]
     assert three.loc[("anna", "Phase 2"), "PSNR, full canvas (dB) paper"] == "34.70 ± 0.55"
     assert three.loc[("berta", "Phase 1"), "ROI Edge-MAE paper"] == "0.02766 ± 0.00069"
@@ -302,7 +302,7 @@ def test_two_data_sets_in_one_folder_keep_to_themselves(tmp_path: Path, monkeypa
             for seed in (2, 3):
                 write_run(root, held_out, seed, variant)
     found = collect(root)
-    assert paper_protocol(found) == dict(zip(("anna", "berta", "clara", *own), ("H1", "H2", "H3") * 2, strict=True))
+    assert hospital_of_site(found) == dict(zip(("anna", "berta", "clara", *own), ("H1", "H2", "H3") * 2, strict=True))
     text = markdown.render(section(found, root / "report"))
     assert "missing)" not in text
     assert "held_out=st_c seed=2,3`" in text

@@ -50,8 +50,8 @@ def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[
     who = {"held_out": held_out, "fold": held_out, "seed": seed, "variant": "roi", "stage": "phase2"}
     return who | {
         "method": "phase2",
-        "base": "phase2",
-        "lacks": "",
+        "method_name": "phase2",
+        "missing_runs": "",
         "run": Run(run),
         "key": "k",
         "sites": ("a", "b", "c"),
@@ -115,7 +115,7 @@ def test_a_site_not_probed_and_one_not_held_out_are_rows_that_say_so(stages: pd.
     shown = rows(stages, "table4")["Confidence, unseen ↓"]
     assert shown.loc[("a", "phase2", "code z")] == "not run"
     assert shown.loc[("b", "phase2", "code z")] == "not probed"
-    others = rows(stages, "table4", False, stage="train", base="train hybrid", method="train hybrid")
+    others = rows(stages, "table4", False, stage="train", method_name="train hybrid", method="train hybrid")
     assert "a" not in others.index.get_level_values(0), "no paper's rows to be filled"
 
 

@@ -11,7 +11,7 @@ import pytest
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import report
 from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
-from ushydra_lab.report.verdict import briefly
+from ushydra_lab.report.verdict import summaries
 from ushydra_lab.results.collect import collect
 
 from .. import fake_runs
@@ -123,7 +123,7 @@ def test_changes_are_those_put_in(experiment: Path) -> None:
 
 
 def test_the_verdict_knows_which_way_is_better(experiment: Path) -> None:
-    sentences = briefly(comparisons(collect(experiment).images))
+    sentences = summaries(comparisons(collect(experiment).images))
     assert "phase2 roi against phase1: better in PSNR (dB) and ROI-MAE." in sentences
 
 

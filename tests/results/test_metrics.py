@@ -9,7 +9,7 @@ from ushydra_lab.metrics.overlap import dice_with_empty, overlap
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.results.metrics import known
+from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.columns import OF_THE_LAB
 from ushydra_lab.tasks.reconstruction import Reconstruction
@@ -80,7 +80,7 @@ def test_every_arrow_points_to_the_better_answer() -> None:
     for answer in ANSWERS:
         good = answer(0.0)
         for bad in (answer(0.1), answer(1.0)):
-            for name, metric in known(good).items():
+            for name, metric in metrics_of(good).items():
                 change = float(good[name].mean() - bad[name].mean())
                 if change == change and change:
                     assert metric.improves(change), name
@@ -89,7 +89,7 @@ def test_every_arrow_points_to_the_better_answer() -> None:
 
 
 def test_each_name_of_a_score_is_told_and_the_rule_of_missed_structures_is_too() -> None:
-    shown = known(["dice_csp", "dice_empty_csp", "assd_mm_csp"])
+    shown = metrics_of(["dice_csp", "dice_empty_csp", "assd_mm_csp"])
     assert [metric.label for metric in shown.values()] == ["Dice csp", "Dice (all images) csp", "ASSD csp (mm)"]
     for metric, name in zip(shown.values(), ("Dice:", "Dice (all images):", "ASSD:"), strict=True):
         assert metric.note.startswith(name)

@@ -35,10 +35,10 @@ def show(folder: Path) -> None:
     """Print means per stage and site, and which sites are new to the run."""
     from ushydra_lab.evaluation.external import read_results
     from ushydra_lab.report.render.terminal import new_console, rich_table
-    from ushydra_lab.results.metrics import known
+    from ushydra_lab.results.metrics import metrics_of
 
     table, never_seen = read_results(folder)
-    metrics = known(table.columns)
+    metrics = metrics_of(table.columns)
     means = table.groupby(["stage", "site"], sort=False)[list(metrics)].mean().reset_index()
     for name, metric in metrics.items():
         means[name] = means[name].map(f"{{:.{metric.digits}f}}".format)

@@ -16,7 +16,7 @@ from ushydra_lab.data.datamodule import Canvases, UltrasoundData
 from ushydra_lab.figures.panels import sample_panel, stage_panel
 from ushydra_lab.figures.style import tidy
 from ushydra_lab.files import atomic
-from ushydra_lab.results.metrics import known
+from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.base import Batch, Task
 
 EXTREMES = {"hardest": 10, "easiest": 4}
@@ -52,7 +52,7 @@ def draw_extremes(
     difficulty = task.difficulty(tested).dropna().sort_values() if len(tested) else pd.Series()
     if len(difficulty) < 2:
         return
-    shown = known([str(difficulty.name)])
+    shown = metrics_of([str(difficulty.name)])
     score = shown[str(difficulty.name)].label if shown else difficulty.name
     unseen = _images(data, "test")
     place = {record: row for row, record in enumerate(unseen.fields["record"][unseen.rows].tolist())}
@@ -97,14 +97,14 @@ def _draw_known(
 ) -> None:
     """Images (batches of one) below their captions, with their box and the truth that the last stage's task knows."""
     task = list(tasks.values())[-1]
-    known = [
+    metrics_of = [
         [
             (caption, one["image"][0, 0].numpy(), _boxes(experiment, one), _arrays(task.truth(one)))
             for caption, one in row
         ]
         for row in rows
     ]
-    _save(sample_panel(known, _structures(experiment)), file)
+    _save(sample_panel(metrics_of, _structures(experiment)), file)
 
 
 def _draw(

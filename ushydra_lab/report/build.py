@@ -25,27 +25,27 @@ from ushydra_lab.report.sections import (
     uncertainty,
     values,
 )
-from ushydra_lab.report.tables import PARTS, comparisons
+from ushydra_lab.report.tables import PART_TITLES, comparisons
 from ushydra_lab.results.collect import Collected, collect
 
-OF_PART: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
+PART_SECTIONS: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
     segmentation.section,
     measurements.section,
     classification.section,
     routing.section,
 )
-"""What a system adds to the tables of one part: (its images, what the files' names begin with) -> what is shown.
+"""Sections that depend on the kind of task: (images of one part, beginning of the files' names) -> blocks.
 
-Each writes its own CSV and figures; it adds nothing where the images lack its columns.
+Each writes its own CSV and figures, and returns nothing where the images lack its columns.
 """
-OF_EXPERIMENT: tuple[registry.Section, ...] = (
+EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     sites.section,
     nt_caliper.section,
     registry.section,
     uncertainty.section,
     curves.section,
 )
-"""What is added over all parts and held-out sites."""
+"""Sections over all parts and held-out sites."""
 
 
 class NoFinishedRun(UserError):
@@ -59,54 +59,58 @@ def report(experiment: Path) -> None:
         NoFinishedRun: there is no finished run, which the page says too.
         UserError: the tables cannot be written; or they are written, without the runs that are damaged.
     """
-    found, folder = collect(experiment), experiment / "report"
+    collected, folder = collect(experiment), experiment / "report"
     with disk_errors(folder, "run the report on a copy of the runs"):
         remove_temporary(folder, OLD_S)
-        if found.images.empty:
-            page = html.write(found, [], {}, experiment)
-            reasons = [f"{run.path}: {reason.text}" for run, reason in found.unfinished.items()]
+        if collected.images.empty:
+            page = html.write(collected, [], {}, experiment)
+            reasons = [f"{run.path}: {reason.text}" for run, reason in collected.unfinished.items()]
             raise NoFinishedRun.listing(f"No finished run below {experiment}; {page} says so too.", reasons)
-        results, changes = build(found, folder)
-        page = html.write(found, results, changes, experiment)
-        whole = [*title(found, experiment.name), *results, *unfinished(found)]
+        results, changes = build(collected, folder)
+        page = html.write(collected, results, changes, experiment)
+        whole = [*title(collected, experiment.name), *results, *unfinished(collected)]
         write_text(folder / "tables.md", markdown.render(whole))
         write_text(folder / "tables.tex", latex.render(whole))
-    _show(found, results, folder, page)
-    damaged = [reason.text for reason in found.unfinished.values() if reason.damaged]
+    _show(collected, results, folder, page)
+    damaged = [reason.text for reason in collected.unfinished.values() if reason.damaged]
     if damaged := [*damaged, *(one for block in results if isinstance(block, Gap) for one in block.damage)]:
         raise UserError.listing("Damaged, and so not in the tables:", damaged)
 
 
-def build(found: Collected, folder: Path) -> tuple[Document, dict[str, pd.DataFrame]]:
-    """All sections, and what was held out -> the comparisons on its test images; writes CSV and figures."""
+def build(collected: Collected, folder: Path) -> tuple[Document, dict[str, pd.DataFrame]]:
+    """Return all sections, and for each held-out site the comparisons on its test images; write CSV and figures."""
     blocks: Document = []
     changes: dict[str, pd.DataFrame] = {}
-    for held_out, images in found.images.groupby("held_out"):
-        stages = found.stages[found.stages["held_out"] == held_out]
+    for held_out, images in collected.images.groupby("held_out"):
+        stages = collected.stages[collected.stages["held_out"] == held_out]
         of_site, changes[str(held_out)] = _held_out(str(held_out), images, folder)
-        blocks += [*of_site, *starts(stages), *unverified(stages)]
-    return blocks + [block for section in OF_EXPERIMENT for block in section(found, folder)], changes
+        blocks += [*of_site, *starting_weights(stages), *unverified(stages)]
+    return blocks + [block for section in EXPERIMENT_SECTIONS for block in section(collected, folder)], changes
 
 
-def title(found: Collected, name: str) -> Document:
-    """The experiment's name, and whether all images are synthetic."""
-    return [Heading(name, 1), *([Note(SYNTHETIC)] if synthetic(found) else [])]
+def title(collected: Collected, name: str) -> Document:
+    """The report's title, and a note where all images are synthetic."""
+    return [Heading(name, 1), *([Note(SYNTHETIC)] if synthetic(collected) else [])]
 
 
-def unfinished(found: Collected) -> Document:
-    """Names of the runs that are not in the tables; reasons may name paths and are for the terminal."""
-    return [Heading("Not in the tables", 2), *(Gap(run.name) for run in found.unfinished)] if found.unfinished else []
+def unfinished(collected: Collected) -> Document:
+    """List the runs that are not in the tables; the reasons may name paths and are printed on the terminal only."""
+    return (
+        [Heading("Not in the tables", 2), *(Gap(run.name) for run in collected.unfinished)]
+        if collected.unfinished
+        else []
+    )
 
 
-def starts(stages: pd.DataFrame) -> Document:
-    """Which networks that can begin with weights from elsewhere did."""
+def starting_weights(stages: pd.DataFrame) -> Document:
+    """Notes that say which networks began with weights trained elsewhere, and which from scratch."""
     words = {True: "Began with weights trained elsewhere", False: "Trained from scratch"}
     chosen = {word: stages.loc[stages["pretrained"] == value, "variant"].unique() for value, word in words.items()}
     return [Note(f"{word}: {', '.join(variants)}.") for word, variants in chosen.items() if len(variants)]
 
 
 def unverified(stages: pd.DataFrame) -> Document:
-    """Which runs come from a version that wrote no checksums."""
+    """A note that names the runs of versions that wrote no checksums."""
     runs = [run.name for run in stages["run"].unique() if not run.verified]
     why = "made by a version before 0.3.0, which wrote no checksums, so that damage to their files would go unnoticed"
     return [Note(f"Unverified: {', '.join(runs)} ({why}).")] if runs else []
@@ -116,20 +120,20 @@ def _held_out(held_out: str, images: pd.DataFrame, folder: Path) -> tuple[Docume
     """The tables of each part, and the comparisons on the test images."""
     blocks: Document = [Heading(f"held out: {held_out}", 2)]
     changes = {}
-    for part in PARTS:
+    for part in PART_TITLES:
         chosen = images[images["part"] == part]
         if len(chosen):
             file = folder / f"{held_out}_{part}"
             changes[part] = comparisons(chosen)
             blocks += values.section(chosen, changes[part], held_out, part, file)
-            blocks += [block for section in OF_PART for block in section(chosen, file)]
+            blocks += [block for section in PART_SECTIONS for block in section(chosen, file)]
     return blocks, changes.get("test", pd.DataFrame())
 
 
-def _show(found: Collected, results: Document, folder: Path, page: Path) -> None:
+def _show(collected: Collected, results: Document, folder: Path, page: Path) -> None:
     console = terminal.new_console()
     terminal.show(console, results)
-    for run, reason in found.unfinished.items():
+    for run, reason in collected.unfinished.items():
         console.print(Text("not in the tables", style="yellow"), Text(f"- {run.path}: {reason.text}"))
     written = f"Written: {folder / 'tables.md'}, .tex, CSV and figures beside it; pictures in each run's figures/"
     console.print(f"{written}\nTo read: {page}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a report is made of: headings, tables, figures, notes and gaps, which `render` draws in four formats."""
+"""The blocks of a report: headings, tables, figures, notes and gaps, which `render` draws in four formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ushydra_lab.figures.style import save
 
 @dataclass(frozen=True)
 class Heading:
-    """level: 1 is the report's title, 4 the deepest."""
+    """A heading; level 1 is the report's title, 4 the deepest."""
 
     text: str
     level: int
@@ -21,7 +21,7 @@ class Heading:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table of texts and numbers; a line break in a cell is one only where a format has them in tables."""
+    """A table of texts and numbers; a line break in a cell is kept by formats that have them in tables."""
 
     frame: pd.DataFrame
     caption: str = ""
@@ -36,22 +36,22 @@ class Figure:
     caption: str = ""
 
 
-def saved(drawn: matplotlib.figure.Figure, file: Path, title: str, caption: str = "") -> Figure:
-    """Write FILE.png and FILE.pdf; what a document shows of them."""
+def save_figure(drawn: matplotlib.figure.Figure, file: Path, title: str, caption: str = "") -> Figure:
+    """Write a drawing as FILE.png and FILE.pdf, and return the block that shows it."""
     save(drawn, file)
     return Figure(file, title, caption)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph."""
+    """A paragraph of text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Gap:
-    """What the report lacks, why, and the command that makes it, as far as these are known.
+    """A result that the report lacks, why, and the command that makes it, as far as these are known.
 
     damage: the damaged files that it lacks it for, in words for the terminal alone, since they name paths.
     """
@@ -63,7 +63,7 @@ class Gap:
 
     @property
     def sentence(self) -> str:
-        """What and why."""
+        """The missing result and the reason, as one sentence."""
         return f"{self.what}: {self.why}." if self.why else self.what
 
 

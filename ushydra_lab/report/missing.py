@@ -1,4 +1,4 @@
-"""What a report lacks: runs that did not finish, files that are missing or damaged, and the command that mends it."""
+"""The runs and files that a report lacks, why, and the command that makes them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import parse_yaml
 
 NO_TEXTS = ("null", "true", "false", "inf", "nan")
-"""Words that Hydra takes for something else."""
+"""Words that Hydra reads as null, a truth value or a number when they are not quoted."""
 
 
-def missing(found: Collected) -> list[tuple[str, str]]:
-    """(run, what is wrong with it) of runs that are not in the tables, or that lack pictures of theirs."""
-    runs = found.stages["run"].drop_duplicates()
-    tested = set(found.images.loc[found.images["part"] == "test", "method"]) if len(found.images) else set()
-    shown = [run for run in runs if tested & set(found.stages.loc[found.stages["run"] == run, "method"])]
+def missing(collected: Collected) -> list[tuple[str, str]]:
+    """List (run, fault) for the runs that are not in the tables, and for those whose pictures are missing."""
+    runs = collected.stages["run"].drop_duplicates()
+    tested = set(collected.images.loc[collected.images["part"] == "test", "method"]) if len(collected.images) else set()
+    shown = [run for run in runs if tested & set(collected.stages.loc[collected.stages["run"] == run, "method"])]
     pictures = [(run.name, fault) for run in shown if (fault := _picture_fault(run.picture("test")))]
-    return [*reasons(found).items(), *pictures]
+    return [*reasons(collected).items(), *pictures]
 
 
-def reasons(found: Collected) -> dict[str, str]:
-    """Name of a run -> why it is not in the tables.
+def reasons(collected: Collected) -> dict[str, str]:
+    """Map the name of each run that is not in the tables to the reason.
 
     What an error said stays on the terminal, since it may name paths.
     """
-    return {run.name: reason.public for run, reason in found.unfinished.items()}
+    return {run.name: reason.public for run, reason in collected.unfinished.items()}
 
 
 def _picture_fault(file: Path) -> str:
@@ -50,7 +50,7 @@ def _picture_fault(file: Path) -> str:
 
 
 def command(experiment: Path, **changed: object) -> str:
-    """What starts the runs that are missing: the last sweep's command, some keys changed, its paths told as PATH."""
+    """The command that starts missing runs: the last sweep's, with some keys changed and its paths shown as PATH."""
     try:
         hydra = parse_yaml(read_text(experiment / "multirun.yaml", ""))["hydra"]
         typed = [str(word) for word in hydra["overrides"]["task"]]
@@ -69,46 +69,46 @@ def _shareable(word: str) -> str:
 
 
 def _quoted(key: str, value: str) -> str:
-    """A site's name as Hydra takes it for one: quoted where it might be read as a number, null or several values."""
+    """A value as it is typed: a site's name is quoted where Hydra would read a number, null or several values."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) and value.lower() not in NO_TEXTS
     return value if plain or key != "held_out" else quoted(value)
 
 
 def gap_list(gaps: Iterable[Gap]) -> Document:
-    """Gaps below a sentence that says what they are; nothing where there are none."""
+    """A list of gaps below an introductory sentence; empty without gaps."""
     found = list(gaps)
     head = "Missing, and the command for each. Add to it any other option that the finished runs were started with."
     return [Note(head), *found] if found else []
 
 
-def data_sets(found: Collected) -> dict[tuple[str, ...], list[str]]:
-    """Sites of each data set that was used, in alphabetical order -> what was held out of it; mostly there is one."""
+def data_sets(collected: Collected) -> dict[tuple[str, ...], list[str]]:
+    """Map the sites of each data set (in alphabetical order) to what was held out of it; mostly there is one."""
     sets: dict[tuple[str, ...], list[str]] = {}
-    for row in found.stages.drop_duplicates("held_out").to_dict("records"):
+    for row in collected.stages.drop_duplicates("held_out").to_dict("records"):
         sets.setdefault(row["sites"], []).append(str(row["held_out"]))
     return sets
 
 
-def sites_with(found: Collected, held_out: str) -> tuple[str, ...]:
-    """The sites of the data that something was held out of."""
-    return next(sites for sites, done in data_sets(found).items() if held_out in done)
+def sites_with(collected: Collected, held_out: str) -> tuple[str, ...]:
+    """All sites of the data set from which `held_out` was held out."""
+    return next(sites for sites, done in data_sets(collected).items() if held_out in done)
 
 
-def held_out_key(found: Collected, held_out: str) -> dict[str, str]:
-    """What a command needs to hold out the same; nothing where that is no site."""
-    return {"held_out": held_out} if held_out in sites_with(found, held_out) else {}
+def held_out_key(collected: Collected, held_out: str) -> dict[str, str]:
+    """The override that holds out the same site; empty where something else than a site was held out."""
+    return {"held_out": held_out} if held_out in sites_with(collected, held_out) else {}
 
 
-def splits_to_run(found: Collected, experiment: Path) -> list[Gap]:
-    """Sites that no run has held out; none where runs hold out something else than a site.
+def splits_to_run(collected: Collected, experiment: Path) -> list[Gap]:
+    """A gap for each site that no run has held out; none where runs hold out something else than a site.
 
     Nor where images are routed by their quality: each seen site is the only one of its own.
     """
-    if "domain" in found.images:
+    if "domain" in collected.images:
         return []
-    gaps, last = [], str(found.stages["held_out"].iloc[-1])
-    for sites, done in data_sets(found).items():
-        seeds = sorted(found.stages.loc[found.stages["held_out"].isin(done), "seed"].unique())
+    gaps, last = [], str(collected.stages["held_out"].iloc[-1])
+    for sites, done in data_sets(collected).items():
+        seeds = sorted(collected.stages.loc[collected.stages["held_out"].isin(done), "seed"].unique())
         for site in sites if set(done) <= set(sites) else ():
             if site not in done:
                 changed = {"held_out": site, "seed": ",".join(map(str, seeds))}

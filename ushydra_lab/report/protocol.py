@@ -1,4 +1,4 @@
-"""How the numbers of a report came about: parts, seeds, selection, statistics, settings, versions.
+"""The protocol behind a report: parts, seeds, model selection, statistics, settings and versions.
 
 Nothing here names a path, a file of the data or a subject.
 """
@@ -14,14 +14,14 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.config.identity import shareable
-from ushydra_lab.report.tables import counted, metrics_in
+from ushydra_lab.data.vocabulary import PARTS
+from ushydra_lab.report.tables import metrics_in, plural
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
 PHANTOM = "ushydra_lab.data.readers.phantom.read"
 NO_PATIENT = "synthetic phantom images, no patient"
 SYNTHETIC = f"All images are {NO_PATIENT}."
-PARTS = ("train", "val", "test", "unused")
 SHARED = "subjects in two parts"
 STATISTICS = (
     "Mean ± SD over seeds (ddof 1) of the mean over images. Two methods are compared on the same images and seeds: "
@@ -33,21 +33,23 @@ STATISTICS = (
 
 @dataclass(frozen=True)
 class Protocol:
-    """facts: (what, text); parts: images (subjects) per held-out site; shared, own: settings; versions: name -> them.
+    """The protocol of an experiment, as the page shows it.
 
-    own: a row a setting that differs between variants, a column a variant.
+    facts: (what, text). parts: images (subjects) of each part, one row per held-out site. shared: settings that all
+    variants have. differing: settings that differ, one row per setting and one column per variant. versions: package -> its
+    versions.
     """
 
     facts: list[tuple[str, str]]
     parts: pd.DataFrame
     shared: list[tuple[str, str]]
-    own: pd.DataFrame
+    differing: pd.DataFrame
     versions: list[tuple[str, str]]
 
 
-def protocol(found: Collected) -> Protocol:
-    """Of all finished runs."""
-    runs = found.stages.drop_duplicates("run")
+def protocol(collected: Collected) -> Protocol:
+    """The protocol of all finished runs."""
+    runs = collected.stages.drop_duplicates("run")
     configs = {run: run.config for run in runs["run"]}
     shared, own = _settings(configs, dict(zip(runs["run"], runs["variant"], strict=True)))
     versions = defaultdict(list)
@@ -55,12 +57,12 @@ def protocol(found: Collected) -> Protocol:
         for name, version in run.summary.versions.items():
             versions[name].append(version)
     table = [(name, _each(values)) for name, values in versions.items()]
-    return Protocol(_facts(found, configs), _parts(runs), shared, own, table)
+    return Protocol(_facts(collected, configs), _parts(runs), shared, own, table)
 
 
-def synthetic(found: Collected) -> bool:
-    """Whether every image is the phantom's, those that single stages were trained on among them."""
-    configs = [run.config for run in found.stages["run"].unique()]
+def synthetic(collected: Collected) -> bool:
+    """Whether every image is a phantom, including those that single stages were trained on (`instead`)."""
+    configs = [run.config for run in collected.stages["run"].unique()]
     readers = {data["_target_"] for config in configs for data in (config["data"], *_of_stages(config).values())}
     return readers == {PHANTOM}
 
@@ -74,9 +76,9 @@ def _of_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _data(configs: dict[Run, dict[str, Any]]) -> Iterator[str]:
     """Each data set: its reader, and how many images, subjects and sites it has."""
     for run, config in {json.dumps(config["data"]): (run, config) for run, config in configs.items()}.values():
-        counts, split = counted(len(run.split), "image"), run.split
-        subjects = counted(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
-        counts += f" of {subjects} at {counted(split['site'].nunique(), 'site')}"
+        counts, split = plural(len(run.split), "image"), run.split
+        subjects = plural(split.drop_duplicates(["site", "subject"]).shape[0], "subject")
+        counts += f" of {subjects} at {plural(split['site'].nunique(), 'site')}"
         yield f"{_reader(config['data'])}: {counts}"
         for stage, data in _of_stages(config).items():
             yield f"stage {stage} alone: {_reader(data)}"
@@ -88,17 +90,17 @@ def _reader(data: dict[str, Any]) -> str:
     return f"{name} ({NO_PATIENT})" if data["_target_"] == PHANTOM else name
 
 
-def _facts(found: Collected, configs: dict[Run, dict[str, Any]]) -> list[tuple[str, str]]:
+def _facts(collected: Collected, configs: dict[Run, dict[str, Any]]) -> list[tuple[str, str]]:
     splits = [_call(config["split"]) for config in configs.values() if config.get("split")]
     stages = [(name, stage) for run in configs for name, stage in run.summary.stages.items()]
     rules = _each(f"{name}: best {stage.selected_by}" for name, stage in stages if stage.selected_by)
-    notes = [metric.note for metric in metrics_in(found.images).values() if metric.note]
+    notes = [metric.note for metric in metrics_in(collected.images).values() if metric.note]
     facts = {
         "Data": _each(_data(configs), "; "),
-        "Held out": _each(found.stages["held_out"]),
-        "Seeds": _each(found.stages["seed"]),
+        "Held out": _each(collected.stages["held_out"]),
+        "Seeds": _each(collected.stages["seed"]),
         "Split": _each(splits),
-        "Stages": _each(found.stages["stage"]),
+        "Stages": _each(collected.stages["stage"]),
         "Selection": f"{rules}; on validation images alone, the held-out part takes no part in it" if rules else "",
         "Metrics": _each(notes, "; "),
         "Statistics": STATISTICS,
@@ -129,7 +131,7 @@ def _parts(runs: pd.DataFrame) -> pd.DataFrame:
         {"held out": held_out}
         | {
             part: " or ".join(sorted(cells[part], key=_number)) if part in cells else "none"
-            for part in (*PARTS, SHARED)
+            for part in (*PARTS, "unused", SHARED)
         }
         for held_out, cells in rows.items()
     ]

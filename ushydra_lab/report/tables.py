@@ -8,39 +8,39 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.results.metrics import in_px_of, known
+from ushydra_lab.results.metrics import metrics_of, px_column
 from ushydra_lab.results.statistics import compare, holm, spread
 from ushydra_lab.tasks.columns import Metric
 
-PARTS = {"val": "validation images of the seen sites", "test": "unseen site"}
-"""In the order of the tables."""
+PART_TITLES = {"val": "validation images of the seen sites", "test": "unseen site"}
+"""How the evaluated parts are described, in the order of the tables."""
 NOT_RUN, NOTHING = "not run", "–"
-"""Beside printed numbers: what we have not, and what a paper has not."""
+"""Cells beside printed numbers: NOT_RUN where we have no number, NOTHING where the paper prints none."""
 ALL_PAIRS = 5
-"""Methods; more would be too many pairs to read, and for Holm's adjustment to find anything."""
+"""Up to so many methods every pair is compared; more pairs are hard to read, and Holm's adjustment leaves no power."""
 
 
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
-    """The known metrics a table has; lengths in mm where every image has a spacing, else in px."""
-    present = {name: metric for name, metric in known(images.columns).items() if images[name].notna().any()}
-    px_of = {name: in_px_of(name) for name in present if in_px_of(name)}
+    """The declared metrics that some image has; lengths in mm where every image has a spacing, else in px."""
+    present = {name: metric for name, metric in metrics_of(images.columns).items() if images[name].notna().any()}
+    px_of = {name: px_column(name) for name in present if px_column(name)}
     partly = {mm for mm, px in px_of.items() if px in present and (images[mm].isna() & images[px].notna()).any()}
     hidden = partly | {px for mm, px in px_of.items() if mm not in partly}
     return {name: metric for name, metric in present.items() if name not in hidden}
 
 
 def methods_in(images: pd.DataFrame) -> list[str]:
-    """Methods in the order of their stages, as they were first met."""
+    """Methods ordered by stage, and within a stage by first appearance."""
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
 
 
-def counted(number: int, what: str) -> str:
+def plural(number: int, what: str) -> str:
     """'1 image', '2 images'."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
 def count_cell(images: pd.DataFrame, lacking: int = 0, planned: int = 0) -> str:
-    """Seeds x images of a seed, and how many of the planned runs are not among them."""
+    """'3 x 20' for three seeds of 20 images each, with the number of planned runs that are missing."""
     if images.empty:
         return "0"
     count = images.groupby("seed")["record"].nunique()
@@ -48,13 +48,13 @@ def count_cell(images: pd.DataFrame, lacking: int = 0, planned: int = 0) -> str:
 
 
 def range_cell(counts: pd.Series) -> str:
-    """Of all runs: one number, or the least and the most."""
+    """A count over runs: one number if all are equal, else '3 to 5'."""
     low, high = counts.min(), counts.max()
     return str(low) if low == high else f"{low} to {high}"
 
 
 def values_table(images: pd.DataFrame) -> pd.DataFrame:
-    """One row a method: mean ± SD over seeds of every metric, of the images of one part."""
+    """One row per method: mean ± SD over seeds of every metric, for the images of one part."""
     rows, metrics = [], metrics_in(images)
     for method in methods_in(images):
         chosen = images[images["method"] == method]
@@ -63,7 +63,7 @@ def values_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def spread_cell(images: pd.DataFrame, metric: str, digits: int) -> str:
-    """Mean ± SD over seeds of a metric's mean over images; n/a without any."""
+    """Mean ± SD over seeds of a metric's mean over images; n/a without images."""
     if images.empty:
         return "n/a"
     found = spread(images, metric)
@@ -78,7 +78,7 @@ def mean_cell(mean: float, sd: float, digits: int) -> str:
 
 
 def pairs(images: pd.DataFrame) -> list[tuple[str, str]]:
-    """(method, against): every pair of a few methods; of more, each against the first one of the last stage."""
+    """(method, reference): all pairs of up to ALL_PAIRS methods, else each against the first of the last stage."""
     methods = methods_in(images)
     if len(methods) <= ALL_PAIRS:
         return [(b, a) for i, b in enumerate(methods) for a in methods[:i]]
@@ -87,7 +87,7 @@ def pairs(images: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def comparisons(images: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of methods on the images of one part: method, against, metric, Comparison, p_holm.
+    """Compare methods pairwise on the images of one part: columns method, against, metric, Comparison's, p_holm.
 
     Holm's adjustment is over all rows of the table.
     """
@@ -103,19 +103,19 @@ def comparisons(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons as readers see them, one row a pair: change, 95 % interval, a star where it is `clear`."""
-    metrics = known(table["metric"])
+    """Comparisons as shown, one row per pair: change, 95 % interval, and a star where it `is_clear`."""
+    metrics = metrics_of(table["metric"])
     cells = table.assign(
         comparison=table["method"] + " vs " + table["against"],
-        cell=[_change_cell(row, metrics[row["metric"]], clear(row)) for _, row in table.iterrows()],
+        cell=[_change_cell(row, metrics[row["metric"]], is_clear(row)) for _, row in table.iterrows()],
         metric=[metrics[name].title + (" %" if metrics[name].change == "%" else " Δ") for name in table["metric"]],
     )
     wide = cells.pivot_table(index="comparison", columns="metric", values="cell", aggfunc="first", sort=False)
     return wide.reset_index().rename_axis(columns=None)
 
 
-def clear(change: pd.Series) -> bool:
-    """Whether a row of `comparisons` is a difference: its interval leaves out zero, and p holds after the adjustment.
+def is_clear(change: pd.Series) -> bool:
+    """Whether a row of `comparisons` is a clear difference: its interval leaves out zero and adjusted p < 0.05.
 
     Both, since p is of these trainings alone and the interval of others too.
     """
@@ -133,7 +133,7 @@ def _change_cell(row: pd.Series, metric: Metric, starred: bool) -> str:
     return f"{row['change']:+.{digits}f}{'*' * starred}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 
 
-def beside(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "paper") -> dict[str, str]:
+def with_printed(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "paper") -> dict[str, str]:
     """Title -> our cell, each with the printed one next to it; – where nothing is printed."""
     pairs = zip(cells.items(), printed or (NOTHING,) * len(cells), strict=True)
     columns = (((name, ours), (f"{name.rstrip(' ↑↓')} {whose}", theirs)) for (name, ours), theirs in pairs)

@@ -1,4 +1,4 @@
-"""What the comparisons on the unseen site say, in sentences for those who read nothing else."""
+"""The report's verdict: the comparisons on the unseen site as a few sentences."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.tables import clear, counted, methods_in, values_table
-from ushydra_lab.results.metrics import known
+from ushydra_lab.report.tables import is_clear, methods_in, plural, values_table
+from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.results.statistics import INTERVAL
 from ushydra_lab.tasks.columns import Metric
 
@@ -21,15 +21,16 @@ BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR = (
     "better in", "worse in", "possibly better in", "possibly worse in", "no clear difference in"
 )  # fmt: skip
 NAMED = 3
-"""Methods a sentence names; of more it gives the number."""
+"""The most methods that a sentence names; of more it gives the number."""
 FEW_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """tone: good where a method was clearly better and in nothing worse, look where it was also worse, else dim.
+    """A headline, its tone and the sentences below it.
 
-    Also dim where seeds are too few for either.
+    tone: good where a method was clearly better and in nothing worse, look where it was also worse, else dim; also dim
+    where there are too few seeds to tell.
     """
 
     headline: str
@@ -40,41 +41,43 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Pair:
-    """What one method changed against another: grade -> (metric's label, by how much)."""
+    """The changes of one method against another: grade -> (metric's label, by how much)."""
 
     method: str
     against: str
-    found: dict[str, list[tuple[str, str]]]
+    changes: dict[str, list[tuple[str, str]]]
 
     def labels(self, grade: str) -> str:
-        return _joined([label for label, _ in self.found[grade]])
+        return _joined([label for label, _ in self.changes[grade]])
 
     @property
     def brief(self) -> str:
-        """In which metrics, without by how much."""
-        told = [f"{grade} {self.labels(grade)}" for grade in self.found if self.found[grade]]
+        """A sentence that names the metrics that changed, without the amounts."""
+        told = [f"{grade} {self.labels(grade)}" for grade in self.changes if self.changes[grade]]
         return f"{self.method} against {self.against}: {'; '.join(told)}."
 
     @property
     def sentence(self) -> str:
-        clear = [
-            f"{grade} {', '.join(f'{label}: {amount}' for label, amount in self.found[grade])}"
+        is_clear = [
+            f"{grade} {', '.join(f'{label}: {amount}' for label, amount in self.changes[grade])}"
             for grade in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE)
-            if self.found[grade]
+            if self.changes[grade]
         ]
-        rest = [f"{UNCLEAR} {self.labels(UNCLEAR)}"] if self.found[UNCLEAR] else []
-        return f"{self.method} against {self.against}: {'; '.join([*clear, *rest])}."
+        rest = [f"{UNCLEAR} {self.labels(UNCLEAR)}"] if self.changes[UNCLEAR] else []
+        return f"{self.method} against {self.against}: {'; '.join([*is_clear, *rest])}."
 
 
 def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdict:
-    """Of the last stage's methods: the headline against the first of them, the control; details also against an
-    earlier stage's, which had less training.
+    """Judge the last stage's methods on the unseen site.
+
+    The headline compares with the first of them, the control; the details also with an earlier stage, which had less
+    training.
 
     Args:
         images: of the unseen site, as collected.
         changes: their comparisons (`tables.comparisons`), empty where there is nothing to compare.
     """
-    where, last = place(held_out), methods_in(images[images["stage"] == images["stage"].max()])
+    where, last = where_tested(held_out), methods_in(images[images["stage"] == images["stage"].max()])
     basis = _basis(images)
     if changes.empty:
         return Verdict(f"{where}, {last[0]} stands alone: there is no other method to compare it with.", "dim",
@@ -86,14 +89,14 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
     fair = [pair for pair in pairs if pair.against == last[0]]
     headline, tone = _headline(where, fair or pairs)
     if (seeds := images["seed"].nunique()) < FEW_SEEDS:
-        tone, headline = "dim", f"As far as {counted(seeds, 'seed')} can tell: {headline[0].lower()}{headline[1:]}"
+        tone, headline = "dim", f"As far as {plural(seeds, 'seed')} can tell: {headline[0].lower()}{headline[1:]}"
     return Verdict(
         headline, tone, [pair.sentence for pair in sorted(pairs, key=fair.__contains__, reverse=True)], basis
     )
 
 
-def briefly(changes: pd.DataFrame) -> list[str]:
-    """A sentence a method: in what it was better or worse than the first method of `tables.comparisons`."""
+def summaries(changes: pd.DataFrame) -> list[str]:
+    """One sentence per method: the metrics in which it was better or worse than the first of `tables.comparisons`."""
     if changes.empty:
         return []
     return [pair.brief for pair in _pairs(changes[changes["against"] == changes["against"].iloc[0]])]
@@ -104,34 +107,34 @@ def _pairs(changes: pd.DataFrame) -> list[_Pair]:
     return [_pair(rows) for _, rows in known_changes.groupby(["method", "against"], sort=False)]
 
 
-def place(held_out: str) -> str:
-    """Where a method was tested, to begin a sentence with."""
+def where_tested(held_out: str) -> str:
+    """The beginning of a sentence about results on `held_out`: 'On clinic_b, a site that ...'."""
     if held_out == "official":
         return "On the data set's own test images"
-    if of_subjects(held_out):
+    if held_out_subjects(held_out):
         return f"On subjects that no method had been trained on ({held_out})"
     return f"On {held_out}, a site that no method had been trained on"
 
 
-def of_subjects(held_out: str) -> bool:
-    """Whether subjects were held out, of sites that are also trained on."""
+def held_out_subjects(held_out: str) -> bool:
+    """Whether subjects were held out of sites that are also trained on, instead of a whole site."""
     return held_out.endswith("folds") or held_out in ("official", "random", "stratified")
 
 
 def _pair(rows: pd.DataFrame) -> _Pair:
-    found: dict[str, list[tuple[str, str]]] = {g: [] for g in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR)}
-    metrics = known(rows["metric"])
+    changes: dict[str, list[tuple[str, str]]] = {g: [] for g in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR)}
+    metrics = metrics_of(rows["metric"])
     for name, metric in metrics.items():
         row = rows[rows["metric"] == name].iloc[0]
-        found[_grade(row, metric)].append((metric.label, amount(row, metric)))
-    return _Pair(rows["method"].iloc[0], rows["against"].iloc[0], found)
+        changes[_grade(row, metric)].append((metric.label, amount(row, metric)))
+    return _Pair(rows["method"].iloc[0], rows["against"].iloc[0], changes)
 
 
 def _grade(row: pd.Series, metric: Metric) -> str:
     if not (row["low"] > 0 or row["high"] < 0):
         return UNCLEAR
     good = metric.improves(row["change"])
-    if clear(row):
+    if is_clear(row):
         return BETTER if good else WORSE
     return MAYBE_BETTER if good else MAYBE_WORSE
 
@@ -160,13 +163,13 @@ def _size(change: float, metric: Metric) -> str:
 
 def _headline(where: str, pairs: list[_Pair]) -> tuple[str, str]:
     """The clearest pair: the one with most metrics better, or if there is none, with most worse."""
-    best = max(pairs, key=lambda pair: len(pair.found[BETTER]) - len(pair.found[WORSE]))
-    if best.found[BETTER]:
-        mixed = f", but worse in {best.labels(WORSE)}" if best.found[WORSE] else ""
+    best = max(pairs, key=lambda pair: len(pair.changes[BETTER]) - len(pair.changes[WORSE]))
+    if best.changes[BETTER]:
+        mixed = f", but worse in {best.labels(WORSE)}" if best.changes[WORSE] else ""
         says = f"{best.method} was better than {best.against} in {best.labels(BETTER)}{mixed}{_first(best, BETTER)}"
         return f"{where}, {says}", "look" if mixed else "good"
-    worst = max(pairs, key=lambda pair: len(pair.found[WORSE]))
-    if worst.found[WORSE]:
+    worst = max(pairs, key=lambda pair: len(pair.changes[WORSE]))
+    if worst.changes[WORSE]:
         says = f"{worst.method} was worse than {worst.against} in {worst.labels(WORSE)}{_first(worst, WORSE)}"
         return f"{where}, no method was clearly better; {says}", "look"
     methods = list(dict.fromkeys([name for pair in pairs for name in (pair.against, pair.method)]))
@@ -175,9 +178,9 @@ def _headline(where: str, pairs: list[_Pair]) -> tuple[str, str]:
 
 
 def _first(pair: _Pair, grade: str) -> str:
-    """By how much the first metric changed, to end a sentence with."""
-    label, by = pair.found[grade][0]
-    alone = len(pair.found[BETTER]) + len(pair.found[WORSE]) == 1
+    """The end of a sentence: by how much the first metric of a grade changed."""
+    label, by = pair.changes[grade][0]
+    alone = len(pair.changes[BETTER]) + len(pair.changes[WORSE]) == 1
     return f": {by}." if alone else f". {label}: {by}."
 
 
@@ -190,7 +193,7 @@ def _basis(images: pd.DataFrame) -> str:
     count = int(images.groupby(["seed", "method"])["record"].nunique().max())
     subjects, seeds = images.drop_duplicates(["site", "subject"]).shape[0], images["seed"].nunique()
     few = "" if seeds >= FEW_SEEDS else ": too few to know how much another training run would differ"
-    return f"{counted(count, 'image')} of {counted(subjects, 'subject')}, {counted(seeds, 'seed')}{few}."
+    return f"{plural(count, 'image')} of {plural(subjects, 'subject')}, {plural(seeds, 'seed')}{few}."
 
 
 def _joined(words: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Run directories -> one table with a row for each image, stage and run."""
+"""Reading the runs of an experiment into one table with a row for each image, stage and run."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class Collected:
-    """What was found below one experiment's directory.
+    """The finished and unfinished runs below one experiment's directory.
 
     images: held_out (sorted by it), fold, seed, variant, method, stage, part, record, site, subject and every metric.
-        A method that has fewer folds or seeds than the others says so in its name, 'train scratch (3 of 5 folds)':
-        that is `base`, the name alone, and `lacks`, ' (3 of 5 folds)' or ''.
+        A method that has fewer folds or seeds than the others says so, 'train scratch (3 of 5 folds)': `method` is
+        `method_name`, 'train scratch', and `missing_runs`, ' (3 of 5 folds)' or '' where none are missing.
     stages: held_out, fold, seed, variant, stage, method, run, key (of its weights), task (its
         settings), init (the stage it began from, or ""), pretrained (whether the network began with weights from
         elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
@@ -53,19 +53,19 @@ class Collected:
 
 
 OTHER_DATA = "put the runs with the new ones elsewhere (run_root=FOLDER)"
-WHO = ["held_out", "fold", "seed", "variant", "method", "base", "lacks", "stage"]
-IMAGES = [*WHO, "part", "record", "site", "subject"]
-STAGES = [*WHO, "run", "key", "task", "init", "pretrained", "sites"]
+ID_COLUMNS = ["held_out", "fold", "seed", "variant", "method", "method_name", "missing_runs", "stage"]
+IMAGE_COLUMNS = [*ID_COLUMNS, "part", "record", "site", "subject"]
+STAGE_COLUMNS = [*ID_COLUMNS, "run", "key", "task", "init", "pretrained", "sites"]
 
 
 def collect(experiment: Path) -> Collected:
-    """Read every run below an experiment's directory; tables without rows where none has finished."""
+    """Read every run below an experiment's directory; the tables have no rows where none has finished."""
     tables: list[pd.DataFrame] = []
     unfinished: dict[Run, Reason] = {}
     keys: list[dict[str, Any]] = []
     known: dict[Path, tuple[Run, str]] = {}
     of_data: dict[str, tuple[Run, str]] = {}
-    for run in sorted(runs_below(experiment), key=_planned):
+    for run in sorted(runs_below(experiment), key=_sweep_order):
         try:
             summary = run.summary
             if summary.status != FINISHED:
@@ -78,7 +78,7 @@ def collect(experiment: Path) -> Collected:
                 text = f"other settings than {first.name}; name one of them variant=..."
                 unfinished[run] = Reason(text, text)
                 continue
-            held_out, data = _who(run)["held_out"], summary.data
+            held_out, data = _run_cells(run)["held_out"], summary.data
             if data and (before := of_data.setdefault(held_out, (run, data)))[1] != data:
                 text = f"other images or labels than {before[0].name}; to keep both: {OTHER_DATA}"
                 unfinished[run] = Reason(text, text)
@@ -92,8 +92,8 @@ def collect(experiment: Path) -> Collected:
         except ColumnConflict as error:
             unfinished[run] = Reason(str(error), str(error))
     if not tables:
-        return Collected(pd.DataFrame(columns=IMAGES), pd.DataFrame(columns=STAGES), unfinished)
-    stages = _methods(pd.DataFrame(keys))
+        return Collected(pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=STAGE_COLUMNS), unfinished)
+    stages = _with_methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(
         stages.drop(columns=["run", "key", "task", "init", "pretrained", "sites"])
     )
@@ -104,15 +104,15 @@ def collect(experiment: Path) -> Collected:
     return Collected(own, stages, unfinished)
 
 
-def _planned(run: Run) -> tuple[str, Run]:
-    """The order of a sweep, whichever job ended first: the variant named first is what the others are compared with."""
+def _sweep_order(run: Run) -> tuple[str, Run]:
+    """Sort key: the order in which a sweep planned its runs, since later variants are compared with the first one."""
     try:
         return run.summary.planned or run.summary.started, run
     except DamagedFile:
         return "", run
 
 
-def _who(run: Run) -> dict[str, Any]:
+def _run_cells(run: Run) -> dict[str, Any]:
     held_out = re.sub(r"^fold\d+of(\d+)$", r"each of \1 folds", run.fold)
     return {"held_out": held_out, "fold": run.fold, "seed": run.summary.seed, "variant": run.summary.variant}
 
@@ -123,7 +123,7 @@ def _stages(run: Run) -> list[dict[str, Any]]:
     if lost := sorted(run.summary.stages.keys() - configured.keys()):
         raise DamagedFile(run.path / CONFIG, f"is damaged (no stages.{lost[0]})", run.remedy)
     pretrained = network["weights"] is not None if "weights" in network else ""
-    who = _who(run) | {"run": run, "pretrained": pretrained}
+    who = _run_cells(run) | {"run": run, "pretrained": pretrained}
     return [
         who
         | {"stage": name, "key": stage.key, "task": json.dumps(configured[name]["task"], sort_keys=True, default=str)}
@@ -134,23 +134,25 @@ def _stages(run: Run) -> list[dict[str, Any]]:
 
 def _images(run: Run) -> pd.DataFrame:
     """One run's images; subjects come from its split, since the per-image table does not name them."""
-    return run.images.merge(run.split[["record", "subject"]], how="left", on="record").assign(**_who(run))
+    return run.images.merge(run.split[["record", "subject"]], how="left", on="record").assign(**_run_cells(run))
 
 
-def _methods(stages: pd.DataFrame) -> pd.DataFrame:
+def _with_methods(stages: pd.DataFrame) -> pd.DataFrame:
     """Name each (variant, stage): by the stage alone where all variants share it, else by both.
 
     Variants share a stage that has the same weights and settings wherever both ran, and it is named by the first of
     them; the same weights may be evaluated in several ways.
     """
-    names = {key: name for stage, own in stages.groupby("stage", sort=False) for key, name in _named(str(stage), own)}
+    names = {
+        key: name for stage, own in stages.groupby("stage", sort=False) for key, name in _method_names(str(stage), own)
+    }
     pairs = zip(stages["stage"], stages["variant"], strict=True)
     named = stages.assign(method=[names[stage, variant] for stage, variant in pairs])
-    missing = pd.concat([_missing(group) for _, group in named.groupby("held_out")])
-    return named.assign(base=named["method"], lacks=missing, method=named["method"] + missing)
+    missing = pd.concat([_missing_runs(group) for _, group in named.groupby("held_out")])
+    return named.assign(method_name=named["method"], missing_runs=missing, method=named["method"] + missing)
 
 
-def _named(stage: str, own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], str]]:
+def _method_names(stage: str, own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], str]]:
     """(stage, variant) -> method, of all runs of one stage."""
     different: dict[str, dict[tuple[str, int], str]] = {}
     same: dict[str, str] = {}
@@ -167,8 +169,8 @@ def _named(stage: str, own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], str
         yield (stage, variant), stage if len(different) == 1 else f"{stage} {first}"
 
 
-def _missing(stages: pd.DataFrame) -> pd.Series:
-    """What each method lacks of the folds and seeds below one held-out site: ' (1 of 2 seeds)', or nothing."""
+def _missing_runs(stages: pd.DataFrame) -> pd.Series:
+    """How many of the folds and seeds below one held-out site each method has: ' (1 of 2 seeds)', '' for all."""
     of_folds = re.fullmatch(r"each of (\d+) folds", stages["held_out"].iloc[0])
     folds, seeds = int(of_folds[1]) if of_folds else 1, stages["seed"].nunique()
     runs = stages.drop_duplicates(["method", "fold", "seed"]).groupby("method").size()

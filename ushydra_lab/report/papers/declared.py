@@ -1,4 +1,4 @@
-"""Which paper's tables a run belongs to: `paper` of its configuration."""
+"""The paper whose tables a run belongs to, as its configuration declares it (key `paper`)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ BEFORE_0_3 = {
 
 
 def paper_of(config: dict[str, Any]) -> str | None:
-    """Of one run; None where it belongs to no paper."""
+    """The paper of a run's configuration; None where it belongs to none."""
     paper = config["paper"] if "paper" in config else BEFORE_0_3.get(str(config.get("name")))
     return None if paper is None else str(paper)
 
 
-def papers_of(found: Collected) -> list[str]:
-    """Of all finished runs, each once."""
-    named = (paper_of(run.config) for run in found.stages["run"].unique())
+def papers_of(collected: Collected) -> list[str]:
+    """The papers of all finished runs, each once, in the order of the runs."""
+    named = (paper_of(run.config) for run in collected.stages["run"].unique())
     return list(dict.fromkeys(paper for paper in named if paper is not None))
 
 
-def experiments_of(found: Collected) -> set[str]:
-    """Names of the experiments that the finished runs are of."""
-    return {str(run.config.get("name")) for run in found.stages["run"].unique()}
+def experiments_of(collected: Collected) -> set[str]:
+    """Names of the experiments of the finished runs."""
+    return {str(run.config.get("name")) for run in collected.stages["run"].unique()}

@@ -1,4 +1,4 @@
-"""Each paper's tables, by what an experiment file declares as its `paper`."""
+"""Registry of the papers whose tables a report can have, by the word that an experiment declares as `paper`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Section = Callable[[Collected, Path], Document]
 
 @dataclass(frozen=True)
 class Paper:
-    """sections: in the order of the report; columns: what they need of per_image.csv."""
+    """A paper's sections in the order of the report, and the columns of per_image.csv that they need."""
 
     sections: tuple[Section, ...]
     columns: frozenset[str] = frozenset()
@@ -38,19 +38,19 @@ PAPERS = {
     "thesis": Paper((thesis.section, probes.section), frozenset({"hits_csp"})),
 }
 NONE = Paper((probes.section,))
-"""Of experiments that belong to no paper."""
+"""The sections of experiments that belong to no paper."""
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """The tables of the papers that the runs' configurations name, and what the probes found."""
+def section(collected: Collected, folder: Path) -> Document:
+    """The tables of every paper that the runs declare, and the results of the probes."""
     blocks: Document = []
-    for name in papers_of(found) or [""]:
+    for name in papers_of(collected) or [""]:
         paper = PAPERS.get(name, NONE)
-        there = set(found.images.columns[found.images.notna().any()])
+        there = set(collected.images.columns[collected.images.notna().any()])
         if name and name not in PAPERS:
             blocks.append(Note(f"No paper is called {name}; those whose tables can be made: {', '.join(PAPERS)}."))
         if lacking := sorted(paper.columns - there):
             blocks.append(Note(f"The tables of paper {name} need {', '.join(lacking)}, which these runs do not have."))
             continue
-        blocks += [block for part in paper.sections for block in part(found, folder)]
+        blocks += [block for part in paper.sections for block in part(collected, folder)]
     return blocks

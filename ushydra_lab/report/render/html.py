@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no network, no other file, no script."""
+"""The report as one self-contained HTML page: no network, no other file, no script."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PICTURES = {
     "test": "Some test images, chosen before any result was known; above each its record in per_image.csv",
     "interpolation": "Between two test images: what the decoder makes of evenly spaced points on the line between them",
 }
-"""Of a run's figures, in the order of the page."""
+"""The pictures of a run that the page shows, in its order, and their captions."""
 MOST_BYTES = 6_500_000
-"""Of all pictures of images together; as text they take a third more."""
+"""The size of all pictures of images together; base64 takes a third more."""
 WIDTHS = (1600, 1400, 1200, 1000, 800, 640, 400)
 QUANTILES = {"worst": 0.0, "worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95, "best": 1.0}
 
@@ -48,49 +48,49 @@ class Case(NamedTuple):
     source: str
 
 
-def write(found: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
-    """`report/index.html` of an experiment, whose figures have been written beside it; returns its path.
+def write(collected: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
+    """Write `report/index.html` of an experiment, whose figures lie beside it already, and return its path.
 
     results: without the report's title and the list of runs that are missing. changes: what was held out -> the
     comparisons on its test images.
     """
     page = experiment / "report" / "index.html"
-    write_text(page, render(found, results, changes, experiment))
+    write_text(page, render(collected, results, changes, experiment))
     return page
 
 
-def render(found: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> str:
-    """The page. Whatever comes from data, names of sites and methods too, is escaped."""
+def render(collected: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> str:
+    """The page as HTML. Everything that comes from data, such as names of sites and methods, is escaped."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    shown, withheld = _cases(found) if len(found.stages) else ([], [])
-    how = protocol(found) if len(found.stages) else None
+    shown, withheld = _cases(collected) if len(collected.stages) else ([], [])
+    how = protocol(collected) if len(collected.stages) else None
     compared = any(len(one) and one["change"].notna().any() for one in changes.values())
     return environment.get_template("page.html").render(
         name=experiment.name,
-        synthetic=SYNTHETIC if how and synthetic(found) else "",
-        verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(found)],
+        synthetic=SYNTHETIC if how and synthetic(collected) else "",
+        verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(collected)],
         rule=RULE if compared else "",
         results=to_html(results),
-        extremes=[(held_out, table_html(Table(table))) for held_out, table in _extremes(found)],
+        extremes=[(held_out, table_html(Table(table))) for held_out, table in _extremes(collected)],
         cases=shown,
         withheld=withheld,
         protocol=how,
         parts=table_html(Table(how.parts)) if how and len(how.parts) else "",
-        own=table_html(Table(how.own)) if how and len(how.own) else "",
-        missing=missing(found),
+        differing=table_html(Table(how.differing)) if how and len(how.differing) else "",
+        missing=missing(collected),
         command=command(experiment),
     )
 
 
-def _tested(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
-    """What was held out, in alphabetical order, and its images."""
-    for held_out, images in found.images[found.images["part"] == "test"].groupby("held_out"):
+def _tested(collected: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each held-out site, in alphabetical order, with its test images."""
+    for held_out, images in collected.images[collected.images["part"] == "test"].groupby("held_out"):
         yield str(held_out), images
 
 
 def to_html(document: Document) -> Markup:
-    """The blocks as HTML; every figure's PNG becomes part of it. Gaps that follow each other are one list."""
+    """The blocks as HTML with every figure's PNG embedded; consecutive gaps become one list."""
     html = []
     for are_gaps, blocks in groupby(document, lambda block: isinstance(block, Gap)):
         text = Markup("").join(map(_block_html, blocks))
@@ -118,7 +118,7 @@ def _paragraph(text: str) -> Markup:
 
 
 def figure_html(figure: Figure) -> Markup:
-    """A figure with its title for who cannot see it; text where the file is not there or damaged.
+    """A figure with its title as alternative text; a notice where the file is missing or damaged.
 
     It may be scrolled sideways rather than become too small to read.
     """
@@ -148,7 +148,7 @@ def _embedded(file: Path, kind: str, width: int | None = None) -> str:
 
 
 def table_html(table: Table) -> Markup:
-    """A table that may be scrolled sideways."""
+    """A table in a box that can be scrolled sideways."""
     header, *rows = cells_of(table)
     head = _row_html("th", header)
     body = Markup("").join(_row_html("td", row) for row in rows)
@@ -162,12 +162,12 @@ def _row_html(tag: str, cells: list[str]) -> Markup:
     return Markup("<tr>{}</tr>\n").format(row)
 
 
-def _cases(found: Collected) -> tuple[list[Case], list[str]]:
+def _cases(collected: Collected) -> tuple[list[Case], list[str]]:
     """Pictures of each method's first run, and the methods of whose images only the ROI may be passed on, or nothing.
 
     Whole frames are shown only of images declared free of burnt-in names (`deidentified`).
     """
-    runs = found.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
+    runs = collected.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
     last = runs.sort_values("held_out", kind="stable")
     free = [run.config.get("deidentified") is True for run in last["run"]]
     files = [
@@ -221,9 +221,9 @@ def _within(file: Path, size: int) -> str:
     return source
 
 
-def _extremes(found: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
+def _extremes(collected: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
     """How far single test images lie apart: a row a method and metric, from the worst image to the best."""
-    for held_out, images in _tested(found):
+    for held_out, images in _tested(collected):
         metrics = metrics_in(images)
         rows = [
             {"method": method, "metric": metric.title, **_range(images.loc[images["method"] == method, name], metric)}

@@ -1,4 +1,4 @@
-"""The tables and figures of a report as LaTeX, to be cut out for a paper: booktabs, vector figures."""
+"""A report as LaTeX for use in a paper: booktabs tables and vector figures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$",
     "≤": r"$\le$",
 }  # fmt: skip
-HEAD = r"""% Needs nothing but what every TeX distribution has. Cut out what the paper needs.
+PREAMBLE = r"""% Needs nothing but what every TeX distribution has. Cut out what the paper needs.
 \documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs,graphicx}
 \begin{document}
 """
-SECTIONS = ("section", "section", "subsection", "subsubsection")
+HEADING_COMMANDS = ("section", "section", "subsection", "subsubsection")
 TABLE = r"""\begin{table}[htbp]
 \centering\small
 \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%%
@@ -47,7 +47,7 @@ def render(document: Document) -> str:
     Every table becomes a `table` whose caption is the heading above it and its own caption, every figure a `figure` of
     its PDF. Letters that pdfLaTeX does not have, as of other scripts in names, need XeLaTeX or LuaLaTeX.
     """
-    return HEAD + "\n".join(_blocks(document)) + "\n\\end{document}\n"
+    return PREAMBLE + "\n".join(_blocks(document)) + "\n\\end{document}\n"
 
 
 def escape(text: str) -> str:
@@ -68,7 +68,7 @@ def _blocks(document: Document) -> Iterator[str]:
 def _block(block: Block, heading: str) -> str:
     match block:
         case Heading():
-            return f"\\{SECTIONS[block.level - 1]}*{{{escape(block.text)}}}"
+            return f"\\{HEADING_COMMANDS[block.level - 1]}*{{{escape(block.text)}}}"
         case Table():
             return TABLE % (*_rows(block), _caption(heading, block.caption))
         case Figure():

@@ -9,7 +9,7 @@ from ushydra_lab.report.document import Block, Document, Figure, Gap, Heading, N
 
 
 def render(document: Document) -> str:
-    """Blocks with a blank line between them; gaps that follow each other are one list."""
+    """A report as Markdown: blocks separated by a blank line, consecutive gaps as one list."""
     return "\n\n".join(_chunks(document)) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A report on a terminal, without its figures."""
+"""Printing a report, without its figures, on a terminal."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WORDS = ("method", "comparison")
 
 
 def new_console() -> Console:
-    """As wide as the terminal; 160 columns where the output goes elsewhere."""
+    """A console as wide as the terminal, or of 160 columns where the output goes elsewhere."""
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def show(console: Console, document: Document) -> None:
-    """Print all blocks but the figures."""
+    """Print all blocks of a document but its figures."""
     for block in document:
         _show(console, block)
 
@@ -44,7 +44,7 @@ def _show(console: Console, block: Block) -> None:
 
 
 def rich_table(frame: pd.DataFrame, title: str, caption: str) -> rich.table.Table:
-    """A table whose texts are shown as they are: brackets in a name are no mark-up."""
+    """A rich table that shows texts verbatim: brackets in a name are not markup."""
     shown = rich.table.Table(
         title=Text(title) if title else None,
         caption=Text(caption) if caption else None,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes, classification_scores, confusion_matrix
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.tables import mean_cell, methods_in
 from ushydra_lab.tasks.columns import members
 
@@ -32,30 +32,30 @@ CONFUSION_CAPTION = "Images of all seeds by true plane (row) and predicted plane
 
 
 def section(images: pd.DataFrame, file: Path) -> Document:
-    """Tables and a figure of the images of one part; nothing for images that were not classified."""
+    """Tables and a figure for the images of one part; empty for images that were not classified."""
     if not planes_in(images):
         return []
-    known = answered(images)
+    known = classified_images(images)
     if known.empty:
         return []
     found = scores(known)
     write_csv(file.with_name(f"{file.name}_classification.csv"), found)
-    picture = saved(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
+    picture = save_figure(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
     return [Heading("Planes", 4), Table(scores_table(found), SCORES_CAPTION), picture]
 
 
-def answered(images: pd.DataFrame) -> pd.DataFrame:
-    """The images that show one of the planes and were classified."""
+def classified_images(images: pd.DataFrame) -> pd.DataFrame:
+    """The images that were classified and whose true plane is known."""
     return images.dropna(subset=["true", "predicted"]).query("true >= 0")
 
 
 def planes_in(images: pd.DataFrame) -> list[str]:
-    """The classes, in the order of their codes."""
+    """Names of the planes, in the order of their codes."""
     return members(images, "prob")
 
 
 def scores(images: pd.DataFrame) -> pd.DataFrame:
-    """method, site, seed and SCORES, a row each; site 'all' where there are several."""
+    """SCORES of each method, site and seed, one row each; also for the site 'all' where there are several."""
     probabilities, rows = [f"prob_{plane}" for plane in planes_in(images)], []
     for method in methods_in(images):
         for seed, chosen in images[images["method"] == method].groupby("seed"):
@@ -66,15 +66,15 @@ def scores(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def scores_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Scores as readers see them, a row a method and site."""
-    groups = found.groupby(["method", "site"], sort=False)[list(SCORES)]
+def scores_table(scored: pd.DataFrame) -> pd.DataFrame:
+    """The scores as shown: one row per method and site."""
+    groups = scored.groupby(["method", "site"], sort=False)[list(SCORES)]
     cells = {key: [mean_cell(*pair, 3) for pair in zip(own.mean(), own.std(), strict=True)] for key, own in groups}
     return pd.DataFrame([[*key, *row] for key, row in cells.items()], columns=["method", "site", *SCORES.values()])
 
 
 def draw(images: pd.DataFrame) -> Figure:
-    """A row of panels a method, a column a site."""
+    """Draw confusion matrices: one row of panels per method, one column per site."""
     planes, methods, sites = planes_in(images), methods_in(images), sorted(images["site"].unique())
     side = 0.42 * len(planes) + 0.5
     figure = Figure(figsize=(side * len(sites) + 2, side * len(methods) + 0.8), layout="constrained")
@@ -92,7 +92,7 @@ def draw(images: pd.DataFrame) -> Figure:
 
 
 def draw_matrix(axis: Axes, matrix: Codes, rows: list[str], columns: list[str]) -> None:
-    """Counts over the share of their row in grey."""
+    """Draw a confusion matrix: counts, on the share of their row as a grey level."""
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axis.imshow(share, cmap="Greys", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):

@@ -1,4 +1,4 @@
-"""Loss curves of every trained stage: training against validation, to see where they part."""
+"""Loss curves of every trained stage, training and validation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ushydra_lab.figures.style import colours_of
-from ushydra_lab.report.document import Document, Heading, saved
+from ushydra_lab.report.document import Document, Heading, save_figure
 from ushydra_lab.results.collect import Collected
 
 TITLE = "Loss curves"
@@ -19,17 +19,17 @@ DICE = "val/dice_lost"
 DICE_CAPTION = " The validation Dice, the mean over the structures chosen for it, selects the checkpoint."
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """The figure `curves`, written into a folder; nothing where no run kept its curves."""
-    histories = read(found.stages)
+def section(collected: Collected, folder: Path) -> Document:
+    """The figure `curves`, written into a folder; empty where no run kept its curves."""
+    histories = read(collected.stages)
     if histories.empty:
         return []
     caption = CAPTION + DICE_CAPTION * (DICE in histories)
-    return [Heading(TITLE, 2), saved(draw(histories), folder / "curves", TITLE, caption)]
+    return [Heading(TITLE, 2), save_figure(draw(histories), folder / "curves", TITLE, caption)]
 
 
 def read(stages: pd.DataFrame) -> pd.DataFrame:
-    """method, stage, line (of one run), epoch from 1, and every curve; a stage that runs share is one line."""
+    """Curves of all runs: method, stage, line (one per run, a shared stage once), epoch from 1, and every curve."""
     tables = []
     for number, stage in enumerate(stages.drop_duplicates(["stage", "key"]).to_dict("records")):
         if (curves := stage["run"].curves.get(stage["stage"])) is not None:
@@ -39,7 +39,7 @@ def read(stages: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(histories: pd.DataFrame) -> Figure:
-    """A row a stage: losses, and the validation Dice where there is one."""
+    """Draw one row of panels per stage: losses, and the validation Dice where there is one."""
     stages = list(dict.fromkeys(histories["stage"]))
     with_dice = DICE in histories
     figure = Figure(figsize=(5.2 * (1 + with_dice), 3.2 * len(stages)), layout="constrained")

@@ -1,4 +1,4 @@
-"""Measured lengths against the reference: tables and figures of Bland and Altman."""
+"""Agreement of measured lengths with the reference: Bland-Altman tables and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from ushydra_lab.figures.style import colours_of
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.results.agreement import BlandAltman, bland_altman, icc
 
@@ -43,7 +43,7 @@ Agreements = dict[tuple[str, int], BlandAltman]
 
 
 def section(images: pd.DataFrame, file: Path) -> Document:
-    """A table and a figure of each measurement of the images of one part; nothing where there is none.
+    """A table and a figure for each measurement of the images of one part; empty where nothing is measured.
 
     Files' names begin with that of `file`.
     """
@@ -52,7 +52,7 @@ def section(images: pd.DataFrame, file: Path) -> Document:
 
 
 def unit_of(images: pd.DataFrame, name: str) -> str:
-    """mm where any image has a reference in mm, else px."""
+    """The unit of a measurement: mm where any image has a reference in mm, else px."""
     true = f"{name}_true_mm"
     return "mm" if true in images and images[true].notna().any() else "px"
 
@@ -66,7 +66,9 @@ def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> Docu
     rows = [{"method": method, "seed": seed, **_flat(limits)} for (method, seed), limits in found.items()]
     write_csv(file.with_name(f"{file.name}_agreement.csv"), pd.DataFrame(rows))
     title = f"Agreement of the {NAMES[name]} with the reference"
-    picture = saved(draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION)
+    picture = save_figure(
+        draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION
+    )
     errors, limits = cells(found, known, name, unit)
     return [Heading(title, 4), Table(errors), Table(limits, CAPTION[unit]), picture]
 
@@ -89,7 +91,7 @@ def _end_points(images: pd.DataFrame, file: Path) -> Document:
 
 
 def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
-    """Of the images that were measured and have a reference."""
+    """Bland-Altman agreement of each method and seed, over images that were measured and have a reference."""
     return {
         (method, int(str(seed))): bland_altman(chosen[f"{name}_{unit}"], chosen[f"{name}_true_{unit}"])
         for method in methods_in(images)
@@ -97,13 +99,13 @@ def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
     }
 
 
-def cells(found: Agreements, images: pd.DataFrame, name: str, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Errors, and bias and limits, a row for each method and seed: no page is wide enough for both together.
+def cells(limits_by_run: Agreements, images: pd.DataFrame, name: str, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two tables with a row per method and seed, errors and limits of agreement: together they are too wide for a page.
 
     images: those with a reference, measured or not.
     """
     errors, of_limits = [], []
-    for (method, seed), limits in found.items():
+    for (method, seed), limits in limits_by_run.items():
         chosen = images[(images["method"] == method) & (images["seed"] == seed)]
         true = chosen[f"{name}_true_{unit}"]
         off = (chosen[f"{name}_{unit}"] - true).abs()
@@ -130,7 +132,7 @@ def _limit_cells(limits: BlandAltman, unit: str) -> dict[str, str]:
 
 
 def _flat(limits: BlandAltman) -> dict[str, float]:
-    """Each interval as two numbers."""
+    """The limits of agreement for CSV, each interval as two numbers."""
     flat: dict[str, float] = {}
     for name, value in asdict(limits).items():
         if isinstance(value, tuple):
@@ -140,8 +142,8 @@ def _flat(limits: BlandAltman) -> dict[str, float]:
     return flat
 
 
-def draw(images: pd.DataFrame, name: str, unit: str, found: Agreements) -> Figure:
-    """A panel a method, a colour a seed: difference over mean, with bias (solid) and limits (dashed).
+def draw(images: pd.DataFrame, name: str, unit: str, limits_by_run: Agreements) -> Figure:
+    """Draw difference over mean, one panel per method and one colour per seed; bias solid, limits dashed.
 
     The axis ends half the height of the limits beyond them; errors further out, which would squash all others, are
     triangles at its edge, and the panel's title counts them.
@@ -149,9 +151,9 @@ def draw(images: pd.DataFrame, name: str, unit: str, found: Agreements) -> Figur
     methods = methods_in(images)
     figure = Figure(figsize=(3.6 * len(methods), 3.8), layout="constrained")
     axes = dict(zip(methods, figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0], strict=True))
-    colours = colours_of(sorted(seed for _, seed in found))
-    pair, ends = [f"{name}_{unit}", f"{name}_true_{unit}"], _ends(found)
-    for (method, seed), limits in found.items():
+    colours = colours_of(sorted(seed for _, seed in limits_by_run))
+    pair, ends = [f"{name}_{unit}", f"{name}_true_{unit}"], _ends(limits_by_run)
+    for (method, seed), limits in limits_by_run.items():
         chosen = images.loc[(images["method"] == method) & (images["seed"] == seed), pair]
         _panel(axes[method], chosen.mean(axis=1), chosen[pair[0]] - chosen[pair[1]], limits, ends, colours[seed])
     for method, axis in axes.items():
@@ -167,9 +169,12 @@ def draw(images: pd.DataFrame, name: str, unit: str, found: Agreements) -> Figur
     return figure
 
 
-def _ends(found: Agreements) -> tuple[float, float]:
-    """Of the axis."""
-    low, high = min(limits.low for limits in found.values()), max(limits.high for limits in found.values())
+def _ends(limits_by_run: Agreements) -> tuple[float, float]:
+    """The ends of the difference axis."""
+    low, high = (
+        min(limits.low for limits in limits_by_run.values()),
+        max(limits.high for limits in limits_by_run.values()),
+    )
     return low - (high - low) / 2, high + (high - low) / 2
 
 

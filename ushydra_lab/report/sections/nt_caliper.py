@@ -1,4 +1,4 @@
-"""The automatic NT thickness against the reference: of the originals, and of what each network makes of them."""
+"""Agreement of the automatic NT thickness with the reference, on the originals and on each network's output."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
-from ushydra_lab.report.tables import ALL_PAIRS, PARTS, count_cell, methods_in
+from ushydra_lab.report.tables import ALL_PAIRS, PART_TITLES, count_cell, methods_in
 from ushydra_lab.results.collect import Collected
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
@@ -27,18 +27,18 @@ CAPTION = (
 )
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """A table of all parts, and a figure of the unseen images of each held-out site; CSV in `folder`.
+def section(collected: Collected, folder: Path) -> Document:
+    """A table of all parts, and a figure of each held-out site's unseen images; CSV is written into `folder`.
 
     No figure of more methods than can be compared in one. Nothing where no image has both a measured and a reference
     thickness in mm.
     """
     columns = {MEASURED, REFERENCE, DRIFT}
-    if not columns <= set(found.images) or found.images[[MEASURED, REFERENCE]].dropna().empty:
+    if not columns <= set(collected.images) or collected.images[[MEASURED, REFERENCE]].dropna().empty:
         return []
     rows, figures = [], []
-    for held_out, images in found.images.dropna(subset=REFERENCE).groupby("held_out", sort=False):
-        for part in PARTS:
+    for held_out, images in collected.images.dropna(subset=REFERENCE).groupby("held_out", sort=False):
+        for part in PART_TITLES:
             chosen = with_originals(images[images["part"] == part])
             of_part = agreements(chosen, "nt", "mm")
             rows += [{"Held out": held_out, "Images": IMAGES[part]} | row for row in _rows(chosen, of_part)]
@@ -46,7 +46,7 @@ def section(found: Collected, folder: Path) -> Document:
                 picture = draw(chosen, "nt", "mm", of_part)
                 name = folder / f"{held_out}_nt_agreement"
                 figures.append(
-                    saved(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION)
+                    save_figure(picture, name, f"NT thickness, unseen images, held out {held_out}", FIGURE_CAPTION)
                 )
     table = pd.DataFrame(rows)
     write_csv(folder / "nt_caliper.csv", table)
@@ -54,7 +54,7 @@ def section(found: Collected, folder: Path) -> Document:
 
 
 def with_originals(images: pd.DataFrame) -> pd.DataFrame:
-    """Each seed's originals as a method of their own, before the reconstructions; `nt_mm` is of what the method shows.
+    """Add each seed's originals as a method before the reconstructions; `nt_mm` is measured on the method's images.
 
     images: `nt_mm` of the original, `nt_drift_mm` how far its reconstruction is from that.
     """
@@ -63,10 +63,10 @@ def with_originals(images: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([originals, ordered.assign(**{MEASURED: ordered[MEASURED] + ordered[DRIFT]})])
 
 
-def _rows(images: pd.DataFrame, found: Agreements) -> list[dict[str, str]]:
+def _rows(images: pd.DataFrame, limits_by_run: Agreements) -> list[dict[str, str]]:
     rows = []
     for method in methods_in(images):
-        own = [limits for (name, _), limits in found.items() if name == method]
+        own = [limits for (name, _), limits in limits_by_run.items() if name == method]
         chosen = images[images["method"] == method]
         bias, sd, low, high = (_mean([getattr(one, of) for one in own]) for of in ("bias", "sd", "low", "high"))
         rows.append(
@@ -83,6 +83,6 @@ def _rows(images: pd.DataFrame, found: Agreements) -> list[dict[str, str]]:
 
 
 def _mean(values: list[float]) -> float:
-    """Of those that are known."""
+    """Mean of the values that are known."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -1,4 +1,4 @@
-"""Figures of the codes: how sure the linear classifier is, how far unseen images are, where the codes lie."""
+"""Figures of the codes: the site classifier's entropy, the distance of unseen images, and maps of the codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ushydra_lab.figures.style import colours_of
-from ushydra_lab.report.document import Document, saved
+from ushydra_lab.report.document import Document, save_figure
 
 FIGURES = {
     "confidence": "How sure the linear classifier of the site is, all seeds",
@@ -26,7 +26,7 @@ SEEN, OTHERS = "#9a9a9a", "#000000"
 
 
 def figures(codes: pd.DataFrame, file: Path, sites: Sequence[str]) -> Document:
-    """Every figure of one held-out site, written as FILE_NAME.png and .pdf.
+    """Write every figure of one held-out site as FILE_NAME.png and .pdf, and return their blocks.
 
     codes: method, seed, fold, part, site and what each image's code z got; sites: all of the data, in the order of
     their colours, so that each has the same in every figure.
@@ -39,12 +39,14 @@ def figures(codes: pd.DataFrame, file: Path, sites: Sequence[str]) -> Document:
         drawn["confidence"] = draw_histograms(codes, "max_softmax", "maximum softmax", sites)
     drawn |= {name: draw_plane(first, name, sites) for name in ("pca", "umap") if f"{name}_1" in first}
     return [
-        saved(drawn[name], file.with_name(f"{file.name}_{name}"), FIGURES[name]) for name in FIGURES if name in drawn
+        save_figure(drawn[name], file.with_name(f"{file.name}_{name}"), FIGURES[name])
+        for name in FIGURES
+        if name in drawn
     ]
 
 
 def _unseen(codes: pd.DataFrame, sites: Sequence[str]) -> tuple[str, str]:
-    """What the unseen images are called, and their colour."""
+    """Label and colour of the unseen images."""
     unseen = codes.loc[codes["part"] == "test", "site"].unique()
     return (f"{unseen[0]} (unseen)", colours_of(sites)[unseen[0]]) if len(unseen) == 1 else ("unseen images", OTHERS)
 
@@ -58,7 +60,7 @@ def _panels(methods: list[str], shared: bool = True) -> tuple[Figure, dict[str, 
 
 
 def draw_histograms(codes: pd.DataFrame, column: str, label: str, sites: Sequence[str]) -> Figure:
-    """One panel a method: the share of validation (filled) and of unseen images (outlined) by a score."""
+    """Draw histograms of a score, one panel per method: validation images filled, unseen images outlined."""
     figure, axes = _panels(list(codes["method"].unique()))
     bins = np.histogram_bin_edges(codes[column].dropna(), 24)
     shown = {"val": ("validation, seen sites", SEEN), "test": _unseen(codes, sites)}
@@ -74,7 +76,7 @@ def draw_histograms(codes: pd.DataFrame, column: str, label: str, sites: Sequenc
 
 
 def draw_roc(codes: pd.DataFrame, sites: Sequence[str]) -> Figure:
-    """Share of unseen images found over share of validation images taken for unseen: a line a run."""
+    """Draw ROC curves of detecting unseen images, one line per run: true over false positive rate."""
     figure, axes = _panels(list(codes["method"].unique()))
     for keys, run in codes.groupby(["method", "seed", "fold"], sort=False):
         scores = {part: np.sort(run.loc[run["part"] == part, "knn"].to_numpy()) for part in ("val", "test")}
@@ -91,7 +93,7 @@ def draw_roc(codes: pd.DataFrame, sites: Sequence[str]) -> Figure:
 
 
 def draw_plane(codes: pd.DataFrame, name: str, sites: Sequence[str]) -> Figure:
-    """One panel a method: a dot an image, a colour and marker a site; unseen images on top, and named so.
+    """Draw codes in the plane, one panel per method; a dot is an image, its colour and marker the site, unseen on top.
 
     Each panel has its own axes, which mean nothing in another: each method's plane is fitted by itself.
     """

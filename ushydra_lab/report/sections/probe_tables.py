@@ -1,4 +1,4 @@
-"""What the probes found at every held-out site, three tables; a paper may print numbers of the same scores."""
+"""Three tables of the probes' scores at every held-out site, beside the numbers that a paper prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """title, columns: score -> what readers see; caption."""
+    """One of the three tables: its title, its columns (score -> heading) and its caption."""
 
     title: str
     columns: dict[str, str]
@@ -29,7 +29,7 @@ class ProbeTable:
 
 @dataclass(frozen=True)
 class Printed:
-    """What a paper prints of the scores of a code z.
+    """The numbers that a paper prints for the scores of the code z.
 
     numbers, notes: table -> its number in the paper, and what its caption adds; held_out: what the tables have rows
     for, run or not; scores: those with printed values; value: (score, held out, stage, variant) -> the printed one.
@@ -91,18 +91,18 @@ TRIAGE = "Triage: one score made of ROI residual, ROI edge residual and the norm
 CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen sites / images of the unseen site."
 
 
-def caption(shown: ProbeTable, found: Collected, scores: pd.DataFrame, note: str = "") -> str:
-    """What is below a table; of triage and of an error only what the table has. note: what a paper adds."""
+def caption(shown: ProbeTable, collected: Collected, scores: pd.DataFrame, note: str = "") -> str:
+    """Caption of a table; triage and errors are explained only where the table has them. note: a paper's addition."""
     texts = [shown.caption]
     if "quality_r2" in shown.columns:
-        there = {column.name for _, column in declared_in(found.images)}
+        there = {column.name for _, column in declared_in(collected.images)}
         texts += [text for name, text in ERRORS.items() if name in there]
-        texts += [TRIAGE] * any(has(scores, column) for column in TRIAGE_SCORES)
+        texts += [TRIAGE] * any(has_score(scores, column) for column in TRIAGE_SCORES)
     return " ".join(filter(None, [*texts, CAPTION, note]))
 
 
-def has(scores: pd.DataFrame, column: str) -> bool:
-    """Whether any stage has a score."""
+def has_score(scores: pd.DataFrame, column: str) -> bool:
+    """Whether any stage has the score `column`."""
     return column in scores and bool(scores[column].notna().any())
 
 
@@ -124,19 +124,19 @@ def auroc_interval(auroc: float, usual: int, unusual: int, z: float = 1.96) -> t
 
 
 def table(
-    found: Collected, scores: pd.DataFrame, columns: dict[str, str], printed: Printed | None = None
+    collected: Collected, scores: pd.DataFrame, columns: dict[str, str], printed: Printed | None = None
 ) -> pd.DataFrame:
-    """One row a held-out site, method and feature: each score, and what a paper prints of it beside it.
+    """One row per held-out site, method and feature: each score beside the printed one.
 
     A method that was not probed there is a row that says so; of a paper's sites also one that was not held out.
     """
     rows = []
-    there = {score: title for score, title in columns.items() if has(scores, score)}
-    for held_out, method in _expected(found, printed):
-        own = scores[(scores["held_out"] == held_out) & (scores["base"] == method["base"])]
+    there = {score: title for score, title in columns.items() if has_score(scores, score)}
+    for held_out, method in _expected(collected, printed):
+        own = scores[(scores["held_out"] == held_out) & (scores["method_name"] == method["method_name"])]
         probed = list(own.groupby("feature", sort=False)) or [("z", own)]
         for feature, chosen in probed:
-            row = {"held out": held_out, "method": method["base"], "codes": FEATURES.get(str(feature), feature)}
+            row = {"held out": held_out, "method": method["method_name"], "codes": FEATURES.get(str(feature), feature)}
             for score, title in there.items():
                 row[title] = _cell(chosen.astype({score: float}), score) if len(chosen) else method["empty"]
                 if printed and score in printed.scores:
@@ -160,14 +160,14 @@ def _counts(scores: pd.DataFrame) -> list[pd.Series]:
     return [scores["images_val"], scores["images_test"]]
 
 
-def _expected(found: Collected, printed: Printed | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(held-out site, a method of the experiment: base, stage, variant, seeds it has there, `empty`: why no scores)."""
-    stages = found.stages
+def _expected(collected: Collected, printed: Printed | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(held-out site, a method of the experiment: method_name, stage, variant, its seeds, `empty`: why no scores)."""
+    stages = collected.stages
     for held_out in printed.held_out if printed else stages["held_out"].unique():
-        for method in stages.drop_duplicates("base").to_dict("records"):
-            own = stages[(stages["held_out"] == held_out) & (stages["base"] == method["base"])]
+        for method in stages.drop_duplicates("method_name").to_dict("records"):
+            own = stages[(stages["held_out"] == held_out) & (stages["method_name"] == method["method_name"])]
             empty = NOT_PROBED if len(own) else NOT_RUN
-            known = {key: method[key] for key in ("base", "stage", "variant")}
+            known = {key: method[key] for key in ("method_name", "stage", "variant")}
             yield str(held_out), known | {"seeds": own["seed"].nunique(), "empty": empty}
 
 

@@ -1,4 +1,4 @@
-"""What the frozen encoders know, as the probes left it in the run directories: tables, figures, what is missing."""
+"""The section on the probes of frozen encoders: tables, figures and what is missing, read from the run directories."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ushydra_lab.probes.files import read as read_files
 from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import gap_list, sites_with, splits_to_run
 from ushydra_lab.report.sections.probe_figures import figures
-from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has, table
+from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has_score, table
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
 COMMAND = "python -m ushydra_lab probes"
-WHO = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
-IMAGES = ["images_val", "images_test"]
+ID_COLUMNS = ["held_out", "fold", "seed", "method", "stage", "variant", "feature"]
+COUNT_COLUMNS = ["images_val", "images_test"]
 
 
 class Fault(NamedTuple):
-    """Why a run's probes are not in the tables; damage: what is wrong with a file, which may name paths."""
+    """Why a run's probes are not in the tables; damage: the fault of a damaged file, which may name paths."""
 
     why: str
     damage: str = ""
@@ -34,35 +34,35 @@ NEVER = Fault("not probed")
 STALE = Fault("probed with other weights than it has now")
 
 
-def section(found: Collected, folder: Path, printed: Printed | None = None, required: bool = False) -> Document:
+def section(collected: Collected, folder: Path, printed: Printed | None = None, required: bool = False) -> Document:
     """Tables of all held-out sites and figures of each, and what is missing from them.
 
     Nothing where nothing was probed; but that is a gap where it is `required` and there are unseen images.
     """
-    scores, codes, faults = read(found.stages)
-    tested = "part" in found.images and "test" in set(found.images["part"])
+    scores, codes, faults = read(collected.stages)
+    tested = "part" in collected.images and "test" in set(collected.images["part"])
     if scores.empty and set(faults.values()) == {NEVER} and not (required and tested):
         return []
     blocks: Document = [Heading("What the frozen encoder knows", 2)]
     for name, shown in TABLES.items() if len(scores) else ():
-        if columns := [column for column in shown.columns if has(scores, column)]:
-            write_csv(folder / f"probes_{name}.csv", scores[[*WHO, *IMAGES, *columns]])
+        if columns := [column for column in shown.columns if has_score(scores, column)]:
+            write_csv(folder / f"probes_{name}.csv", scores[[*ID_COLUMNS, *COUNT_COLUMNS, *columns]])
             number = f" ({printed.numbers[name]})" if printed else ""
             note = printed.notes[name] if printed else ""
-            rows = table(found, scores, shown.columns, printed)
-            blocks += [Heading(f"{shown.title}{number}", 3), Table(rows, caption(shown, found, scores, note))]
+            rows = table(collected, scores, shown.columns, printed)
+            blocks += [Heading(f"{shown.title}{number}", 3), Table(rows, caption(shown, collected, scores, note))]
     for held_out, chosen in codes.groupby("held_out") if len(codes) else ():
-        sites = sites_with(found, str(held_out))
+        sites = sites_with(collected, str(held_out))
         blocks.append(Heading(f"Codes, held out {held_out}", 3))
         blocks += figures(chosen, folder / f"{held_out}_probes", sites)
-    return blocks + gap_list([*splits_to_run(found, folder.parent), *_gaps(faults)])
+    return blocks + gap_list([*splits_to_run(collected, folder.parent), *_gaps(faults)])
 
 
 def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, Fault]]:
-    """Every score of each run, stage and feature; what each image's code z got; and why runs are in neither.
+    """Read the probes of all runs: scores, codes, and the faults of runs that have neither.
 
-    Scores: WHO, `base` and IMAGES. Codes: held_out, fold, seed, method and the
-    columns of probes.csv. A stage that runs share counts once.
+    Scores, one row per run, stage and feature: ID_COLUMNS, `method_name` and COUNT_COLUMNS. Codes: held_out, fold,
+    seed, method and the columns of probes.csv. A stage that runs share counts once.
     """
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
@@ -79,7 +79,7 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, Fa
             faults[run] = Fault(error.fault, str(error))
             continue
         for stage in own.to_dict("records"):
-            name, who = stage["stage"], {key: stage[key] for key in (*WHO[:-1], "base")}
+            name, who = stage["stage"], {key: stage[key] for key in (*ID_COLUMNS[:-1], "method_name")}
             if content["made_from"]["stages"].get(name) != stage["key"]:
                 faults[stage["run"]] = STALE
             elif (same := (stage["fold"], stage["seed"], stage["method"])) not in once:
@@ -94,7 +94,7 @@ def read(stages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[Run, Fa
 
 
 def _gaps(faults: dict[Run, Fault]) -> list[Gap]:
-    """Runs below one held-out site that lack the same; the command leaves alone what is whole."""
+    """Gaps for runs without probes, those of one held-out site and reason together; the command skips whole ones."""
     runs = pd.DataFrame({"run": list(faults), "why": [fault.why for fault in faults.values()]})
     runs = runs.assign(site=[run.path.parents[1] for run in runs["run"]])
     gaps = []

@@ -1,4 +1,4 @@
-"""System 3's router report: where images went, what that cost, and what each decoder makes of each quality."""
+"""System 3's router report: which decoder each image went to, the cost, and each decoder's result by quality."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.sections.classification import draw_matrix
 from ushydra_lab.report.tables import methods_in, spread_cell
 from ushydra_lab.tasks.columns import members
@@ -31,7 +31,7 @@ ROUTES_CAPTION = (
 
 
 def section(images: pd.DataFrame, file: Path) -> Document:
-    """Tables and a figure of the images of one part; nothing for images that were not routed."""
+    """Tables and a figure for the images of one part; empty for images that were not routed."""
     qualities = qualities_in(images)
     routed = images.dropna(subset=["route", f"score_{qualities[0]}"]) if qualities else images[:0]
     if routed.empty:
@@ -46,17 +46,17 @@ def section(images: pd.DataFrame, file: Path) -> Document:
         blocks += [Heading(title, 4), Table(table, caption)]
     return [
         *blocks,
-        saved(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION),
+        save_figure(draw(routed, qualities), file.with_name(f"{file.name}_routes"), ROUTES, ROUTES_CAPTION),
     ]
 
 
 def qualities_in(images: pd.DataFrame) -> list[str]:
-    """The decoders, by the quality each was trained on, in the order of their codes."""
+    """The qualities that the decoders were trained on, in the order of the decoders' codes."""
     return members(images, "score")
 
 
 def routers_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
-    """A row a method."""
+    """Accuracy and cost of the routers, one row per method."""
     rows = []
     for method in methods_in(images):
         chosen = images[images["method"] == method]
@@ -69,7 +69,7 @@ def routers_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
 
 
 def decoders_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
-    """A row a method and site; methods that share their decoders stand once, with the first one's name."""
+    """Every decoder's score, one row per method and site; methods that share decoders appear once, under the first."""
     columns = {f"score_{quality}": f"by {quality}" for quality in qualities}
     rows = [
         {"method": method, "images of": site} | {title: spread_cell(chosen, name, 3) for name, title in columns.items()}
@@ -81,14 +81,14 @@ def decoders_table(images: pd.DataFrame, qualities: list[str]) -> pd.DataFrame:
 
 
 def confusion(images: pd.DataFrame, qualities: list[str]) -> Codes:
-    """Images of each quality (row, the last: of none that has a decoder) by the decoder they went to (column)."""
+    """Count images by quality (rows; the last: a quality without decoder) and by the decoder they went to (columns)."""
     counts = np.zeros((len(qualities) + 1, len(qualities)), int)
     np.add.at(counts, (images["domain"].astype(int), images["route"].astype(int)), 1)  # -1 is the last row
     return counts
 
 
 def draw(images: pd.DataFrame, qualities: list[str]) -> Figure:
-    """A panel a method."""
+    """Draw the routes, one panel per method."""
     methods = methods_in(images)
     side = 0.45 * len(qualities) + 0.9
     figure = Figure(figsize=(side * len(methods) + 0.6, side + 0.8), layout="constrained")

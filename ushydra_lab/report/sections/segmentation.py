@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from ushydra_lab.figures.style import COLOURS
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.overlap import Counts, pooled, presence, three_dice
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.tasks.columns import members
 
@@ -52,7 +52,7 @@ AREAS_CAPTION = "Images per seed with each area above 0; absent: images per seed
 
 
 def section(images: pd.DataFrame, file: Path) -> Document:
-    """Tables and figures of the images of one part; files' names begin with that of `file`.
+    """Tables and figures for the images of one part; the names of the files begin with that of `file`.
 
     Nothing for images without a segmentation's columns.
     """
@@ -60,12 +60,12 @@ def section(images: pd.DataFrame, file: Path) -> Document:
 
 
 def structures_in(images: pd.DataFrame) -> list[str]:
-    """The structures that some of these images were segmented into."""
+    """The structures that were segmented in some of these images."""
     return [name for name in members(images, "hits") if name != "background" and images[f"hits_{name}"].notna().any()]
 
 
 def counts_in(images: pd.DataFrame, structures: list[str]) -> Counts:
-    """Pixels of the background and each structure, (images, K)."""
+    """Counts of pixels of the background and each structure, (images, K)."""
     both, true = (
         images[[f"{kind}_{name}" for name in ("background", *structures)]].to_numpy(float)
         for kind in ("hits", "true_px")
@@ -76,7 +76,7 @@ def counts_in(images: pd.DataFrame, structures: list[str]) -> Counts:
 
 
 def scores(images: pd.DataFrame) -> pd.DataFrame:
-    """method, seed, structure ('' for all classes together), score, value, of the images of one part."""
+    """Scores of one part's images: columns method, seed, structure ('' for all classes together), score, value."""
     rows = []
     for method in methods_in(images):
         for seed, chosen in images[images["method"] == method].groupby("seed"):
@@ -99,11 +99,11 @@ def _scores_of(images: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
         yield "", score, float(found[score])
 
 
-def scores_table(found: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
-    """Scores as readers see them: a row a structure and method, a column each of some scores."""
-    spread = found.groupby(["structure", "method", "score"], sort=False)["value"].agg(["mean", "std"])
+def scores_table(scored: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    """The scores as shown: one row per structure and method, one column per score in `titles`."""
+    spread = scored.groupby(["structure", "method", "score"], sort=False)["value"].agg(["mean", "std"])
     cells = spread.apply(lambda row: mean_cell(row["mean"], row["std"], 3), axis=1).rename("cell").reset_index()
-    order = [(s, m) for s in dict.fromkeys(found["structure"]) for m in dict.fromkeys(found["method"])]
+    order = [(s, m) for s in dict.fromkeys(scored["structure"]) for m in dict.fromkeys(scored["method"])]
     wide = cells.pivot(index=["structure", "method"], columns="score", values="cell").reindex(order)[list(titles)]
     table = wide.dropna().rename(columns=titles).rename_axis(columns=None).reset_index()
     return table if table["structure"].any() else table.drop(columns="structure")
@@ -122,7 +122,7 @@ def _scores(images: pd.DataFrame, file: Path) -> Document:
 
 
 def images_table(images: pd.DataFrame) -> pd.DataFrame:
-    """How many images are behind the scores of each structure and method, and how often it was missed altogether."""
+    """The number of images behind each score, and how often a structure was missed, per structure and method."""
     rows = []
     for name in structures_in(images):
         there, found = images[f"true_px_{name}"] > 0, images[f"found_px_{name}"]
@@ -143,11 +143,11 @@ def _areas(images: pd.DataFrame, file: Path) -> Document:
     structures = structures_in(images)
     if not structures:
         return []
-    return [saved(draw_areas(images, structures), file.with_name(f"{file.name}_areas"), "Areas", AREAS_CAPTION)]
+    return [save_figure(draw_areas(images, structures), file.with_name(f"{file.name}_areas"), "Areas", AREAS_CAPTION)]
 
 
 def draw_areas(images: pd.DataFrame, structures: list[str]) -> Figure:
-    """A row a method, a column a structure: how often which area is predicted, and in the reference."""
+    """Draw histograms of predicted and reference areas: one row per method, one column per structure."""
     methods = methods_in(images)
     figure = Figure(figsize=(3.2 * len(structures), 2.3 * len(methods) + 0.4), layout="constrained")
     axes = figure.subplots(len(methods), len(structures), squeeze=False, sharex="col", sharey="col")
@@ -166,7 +166,7 @@ def draw_areas(images: pd.DataFrame, structures: list[str]) -> Figure:
 
 
 def _histogram(axis: Axes, areas: pd.DataFrame, edges: list[float], seeds: int) -> None:
-    """areas: true and predicted, both 0 where a structure is not there."""
+    """Draw one panel; areas: true and predicted, 0 where the structure is absent."""
     true, found = areas.to_numpy(float).T
     weights = np.full(len(true), 1 / seeds)
     axis.hist(found, edges, weights=weights, color=PREDICTED)

@@ -1,4 +1,4 @@
-"""Every method over all held-out sites: their mean, and the site where it does worst."""
+"""Each method's results over all held-out sites: the mean over sites and the worst site."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CAPTION = (
 )
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """A table for each data set of which several sites were held out, and as CSV in `folder`."""
+def section(collected: Collected, folder: Path) -> Document:
+    """A table for each data set of which several sites were held out; written as CSV into `folder` too."""
     blocks: Document = []
-    test = found.images[found.images["part"] == "test"]
-    for number, (sites, done) in enumerate(data_sets(found).items(), start=1):
+    test = collected.images[collected.images["part"] == "test"]
+    for number, (sites, done) in enumerate(data_sets(collected).items(), start=1):
         held_out = [one for one in done if one in sites]
         if len(held_out) > 1:
             rows = table(test[test["held_out"].isin(held_out)])
@@ -34,8 +34,8 @@ def section(found: Collected, folder: Path) -> Document:
 
 
 def table(images: pd.DataFrame) -> pd.DataFrame:
-    """A row a metric and method: mean ± SD over sites, the worst site and its value, n sites."""
-    images = images.assign(method=images["base"])
+    """One row per metric and method: mean ± SD over sites, the worst site and its value, n sites."""
+    images = images.assign(method=images["method_name"])
     count, rows = images["site"].nunique(), []
     for name, metric in metrics_in(images).items():
         for method in methods_in(images):

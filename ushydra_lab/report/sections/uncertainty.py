@@ -1,4 +1,4 @@
-"""What a landmark network's own uncertainty is worth, and intervals that keep their promise on like images."""
+"""Evaluation of a landmark network's uncertainty: calibrated intervals and risk-coverage curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ushydra_lab.figures.style import colours_of
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Heading, Table, saved
+from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.reliability import (
@@ -53,12 +53,12 @@ CALIBRATION = "Error by uncertainty"
 BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """Intervals and risk-coverage of every held-out site; nothing without measured diameters."""
-    if "ofd_percent_error" not in found.images:
+def section(collected: Collected, folder: Path) -> Document:
+    """Intervals and risk-coverage tables of every held-out site; empty without measured diameters."""
+    if "ofd_percent_error" not in collected.images:
         return []
     blocks: Document = []
-    rows = found.images if "entropy" in found.images else found.images.assign(entropy=np.nan)
+    rows = collected.images if "entropy" in collected.images else collected.images.assign(entropy=np.nan)
     for held_out, images in rows.groupby("held_out", sort=False):
         intervals, risks = intervals_table(images), risk_table(images[images["part"] == "test"])
         for table, title, caption, name in (
@@ -70,9 +70,9 @@ def section(found: Collected, folder: Path) -> Document:
                 blocks += [Heading(f"{title}, held out {held_out}", 3), Table(_cells(table), caption)]
         if len(risks):
             tested = images[images["part"] == "test"]
-            blocks.append(saved(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
+            blocks.append(save_figure(draw(tested), folder / f"{held_out}_risk_coverage", RISK, RISK_CURVES_CAPTION))
             blocks.append(
-                saved(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION)
+                save_figure(draw_calibration(tested), folder / f"{held_out}_calibration", CALIBRATION, BINS_CAPTION)
             )
     return blocks
 
@@ -85,7 +85,7 @@ def _runs(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, length and kind of interval: its half-width (in `unit`) and its coverage of each tested site.
+    """One row per run, length and kind of interval: its half-width (in `unit`) and its coverage at each tested site.
 
     `coverage` is of images, `of subjects` the mean over subjects of that of their images; `calibration subjects`: of
     all runs of the method together.
@@ -111,7 +111,7 @@ def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Iterator[dict[str, Any]]:
-    """A row a site of one run; `calibrated on` is the least of its folds'."""
+    """One row per site of one run; `calibrated on` is the smallest number over its folds."""
     folds = [_calibrated(fold, error, scale) for _, fold in run.groupby("fold")]
     least, width = min(count for count, _ in folds), pd.concat([width for _, width in folds])
     for site, chosen in run[run["part"] == "test"].groupby("site"):
@@ -138,7 +138,7 @@ def _calibrated(fold: pd.DataFrame, error: str, scale: str | None) -> tuple[int,
 
 
 def risk_table(images: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: NME of all images and of the more certain half, AURC with its bounds, correlation."""
+    """One row per run: NME of all images and of the more certain half, AURC with its bounds, correlation."""
     rows = []
     for method, run in _runs(images):
         if run["entropy"].isna().all():
@@ -152,7 +152,7 @@ def risk_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for all runs of a method: mean ± SD."""
+    """Mean ± SD over the runs of a method, one row per method."""
     words = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     rows = []
     for keys, chosen in table.groupby(words, sort=False):
@@ -175,7 +175,7 @@ def _falls_short(runs: pd.DataFrame) -> bool:
 
 
 def draw(images: pd.DataFrame) -> Figure:
-    """Mean NME of the most certain images by their share: a colour a method, a line a run; dotted: a perfect one."""
+    """Draw risk-coverage curves: NME of the most certain images; colours are methods, lines runs, the ideal dotted."""
     figure, axis = _axis()
     for method, run, colour in _certain(images):
         curve = risk_coverage(run["nme"], run["entropy"])
@@ -188,7 +188,7 @@ def draw(images: pd.DataFrame) -> Figure:
 
 
 def draw_calibration(images: pd.DataFrame) -> Figure:
-    """Mean NME over mean entropy of tenths of the images: a colour a method, a line a run."""
+    """Draw mean NME over mean entropy in ten bins of images: a colour per method, a line per run."""
     figure, axis = _axis()
     for method, run, colour in _certain(images):
         bins = calibration_table(run["nme"], run["entropy"])
@@ -214,7 +214,7 @@ def _axis() -> tuple[Figure, Axes]:
 
 
 def _legend(axis: Axes) -> None:
-    """Beside the axis, each label once."""
+    """Draw the legend beside the axis, each label once."""
     handles, labels = axis.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     axis.legend(once.values(), once.keys(), fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))

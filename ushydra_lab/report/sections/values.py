@@ -1,4 +1,4 @@
-"""Every method's metrics on the images of one part, and each method against the others."""
+"""The main tables: every method's metrics on the images of one part, and the comparisons of methods."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.tables import PARTS, comparison_cells, counted, metrics_in, values_table
-from ushydra_lab.report.verdict import briefly, of_subjects
+from ushydra_lab.report.tables import PART_TITLES, comparison_cells, metrics_in, plural, values_table
+from ushydra_lab.report.verdict import held_out_subjects, summaries
 from ushydra_lab.results.statistics import INTERVAL
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -21,7 +21,7 @@ CHANGE_CAPTION = (
 
 
 def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: str, file: Path) -> Document:
-    """Two tables and a sentence a method. changes: the comparisons (`tables.comparisons`) of these images."""
+    """Two tables and one sentence per method. changes: `tables.comparisons` of these images."""
     values = values_table(images)
     file.with_name(f"{file.name}_changes.csv").unlink(missing_ok=True)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
@@ -31,12 +31,12 @@ def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: st
     if len(changes):
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
         blocks.append(Table(comparison_cells(changes), CHANGE_CAPTION))
-    return blocks + [Note(sentence) for sentence in briefly(changes)]
+    return blocks + [Note(sentence) for sentence in summaries(changes)]
 
 
 def _title(images: pd.DataFrame, held_out: str, part: str) -> str:
-    where = PARTS[part]
-    if of_subjects(held_out):
+    where = PART_TITLES[part]
+    if held_out_subjects(held_out):
         where = where.replace("sites", "subjects").replace("site", "subjects")
     seeds, count = images["seed"].nunique(), images.groupby(["seed", "method"])["record"].nunique().max()
-    return f"{where}, held out {held_out} ({count} images, {counted(seeds, 'seed')})"
+    return f"{where}, held out {held_out} ({count} images, {plural(seeds, 'seed')})"

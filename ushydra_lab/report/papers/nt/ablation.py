@@ -11,7 +11,7 @@ from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import command, gap_list, held_out_key
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.tasks.columns import Metric
 
@@ -63,24 +63,24 @@ SHARED = {
 }
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """Both tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+def section(collected: Collected, folder: Path) -> Document:
+    """Tables 2 and 9 for every held-out site and what is missing from them; written as CSV into `folder` too."""
     blocks: Document = [Heading("Which terms help Phase 2", 2)]
-    for held_out, images in found.images.groupby("held_out", sort=False):
-        stages = found.stages[found.stages["held_out"] == held_out]
-        runs = _runs(stages, found)
+    for held_out, images in collected.images.groupby("held_out", sort=False):
+        stages = collected.stages[collected.stages["held_out"] == held_out]
+        runs = _runs(stages, collected)
         for part, (number, where) in TABLES.items():
             rows = table(images[images["part"] == part], part, runs)
             write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
             title = f"{number}: {where}, held out {held_out}"
             blocks += [Heading(title, 3), Table(rows, _caption(stages, number))]
         blocks += disagreements(_pairs(images))
-        blocks += gap_list(_gaps(runs, held_out_key(found, str(held_out)), folder.parent))
+        blocks += gap_list(_gaps(runs, held_out_key(collected, str(held_out)), folder.parent))
     return blocks
 
 
 def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The seven rows on the images of one part, each metric beside the paper's.
+    """The seven rows of a table for the images of one part, each metric beside the printed one.
 
     runs: variant and reason why it is not finished ("" if it is), one row a run there should be.
     """
@@ -93,12 +93,12 @@ def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
         }
         own = runs[runs["variant"] == variant]
         count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
-        rows.append({"Phase-2 added terms": name} | beside(cells, PAPER[part].get(variant)) | count)
+        rows.append({"Phase-2 added terms": name} | with_printed(cells, PAPER[part].get(variant)) | count)
     return pd.DataFrame(rows)
 
 
 def _pairs(images: pd.DataFrame) -> Iterator[Pair]:
-    """Each row against the baseline, on each part."""
+    """Each row's images beside the baseline's, for each part."""
     for part, (number, _) in TABLES.items():
         chosen = images[images["part"] == part]
         first = _images(chosen, INIT)
@@ -113,10 +113,10 @@ def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
 
 
-def _runs(stages: pd.DataFrame, found: Collected) -> pd.DataFrame:
-    """variant, fold, seed and reason of every run that there should be below one held-out site, finished or not."""
+def _runs(stages: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+    """Variant, fold, seed and state of every run expected below one held-out site, finished or not."""
     folds, lacking = set(stages["fold"]), {}
-    for run, reason in found.unfinished.items():
+    for run, reason in collected.unfinished.items():
         fold, seed, variant = run.name.split("/")
         if fold in folds:
             lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
@@ -143,7 +143,7 @@ def _caption(stages: pd.DataFrame, number: str) -> str:
 
 
 def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:
-    """What was not run, why, and the command that does it."""
+    """Gaps for the runs that are missing, with the reason and the command that starts them."""
     gaps = []
     for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
         seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))

@@ -15,7 +15,7 @@ from ushydra_lab.report.missing import command, data_sets, gap_list, held_out_ke
 from ushydra_lab.report.papers.nt.ablation import ROWS
 from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE_10
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.statistics import compare
 from ushydra_lab.tasks.columns import Metric
@@ -34,7 +34,7 @@ PROTOCOLS = ("H1", "H2", "H3")
 FIRST, FINAL, CONTROL = "phase1", "roi", "global"
 PHASES = {FIRST: "Phase 1", FINAL: "Phase 2", CONTROL: "Phase 2, global only (control)"}
 """Phase 1, or Phase 2's variant -> the row's name; the paper has no control."""
-PARTS = {"val": "Validation", "test": "Test"}
+COLUMN_OF_PART = {"val": "Validation", "test": "Test"}
 NO_IMAGES = "no such images"
 SITES = (
     "Paper: private images of hospitals H1, H2 and H3, for which our sites stand in alphabetical order; – where it "
@@ -51,60 +51,60 @@ CAPTIONS = {
 }
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """The three tables over all held-out sites and what is missing from them, and as CSV in `folder`."""
+def section(collected: Collected, folder: Path) -> Document:
+    """Tables 1, 3 and 10 over all held-out sites and what is missing from them; written as CSV into `folder` too."""
     tables = {
-        "nt_table1": ("Table 1: the splits", split_sizes(found)),
-        "nt_table3": ("Table 3: Phase 1 and Phase 2 on the unseen site", unseen(found)),
-        "nt_table10": ("Table 10: what Phase 2 changes", gains(found)),
+        "nt_table1": ("Table 1: the splits", splits_table(collected)),
+        "nt_table3": ("Table 3: Phase 1 and Phase 2 on the unseen site", unseen_table(collected)),
+        "nt_table10": ("Table 10: what Phase 2 changes", gains_table(collected)),
     }
     blocks: Document = [Heading("The two phases beside the paper's", 2)]
     for name, (title, table) in tables.items():
         write_csv(folder / f"{name}.csv", table.replace("\n", " ", regex=True))
         blocks += [Heading(title, 3), Table(table, CAPTIONS[name])]
-    blocks += disagreements(_pairs(found))
-    return blocks + gap_list([*splits_to_run(found, folder.parent), *_lacking(found, folder.parent)])
+    blocks += disagreements(_pairs(collected))
+    return blocks + gap_list([*splits_to_run(collected, folder.parent), *_lacking(collected, folder.parent)])
 
 
-def held_out_sites(found: Collected) -> list[str]:
-    """What a table has rows for: every site of the data in alphabetical order, held out so far or not.
+def held_out_sites(collected: Collected) -> list[str]:
+    """The sites that the tables have rows for: all of the data in alphabetical order, held out so far or not.
 
     Where something else than a site is held out, just that.
     """
-    return [one for sites, done in data_sets(found).items() for one in (sites if set(done) <= set(sites) else done)]
+    return [one for sites, done in data_sets(collected).items() for one in (sites if set(done) <= set(sites) else done)]
 
 
-def paper_protocol(found: Collected) -> dict[str, str]:
-    """Held-out site -> the paper's hospital that it stands for; of more sites the first three."""
-    return {site: hospital for sites in data_sets(found) for site, hospital in zip(sites, PROTOCOLS, strict=False)}
+def hospital_of_site(collected: Collected) -> dict[str, str]:
+    """Map each held-out site to the hospital of the paper that it stands for; the first three if there are more."""
+    return {site: hospital for sites in data_sets(collected) for site, hospital in zip(sites, PROTOCOLS, strict=False)}
 
 
-def split_sizes(found: Collected) -> pd.DataFrame:
-    """Table 1: a row a held-out site."""
-    protocols, rows = paper_protocol(found), []
-    for held_out in held_out_sites(found):
-        runs = found.stages[found.stages["held_out"] == held_out].drop_duplicates(["fold", "seed"])["run"]
+def splits_table(collected: Collected) -> pd.DataFrame:
+    """Table 1: images of each part, one row per held-out site."""
+    protocols, rows = hospital_of_site(collected), []
+    for held_out in held_out_sites(collected):
+        runs = collected.stages[collected.stages["held_out"] == held_out].drop_duplicates(["fold", "seed"])["run"]
         splits = [run.split for run in runs]
         cells = {
             f"# {title}": " or ".join(map(str, sorted({int((split["part"] == part).sum()) for split in splits})))
             or NOT_RUN
-            for part, title in {"train": "Train", **PARTS}.items()
+            for part, title in {"train": "Train", **COLUMN_OF_PART}.items()
         }
-        row = {"Held out": held_out, "Training sites": _training_sites(splits, held_out, found)}
-        rows.append(row | beside(cells, TABLE_1.get(protocols.get(held_out, ""))))
+        row = {"Held out": held_out, "Training sites": _training_sites(splits, held_out, collected)}
+        rows.append(row | with_printed(cells, TABLE_1.get(protocols.get(held_out, ""))))
     return pd.DataFrame(rows)
 
 
-def _training_sites(splits: list[pd.DataFrame], held_out: str, found: Collected) -> str:
+def _training_sites(splits: list[pd.DataFrame], held_out: str, collected: Collected) -> str:
     seen = sorted({site for split in splits for site in split.loc[split["part"] == "train", "site"]})
-    others = next((sites for sites in data_sets(found) if held_out in sites), ())
+    others = next((sites for sites in data_sets(collected) if held_out in sites), ())
     return " + ".join(seen or [site for site in others if site != held_out])
 
 
-def unseen(found: Collected) -> pd.DataFrame:
-    """Table 3: a row a held-out site and phase, each metric beside the printed one."""
-    protocols, rows = paper_protocol(found), []
-    for held_out, phase, images in _phases(found):
+def unseen_table(collected: Collected) -> pd.DataFrame:
+    """Table 3: one row per held-out site and phase, each metric beside the printed one."""
+    protocols, rows = hospital_of_site(collected), []
+    for held_out, phase, images in _phases(collected):
         chosen = images[images["part"] == "test"]
         cells = {
             metric.title: spread_cell(chosen, column, metric.digits) if len(chosen) else _why_empty(images)
@@ -112,63 +112,63 @@ def unseen(found: Collected) -> pd.DataFrame:
         }
         printed = TABLE_3.get((protocols.get(held_out, ""), phase))
         row = {"Held out": held_out, "Phase": _name(phase)}
-        rows.append(row | beside(cells, printed) | {"n": _count(chosen, found)})
+        rows.append(row | with_printed(cells, printed) | {"n": _count(chosen, collected)})
     return pd.DataFrame(rows)
 
 
-def gains(found: Collected) -> pd.DataFrame:
-    """Table 10: a row a held-out site, kind of Phase 2 and metric, on validation and on test images."""
-    protocols, rows = paper_protocol(found), []
-    for held_out, phase, images in _phases(found):
+def gains_table(collected: Collected) -> pd.DataFrame:
+    """Table 10: one row per held-out site, kind of Phase 2 and metric, for validation and for test images."""
+    protocols, rows = hospital_of_site(collected), []
+    for held_out, phase, images in _phases(collected):
         if phase == FIRST:
             continue
-        first = _of(found, held_out, FIRST, phase)
+        first = _of(collected, held_out, FIRST, phase)
         printed = TABLE_10 if phase == FINAL and protocols.get(held_out) == "H3" else {}
         for column, metric in (COLUMNS if len(images) or printed else ALL).items():
             row = {"Held out": held_out, "Phase": _name(phase), "Metric": metric.label}
-            for (part, title), paper in zip(PARTS.items(), printed.get(column, (NOTHING,) * 2), strict=True):
+            for (part, title), paper in zip(COLUMN_OF_PART.items(), printed.get(column, (NOTHING,) * 2), strict=True):
                 chosen = images[images["part"] == part]
                 row[title] = _change(first, chosen, column, metric) if len(chosen) else _why_empty(images)
-                row |= {f"{title} paper": paper, f"n {title.lower()}": _count(chosen, found)}
+                row |= {f"{title} paper": paper, f"n {title.lower()}": _count(chosen, collected)}
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _pairs(found: Collected) -> Iterator[Pair]:
-    """Every kind of Phase 2 against its Phase 1, on each part."""
-    for held_out, phase, images in _phases(found):
+def _pairs(collected: Collected) -> Iterator[Pair]:
+    """The images of every kind of Phase 2 beside those of its Phase 1, for each part."""
+    for held_out, phase, images in _phases(collected):
         if phase != FIRST:
-            first = _of(found, held_out, FIRST, phase)
-            for part, title in PARTS.items():
+            first = _of(collected, held_out, FIRST, phase)
+            for part, title in COLUMN_OF_PART.items():
                 name = f"held out {held_out}, {_name(phase)} against Phase 1, {title.lower()}"
                 yield name, first, images[images["part"] == part]
 
 
-def _phases(found: Collected) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _phases(collected: Collected) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """(held-out site, phase, its images), Phase 1 before the kinds of Phase 2; no images where it was not run.
 
     Phase 1 is that from which the final objective begins, where it was run.
     """
-    kinds = _variants(found)
-    for held_out in held_out_sites(found):
-        there = set(found.stages.loc[found.stages["held_out"] == held_out, "variant"])
+    kinds = _variants(collected)
+    for held_out in held_out_sites(collected):
+        there = set(collected.stages.loc[collected.stages["held_out"] == held_out, "variant"])
         begins = next((kind for kind in kinds if kind in there), FINAL)
-        yield held_out, FIRST, _of(found, held_out, FIRST, begins)
+        yield held_out, FIRST, _of(collected, held_out, FIRST, begins)
         for kind in kinds:
-            yield held_out, kind, _of(found, held_out, "phase2", kind)
+            yield held_out, kind, _of(collected, held_out, "phase2", kind)
 
 
-def _of(found: Collected, held_out: str, stage: str, variant: str) -> pd.DataFrame:
+def _of(collected: Collected, held_out: str, stage: str, variant: str) -> pd.DataFrame:
     """The images of one variant's stage."""
-    stages, images = found.stages, found.images
+    stages, images = collected.stages, collected.images
     own = stages[(stages["held_out"] == held_out) & (stages["stage"] == stage) & (stages["variant"] == variant)]
     return images[(images["held_out"] == held_out) & images["method"].isin(own["method"])]
 
 
-def _variants(found: Collected) -> list[str]:
+def _variants(collected: Collected) -> list[str]:
     """The final objective, the control where there is one, then whatever else was run or is to be."""
-    finished = found.stages.loc[found.stages["stage"] == "phase2", "variant"]
-    there = dict.fromkeys([*finished, *(run.path.name for run in found.unfinished)])
+    finished = collected.stages.loc[collected.stages["stage"] == "phase2", "variant"]
+    there = dict.fromkeys([*finished, *(run.path.name for run in collected.unfinished)])
     return list(dict.fromkeys([FINAL, *({CONTROL} & there.keys()), *there]))
 
 
@@ -189,34 +189,34 @@ def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metr
     return f"{change.change:+.{digits}f}{unit}\n[{change.low:+.{digits}f}, {change.high:+.{digits}f}]"
 
 
-def _count(images: pd.DataFrame, found: Collected) -> str:
+def _count(images: pd.DataFrame, collected: Collected) -> str:
     """Seeds x images, and what is missing of the runs that others have."""
     if images.empty:
         return count_cell(images)
-    planned = _planned(found, str(images["held_out"].iloc[0]))
+    planned = _planned(collected, str(images["held_out"].iloc[0]))
     lacking = len(planned - set(images[["fold", "seed"]].itertuples(index=False, name=None)))
-    return count_cell(images, lacking, len(planned)) + ("" if lacking else str(images["lacks"].iloc[0]))
+    return count_cell(images, lacking, len(planned)) + ("" if lacking else str(images["missing_runs"].iloc[0]))
 
 
-def _planned(found: Collected, held_out: str) -> set[tuple[str, int]]:
+def _planned(collected: Collected, held_out: str) -> set[tuple[str, int]]:
     """(fold, seed) of all runs that there are or should be of what was held out, going by its data set's others."""
-    done = next(done for done in data_sets(found).values() if held_out in done)
-    stages = found.stages[found.stages["held_out"].isin(done)]
+    done = next(done for done in data_sets(collected).values() if held_out in done)
+    stages = collected.stages[collected.stages["held_out"].isin(done)]
     folds = set(stages.loc[stages["held_out"] == held_out, "fold"])
-    unfinished = {int(run.path.parent.name.removeprefix("seed")) for run in found.unfinished if run.fold in done}
+    unfinished = {int(run.path.parent.name.removeprefix("seed")) for run in collected.unfinished if run.fold in done}
     seeds = set(stages["seed"]) | unfinished
     return {(fold, seed) for fold in folds for seed in seeds}
 
 
-def _lacking(found: Collected, experiment: Path) -> list[Gap]:
+def _lacking(collected: Collected, experiment: Path) -> list[Gap]:
     """The runs that a held-out site's phases lack, although others have them."""
-    gaps, last = [], str(found.stages["held_out"].iloc[-1])
-    for held_out, stages in found.stages.groupby("held_out", sort=False):
-        sites = sites_with(found, str(held_out))
-        where = held_out_key(found, str(held_out))
-        for variant in _variants(found) if sites == sites_with(found, last) else ():
+    gaps, last = [], str(collected.stages["held_out"].iloc[-1])
+    for held_out, stages in collected.stages.groupby("held_out", sort=False):
+        sites = sites_with(collected, str(held_out))
+        where = held_out_key(collected, str(held_out))
+        for variant in _variants(collected) if sites == sites_with(collected, last) else ():
             own = stages.loc[stages["variant"] == variant, ["fold", "seed"]]
-            lacking = _planned(found, str(held_out)) - set(own.itertuples(index=False, name=None))
+            lacking = _planned(collected, str(held_out)) - set(own.itertuples(index=False, name=None))
             if not lacking:
                 continue
             seeds = ",".join(map(str, sorted({seed for _, seed in lacking})))

@@ -1,4 +1,4 @@
-"""The NT paper's Tables 4, 5 and 6: what the probes found at every held-out site, beside the printed numbers."""
+"""The NT paper's Tables 4, 5 and 6: the probes' scores at every held-out site, beside the printed numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ushydra_lab.report.document import Document
-from ushydra_lab.report.papers.nt.phases import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, paper_protocol
+from ushydra_lab.report.papers.nt.phases import FINAL, FIRST, PROTOCOLS, SITES, held_out_sites, hospital_of_site
 from ushydra_lab.report.sections import probes
 from ushydra_lab.report.sections.probe_tables import Printed
 from ushydra_lab.report.tables import NOTHING
@@ -43,24 +43,24 @@ NOTES = {
 }
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """The probes' tables with the paper's numbers, and what is missing from them, be it everything."""
-    return probes.section(found, folder, printed(found), required=True)
+def section(collected: Collected, folder: Path) -> Document:
+    """The probes' tables with the paper's numbers and what is missing from them, even if nothing was probed."""
+    return probes.section(collected, folder, printed(collected), required=True)
 
 
-def section_if_probed(found: Collected, folder: Path) -> Document:
-    """The same where anything was probed, else nothing: the ablation does not need it."""
-    return probes.section(found, folder, printed(found))
+def section_if_probed(collected: Collected, folder: Path) -> Document:
+    """The same as `section` if anything was probed, else nothing, since the ablation does not need probes."""
+    return probes.section(collected, folder, printed(collected))
 
 
-def printed(found: Collected) -> Printed:
-    """What the paper prints, for the sites that stand for its hospitals."""
-    value = partial(_value, paper_protocol(found))
-    return Printed(NUMBERS, NOTES, held_out_sites(found), frozenset(PRINTED), value)
+def printed(collected: Collected) -> Printed:
+    """The printed numbers for the sites that stand for the paper's hospitals."""
+    value = partial(_value, hospital_of_site(collected))
+    return Printed(NUMBERS, NOTES, held_out_sites(collected), frozenset(PRINTED), value)
 
 
 def _value(protocols: dict[str, str], score: str, held_out: str, stage: str, variant: str) -> str:
-    """Of Phase 1 or the final objective."""
+    """The printed score of Phase 1 or of the final objective."""
     phase = {FIRST: FIRST, "phase2": variant}.get(stage)
     if held_out not in protocols or phase not in PRINTED[score]:
         return NOTHING

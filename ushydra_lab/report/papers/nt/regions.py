@@ -1,4 +1,4 @@
-"""PSNR and MS-SSIM with and without the letterbox padding: what the two regions say, and where they disagree."""
+"""PSNR and MS-SSIM with and without the letterbox padding, and a note where the two disagree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL_CANVAS = {
     "psnr": Metric("PSNR, full canvas (dB)", "higher", 2, "difference"),
     "ms_ssim": Metric("MS-SSIM, full canvas", "higher", 4, "difference", most=1),
 }
-"""As the paper has them; METRICS has those without padding, NAME_content."""
+"""Metrics of the full canvas, as in the paper; the declared NAME_content are without padding."""
 NAMES = {"psnr": ("PSNR", " dB"), "ms_ssim": ("MS-SSIM", "")}
 REGION = (
     "Full canvas: with the letterbox padding, as in the paper; the tables above are without it. MS-SSIM, the loss of "
@@ -24,11 +24,11 @@ REGION = (
     "original's 99th percentile in the box; the paper does not print its norm."
 )
 Pair = tuple[str, pd.DataFrame, pd.DataFrame]
-"""Of a comparison: its name, the images of the first method and of the second."""
+"""A comparison: its name, the images of the first method and those of the second."""
 
 
 def disagreements(pairs: Iterable[Pair]) -> Document:
-    """One sentence that names every gain of opposite sign in the two regions; none where there is none."""
+    """A note that names every gain whose sign differs between the two regions; empty without one."""
     found = [text for pair in pairs for column in FULL_CANVAS for text in _opposite(*pair, column)]
     told = f"A gain's sign depends on the region, without padding and on the full canvas: {'; '.join(found)}."
     return [Note(told)] if found else []

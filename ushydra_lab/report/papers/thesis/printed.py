@@ -1,4 +1,4 @@
-"""What Tables 4.1 to 4.4 and A.1 of the fetal brain thesis print, and what the report says below its own."""
+"""Numbers printed in Tables 4.1 to 4.4 and A.1 of the fetal brain thesis, and the captions of our tables."""
 
 from __future__ import annotations
 

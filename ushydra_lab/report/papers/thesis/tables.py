@@ -25,7 +25,7 @@ from ushydra_lab.report.papers.thesis.printed import (
     TITLES,
 )
 from ushydra_lab.report.sections.segmentation import counts_in, structures_in
-from ushydra_lab.report.tables import beside, count_cell, mean_cell, methods_in, spread_cell
+from ushydra_lab.report.tables import count_cell, mean_cell, methods_in, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
 
 CSP_ONLY = "brain_csp_only"
@@ -58,16 +58,16 @@ EXAMPLES = 4
 """Images in Table 4.4, as in print."""
 
 
-def section(found: Collected, folder: Path) -> Document:
-    """The tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+def section(collected: Collected, folder: Path) -> Document:
+    """The tables for every held-out site and what is missing from them; written as CSV into `folder` too."""
     blocks: Document = [Heading("The fetal brain thesis's tables", 2)]
-    test = found.images[(found.images["part"] == "test") & found.images["hits_csp"].notna()]
+    test = collected.images[(collected.images["part"] == "test") & collected.images["hits_csp"].notna()]
     for held_out, images in test.groupby("held_out", sort=False):
         for number, rows, caption in _tables(images):
             write_csv(folder / f"thesis_table{number.replace('.', '_')}_{held_out}.csv", rows)
             title = f"Table {number}: {TITLES[number]}, held out {held_out}"
             blocks += [Heading(title, 3), Table(rows, caption)]
-    return blocks + gap_list(_gaps(found, folder.parent))
+    return blocks + gap_list(_gaps(collected, folder.parent))
 
 
 def _tables(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
@@ -86,8 +86,8 @@ def _tables(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
     yield "A.1", per_image_table(images), SPREAD + CAPTIONS["A.1"] + private
 
 
-def micro(images: pd.DataFrame) -> pd.DataFrame:
-    """Of all pixels of one method's images: MEANS, and each of SCORES of each class, `iou_csp`; a row a seed."""
+def micro_scores(images: pd.DataFrame) -> pd.DataFrame:
+    """Scores over all pixels of one method's images, one row per seed: MEANS, and SCORES of each class (`iou_csp`)."""
     names, rows = _structures(images), []
     for seed, own in images.groupby("seed"):
         found = pooled(counts_in(own, names))
@@ -99,25 +99,27 @@ def micro(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def classes_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.1: a row a method and class."""
+    """Table 4.1: one row per method and class."""
     rows = []
     for method, own, full in _of_methods(images):
-        found = micro(own)
+        found = micro_scores(own)
         for name in _classes(_structures(own)):
             cells = _cells(found, {f"{score}_{name}": title for score, title in MICRO.items()})
             printed = PRINTED_4_1.get(name) if full else None
             rows.append(
-                {"Method": method, "Class": _named(name)} | beside(cells, printed, THESIS) | {"n": count_cell(own)}
+                {"Method": method, "Class": _named(name)}
+                | with_printed(cells, printed, THESIS)
+                | {"n": count_cell(own)}
             )
     return pd.DataFrame(rows)
 
 
 def means_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.2: a row a method."""
+    """Table 4.2: one row per method."""
     return pd.DataFrame(
         [
             {"Method": method}
-            | beside(_cells(micro(own), MEANS), PRINTED_4_2 if full else None, THESIS)
+            | with_printed(_cells(micro_scores(own), MEANS), PRINTED_4_2 if full else None, THESIS)
             | {"n": count_cell(own)}
             for method, own, full in _of_methods(images)
         ]
@@ -125,19 +127,19 @@ def means_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def models_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.3: a row a class and method that segments it."""
+    """Table 4.3: one row per class and method that segments it."""
     models, rows = _models(images), []
     for name, printed in PRINTED_4_3.items():
         for method, own, _ in _of_methods(images):
             if name in _classes(_structures(own)):
-                cells = _cells(micro(own), {f"{score}_{name}": MICRO[score] for score in ("dice", "iou")})
+                cells = _cells(micro_scores(own), {f"{score}_{name}": MICRO[score] for score in ("dice", "iou")})
                 row = {"Structure": _named(name), "Model": models[method], "Method": method}
-                rows.append(row | beside(cells, printed.get(models[method]), THESIS) | {"n": count_cell(own)})
+                rows.append(row | with_printed(cells, printed.get(models[method]), THESIS) | {"n": count_cell(own)})
     return pd.DataFrame(rows)
 
 
 def examples_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.4: a row an image of the first seed that shows CSP or LV, named by its record number alone."""
+    """Table 4.4: one row per image of the first seed that shows CSP or LV, named by its record number alone."""
     names = _structures(images)
     showing = (images[[f"true_px_{name}" for name in names if name != "parenchyma"]] > 0).any(axis=1)
     shown = images[showing & (images["seed"] == images["seed"].min())].sort_values("record").head(EXAMPLES)
@@ -156,7 +158,7 @@ def in_mm(images: pd.DataFrame, name: str) -> bool:
 
 
 def per_image_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Table A.1: a row a method, structure and choice of images."""
+    """Table A.1: one row per method, structure and choice of images."""
     rows = []
     for method, own, full in _of_methods(images):
         for name, (policy, empty) in product(_structures(own), POLICIES.items()):
@@ -165,7 +167,7 @@ def per_image_table(images: pd.DataFrame) -> pd.DataFrame:
                 cells = {title: spread_cell(chosen, score, 3) for score, title in SCORES.items()}
                 row = {"Method": method, "Class": _named(name), "Images": policy}
                 rows.append(
-                    row | beside(cells, PRINTED_A_1[name] if full else None, THESIS) | {"n": count_cell(chosen)}
+                    row | with_printed(cells, PRINTED_A_1[name] if full else None, THESIS) | {"n": count_cell(chosen)}
                 )
     return pd.DataFrame(rows)
 
@@ -209,16 +211,16 @@ def _named(name: str) -> str:
     return NAMES.get(name, name)
 
 
-def _cells(found: pd.DataFrame, columns: dict[str, str]) -> dict[str, str]:
+def _cells(values: pd.DataFrame, columns: dict[str, str]) -> dict[str, str]:
     """Title -> mean ± SD over the rows."""
-    return {title: mean_cell(found[name].mean(), found[name].std(), 3) for name, title in columns.items()}
+    return {title: mean_cell(values[name].mean(), values[name].std(), 3) for name, title in columns.items()}
 
 
-def _gaps(found: Collected, experiment: Path) -> list[Gap]:
+def _gaps(collected: Collected, experiment: Path) -> list[Gap]:
     """Models and sites that were not run."""
-    gaps = splits_to_run(found, experiment)
-    if len(set(_models(found.images[found.images["hits_csp"].notna()]).values())) < len(MODELS):
-        if CSP_ONLY in experiments_of(found):
+    gaps = splits_to_run(collected, experiment)
+    if len(set(_models(collected.images[collected.images["hits_csp"].notna()]).values())) < len(MODELS):
+        if CSP_ONLY in experiments_of(collected):
             fill = command(experiment, structures="[csp],[parenchyma,csp,lv]")
         else:
             fill = f"python -m ushydra_lab +experiment={CSP_ONLY}"

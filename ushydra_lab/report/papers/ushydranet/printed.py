@@ -1,4 +1,4 @@
-"""What Tables 3 to 6 of the USHydraNet paper print, in %: variant -> data set -> values in the order of its columns."""
+"""Numbers printed in Tables 3 to 6 of the USHydraNet paper, in %: variant -> data set -> values by column."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import command, gap_list, held_out_key, reasons
 from ushydra_lab.report.papers.ushydranet.printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.report.sections import classification, segmentation
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, beside, count_cell, mean_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, mean_cell, with_printed
 from ushydra_lab.results.collect import Collected
 
 ROUTED = ("weight_10", "single")
@@ -25,21 +25,21 @@ TORCHVISION = ("vgg16", "fcn", "deeplabv3")
 
 
 def plane_scores(images: pd.DataFrame) -> dict[str, float]:
-    """Of all these images together; nothing where none was classified."""
-    known = classification.answered(images)
+    """Macro-averaged scores over all images together; empty where none was classified."""
+    known = classification.classified_images(images)
     chances = [f"prob_{plane}" for plane in classification.planes_in(known)]
     return classification_scores(known["true"].astype(int), known[chances]) if len(known) else {}
 
 
-def overlaps(images: pd.DataFrame) -> dict[str, float]:
-    """`dice` and `iou`: mean over images of the mean over the structures each shows."""
+def mean_overlaps(images: pd.DataFrame) -> dict[str, float]:
+    """`dice` and `iou`: the mean over images of the mean over the structures that each shows."""
     names = segmentation.structures_in(images)
     return {score: images[[f"{score}_{name}" for name in names]].mean(axis=1).mean() for score in ("dice", "iou")}
 
 
 @dataclass(frozen=True)
 class System:
-    """One half of the paper.
+    """One of the paper's two systems: its experiment, scores, methods, data sets and printed numbers.
 
     experiment: its name; methods: variant -> its name; tables: number -> variants; columns: score -> title, in the
     printed order;
@@ -47,7 +47,7 @@ class System:
     """
 
     experiment: str
-    measure: Callable[[pd.DataFrame], dict[str, float]]
+    score: Callable[[pd.DataFrame], dict[str, float]]
     columns: dict[str, str]
     methods: dict[str, str]
     tables: dict[str, tuple[str, ...]]
@@ -62,7 +62,7 @@ MEASURES = ("precision", "recall", "f1")
 SYSTEMS = {
     "hydra_vit": System(
         experiment="hydra_vit",
-        measure=plane_scores,
+        score=plane_scores,
         columns={f"{name}_macro": name.capitalize() for name in MEASURES}
         | {"accuracy": "Accuracy", "auc_macro": "AUC"},
         methods={
@@ -87,7 +87,7 @@ SYSTEMS = {
     ),
     "hydra_unet": System(
         experiment="hydra_unet",
-        measure=overlaps,
+        score=mean_overlaps,
         columns={"dice": "Dice", "iou": "IoU"},
         methods={
             "unet": "UNet",
@@ -127,22 +127,22 @@ CAPTION = (
 )
 
 
-def section(system: System, found: Collected, folder: Path) -> Document:
-    """Two tables for every held-out site, and what is missing from them, and as CSV in `folder`."""
+def section(system: System, collected: Collected, folder: Path) -> Document:
+    """Two tables for every held-out site and what is missing from them; written as CSV into `folder` too."""
     blocks: Document = [Heading("Routed decoders beside other networks", 2)]
-    for held_out, images in found.images.groupby("held_out", sort=False):
-        stages = found.stages[found.stages["held_out"] == held_out]
+    for held_out, images in collected.images.groupby("held_out", sort=False):
+        stages = collected.stages[collected.stages["held_out"] == held_out]
         for number, variants in system.tables.items():
             rows = table(images, stages, system, variants)
             write_csv(folder / f"ushydranet_{number.lower().replace(' ', '')}_{held_out}.csv", rows)
             title = f"{number}: {', '.join(system.columns.values())}, held out {held_out}"
             blocks += [Heading(title, 3), Table(rows, _caption(system, number))]
-        blocks += gap_list(_gaps(found, stages, system, folder.parent))
+        blocks += gap_list(_gaps(collected, stages, system, folder.parent))
     return blocks
 
 
 def table(images: pd.DataFrame, stages: pd.DataFrame, system: System, variants: tuple[str, ...]) -> pd.DataFrame:
-    """A row a method and data set, each score beside the paper's."""
+    """One row per method and data set, each score beside the printed one."""
     sets, rows = datasets(images, qualities(images, stages), system), []
     runs = stages.drop_duplicates(["fold", "seed"])
     for variant in variants:
@@ -151,12 +151,12 @@ def table(images: pd.DataFrame, stages: pd.DataFrame, system: System, variants: 
             chosen = own[own["method"].isin(methods)]
             row = {"Method": system.methods[variant], "Images": title, "Paper's": dataset}
             printed = system.printed.get(variant, {}).get(dataset)
-            rows.append(row | beside(_cells(chosen, system), printed) | {"n": _count(chosen, len(runs))})
+            rows.append(row | with_printed(_cells(chosen, system), printed) | {"n": _count(chosen, len(runs))})
     return pd.DataFrame(rows)
 
 
 def qualities(images: pd.DataFrame, stages: pd.DataFrame) -> dict[str, str]:
-    """Site -> the quality of all its images, for sites where the runs know one and it is one alone."""
+    """Map each site whose images all have the same known quality to that quality."""
     words = {
         method: json.loads(task).get("domains") for method, task in zip(stages["method"], stages["task"], strict=True)
     }
@@ -192,14 +192,14 @@ def _stage(variant: str) -> str:
 def _cells(images: pd.DataFrame, system: System) -> dict[str, str]:
     if images.empty:
         return dict.fromkeys(system.columns.values(), NOT_RUN)
-    per_seed = pd.DataFrame([system.measure(own) for _, own in images.groupby("seed")], columns=list(system.columns))
+    per_seed = pd.DataFrame([system.score(own) for _, own in images.groupby("seed")], columns=list(system.columns))
     means, sds = 100 * per_seed.mean(), 100 * per_seed.std()
     return {title: mean_cell(means[score], sds[score], 2) for score, title in system.columns.items()}
 
 
 def _count(images: pd.DataFrame, runs: int) -> str:
     lacking = runs - len(images.drop_duplicates(["fold", "seed"]))
-    return count_cell(images, lacking, runs) + ("" if lacking or images.empty else str(images["lacks"].iloc[0]))
+    return count_cell(images, lacking, runs) + ("" if lacking or images.empty else str(images["missing_runs"].iloc[0]))
 
 
 def _caption(system: System, number: str) -> str:
@@ -215,9 +215,9 @@ def _caption(system: System, number: str) -> str:
     return f"{told} {NOTES[number]}".strip()
 
 
-def _gaps(found: Collected, stages: pd.DataFrame, system: System, experiment: Path) -> list[Gap]:
+def _gaps(collected: Collected, stages: pd.DataFrame, system: System, experiment: Path) -> list[Gap]:
     """Methods that lack some of the seeds or folds of the others, why, and the command that makes them."""
-    states, gaps = reasons(found), []
+    states, gaps = reasons(collected), []
     held_out = str(stages["held_out"].iloc[0])
     pairs = sorted(set(zip(stages["fold"], stages["seed"], strict=True)))
     done = set(zip(stages["fold"], stages["seed"], stages["variant"], strict=True))
@@ -227,7 +227,7 @@ def _gaps(found: Collected, stages: pd.DataFrame, system: System, experiment: Pa
             seeds = ",".join(map(str, dict.fromkeys(seed for _, seed in lacking)))
             why = dict.fromkeys(states.get(f"{f}/seed{s}/{variant}", "not started") for f, s in lacking)
             needs = "; needs torchvision (pip install torchvision)" if variant in TORCHVISION else ""
-            fill = _command(experiment, system, variant, **held_out_key(found, held_out), seed=seeds)
+            fill = _command(experiment, system, variant, **held_out_key(collected, held_out), seed=seeds)
             gaps.append(Gap(f"'{name}'", f"not run (seed {seeds}): {'; '.join(why)}{needs}", fill))
     return gaps
 
