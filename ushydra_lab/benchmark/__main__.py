@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 
 from ushydra_lab import __version__
-from ushydra_lab.benchmark import growth, limits, losses, memory, protocol, systems, training
+from ushydra_lab.benchmark import evidence, growth, limits, losses, memory, protocol, systems, training
 from ushydra_lab.benchmark.lab import SCALES, Lab
 from ushydra_lab.benchmark.rows import Row, table
 from ushydra_lab.errors import UserError, use_any_display
@@ -33,6 +33,7 @@ PARTS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "limit": limits.measure,
     "growth": growth.measure,
     "protocol": protocol.measure,
+    "evidence": evidence.measure,
 }
 
 
