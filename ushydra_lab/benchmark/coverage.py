@@ -50,7 +50,8 @@ def every(trials: int) -> Iterator[Covered]:
             yield from measured(_change(seeds, seed_sd, response), size, trials)
     for hospitals in (2, 3, 5, 10):
         for between in (0.0, 0.5, 2.0):
-            yield from measured(_hospitals(hospitals, between), f"{hospitals} hospitals, SD between {between}", trials)
+            size = f"{hospitals} hospitals, SD between {between}"
+            yield from measured(_hospitals(hospitals, between), size, 4 * trials)
     for subjects in (10, 20, 60):
         for alike in (0.0, 0.3, 0.8):
             size = f"{subjects} subjects x {REPEATS} images, correlation {alike}"

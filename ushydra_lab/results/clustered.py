@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, rankdata, t
+from scipy.stats import beta, norm, rankdata, t
 
 from ushydra_lab.results.crossed import freedom, shrinkage
 
 Floats = NDArray[np.float64]
-BINS, RESAMPLES = 10, 2000
+BINS, RESAMPLES = 10, 1000
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
     """Area under the ROC curve of a score that is higher for positive images.
 
     Its variance from what each subject's images add (N. A. Obuchowski, Biometrics 53, 1997), the interval by Student's
-    t on the logit. Where the classes are parted without any overlap the interval is that of a share of which all are
+    t on the logit. Degrees of freedom: those of the smaller class's subjects, or fewer by the fourth moment of what
+    they add, halved because few subjects understate it: near 1 a few subjects make all the errors. Where the classes are parted without any overlap the interval is that of a share of which all are
     1, of as many as there are subjects in the smaller class.
     """
     known = ~(np.isnan(np.asarray(score, float)) | np.isnan(np.asarray(positive, float)))
@@ -78,7 +79,9 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
     error = float(np.sqrt(number / (number - 1) * (added**2).sum()))
     if area in (0.0, 1.0) or error == 0:
         return Clustered(area, *exact_share(area, fewest), n, number)
-    half = float(t.isf(0.025, fewest - 1)) * error / (area * (1 - area))
+    peaked = number * (added**4).sum() / (added**2).sum() ** 2
+    degrees = max(1.0, min(fewest - 1, number / (peaked - 1) if peaked > 1 else np.inf))
+    half = float(t.isf(0.025, degrees)) * error / (area * (1 - area))
     logit = np.log(area / (1 - area))
     low, high = (float(1 / (1 + np.exp(-end))) for end in (logit - half, logit + half))
     return Clustered(area, low, high, n, number)
@@ -112,7 +115,8 @@ def clustered_calibration(confidence: ArrayLike, correct: ArrayLike, subjects: A
     in_bin = np.maximum((counts > 0).sum(0), 2)
     drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
     off = np.abs(drawn @ (apart * np.sqrt(in_bin / (in_bin - 1)))).sum(1) / n
-    reach = float(np.quantile(off, 0.975) * t.isf(0.025, number - 1) / t.isf(0.025, np.inf))
+    rarer = min(len(np.unique(codes[right == outcome])) for outcome in (0, 1))
+    reach = float(np.quantile(off, 0.975) * t.isf(0.025, max(1, rarer - 1)) / norm.isf(0.025))
     return Clustered(value, max(0.0, value - reach), min(1.0, value + reach), n, number)
 
 
