@@ -123,13 +123,24 @@ def _answer(
 ) -> str:
     """One sentence: shown, refuted or open, with the change, its interval, and for superiority the margin."""
     shown = "It is shown" if holds else "It is refuted" if refuted else "It is not shown"
-    sides = (f"{_amount(abs(end), metric)} {'better' if end > 0 else 'worse'}" for end in (gain, *ends))
-    measured = "{} ({:.0f} % interval {} to {})".format(next(sides), 100 * (1 - claim.alpha), *sides)
+    measured = f"{_towards(gain, metric)} ({100 * (1 - claim.alpha):.0f} % interval {_between(*ends, metric)})"
     words = f"{shown} that {_claimed(claim, method, metric)}: {measured}"
     if not (holds and claim.kind == "superiority"):
         return f"{words}."
     by = _amount(claim.margin, metric)
     return f"{words}, by more than the margin of {by}." if ends[0] > claim.margin else f"{words}, perhaps by less than the margin of {by}."  # fmt: skip
+
+
+def _towards(gain: float, metric: Metric) -> str:
+    return f"{_amount(abs(gain), metric)} {'better' if gain > 0 else 'worse'}"
+
+
+def _between(low: float, high: float, metric: Metric) -> str:
+    """'0.1 to 0.3 better', '0.1 worse to 0.3 better'."""
+    if np.sign(low) != np.sign(high):
+        return f"{_towards(low, metric)} to {_towards(high, metric)}"
+    near, far = sorted((low, high), key=abs)
+    return f"{_amount(abs(near), metric)} to {_towards(far, metric)}"
 
 
 def _amount(change: float, metric: Metric) -> str:

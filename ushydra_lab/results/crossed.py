@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import t
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 KEYS = ("fold", "seed", "site", "subject", "record")
@@ -106,7 +106,7 @@ class Effect:
         A ratio r is kept where (b - r a)^2 <= t_seeds^2 V_seeds(r) + t_subjects^2 max(V_subjects(r), 0): where either
         of two quadratic inequalities holds, with and without the subjects.
         """
-        seeds, subjects = (t.isf(alpha / 2, freedom) ** 2 for freedom in self.freedom)
+        seeds, subjects = (stdtrit(freedom, alpha / 2) ** 2 for freedom in self.freedom)
         square = np.outer(self.means, self.means)
         whole = square - seeds * self.of_seeds
         kept = [_negative(form) for form in (whole, whole - subjects * self.of_subjects)]
@@ -135,7 +135,7 @@ def squared_bound(variances: tuple[Any, Any], freedom: tuple[Any, Any], alpha: f
 
     Of numbers or arrays; a part whose estimate is negative counts as 0.
     """
-    seeds, subjects = (t.isf(alpha / 2, one) ** 2 for one in freedom)
+    seeds, subjects = (stdtrit(one, alpha / 2) ** 2 for one in freedom)
     return seeds * variances[0] + subjects * np.maximum(variances[1], 0)
 
 
