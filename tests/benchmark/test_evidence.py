@@ -4,26 +4,44 @@ import numpy as np
 import pytest
 
 from ushydra_lab.benchmark.evidence import CASES
-from ushydra_lab.benchmark.null_tables import CLUSTERED, TAKEN, Tables, drawn, false_stars, found_effects, holm_steps, worst  # fmt: skip
+from ushydra_lab.benchmark.null_tables import (
+    CLUSTERED,
+    TAKEN,
+    Parts,
+    Tables,
+    drawn,
+    false_stars,
+    found_effects,
+    holm_steps,
+    worst,
+)
 from ushydra_lab.benchmark.null_tables import tests as candidates
 from ushydra_lab.results.crossed import effect_of
 from ushydra_lab.results.statistics import holm
 
 
 def test_the_test_that_was_taken_is_the_labs() -> None:
-    what = Tables(2, 3)
-    (case, _, _, found), *_ = drawn(what, [(0.2, 1.0)], 1)
-    assert case == (0.2, 1.0)
-    counts = np.broadcast_to(CLUSTERED.astype(float), (3, 60))
-    for alpha in (0.3, 0.05):
-        taken = candidates(found, alpha)[TAKEN]
-        assert 0 < taken.mean() < 1
-        variances = found.seeds[:5], found.subjects[:5] - found.residual[:5]
-        assert taken[:5].shape == variances[0].shape
     rng = np.random.default_rng(0)
-    totals = rng.normal(0.2, 1, (3, 60)) * counts
-    one = effect_of(0 * counts, totals, counts, 9.0)
-    assert one.freedom == found.freedoms
+    counts = np.broadcast_to(CLUSTERED.astype(float), (3, 60))
+    totals = (rng.normal(0, 0.1, (40, 3, 1)) + rng.normal(0.1, 1, (40, 3, 60))) * counts
+    effects = [effect_of(0 * counts, one, counts, 9.0) for one in totals]
+    variances = np.array([one.variances() for one in effects]).T
+    change, none = np.array([one.change for one in effects]), np.zeros(40)
+    parts = Parts(change, variances[0], variances[1], none, effects[0].freedom, totals[:, 0], none + 1, 4)
+    for alpha in (0.4, 0.2, 0.05):
+        taken = candidates(parts, alpha)[TAKEN]
+        assert taken.tolist() == [one.p() < alpha for one in effects]
+        assert 0 < taken.mean() < 1
+
+
+def test_simulated_tables_have_the_variances_that_were_asked_for() -> None:
+    counts = CLUSTERED / CLUSTERED.sum()
+    found = [part for *_, part in drawn(Tables(2, 4), [(0.3, 1.0)], 500)]
+    residual = 2 * 0.25 * (counts**2 / CLUSTERED).sum() / 4
+    assert np.mean([part.seeds for part in found]) == pytest.approx(2 * 0.09 / 4 + residual, rel=0.05)
+    assert np.mean([part.subjects for part in found]) == pytest.approx((counts**2).sum() + residual, rel=0.05)
+    assert np.mean([part.residual for part in found]) == pytest.approx(residual, rel=0.05)
+    assert np.mean([part.pooled for part in found]) == pytest.approx(2 * 0.09 / 4 + residual, rel=0.05)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 
-def table(values: np.ndarray, images: int | list[int] = 1, seeds: list[int] | None = None, site: str = "a") -> pd.DataFrame:
+def table(
+    values: np.ndarray, images: int | list[int] = 1, seeds: list[int] | None = None, site: str = "a"
+) -> pd.DataFrame:
     """Of values (seeds, images): subjects with so many images each, one after the other; columns as collected."""
     number = values.shape[1]
     counts = [images] * (number // images) if isinstance(images, int) else images

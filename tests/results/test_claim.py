@@ -26,11 +26,13 @@ def measured(change: float, seeds: int = 5, relative: bool = False, noise: float
 
 
 def answer(kind: str, margin: float, change: float, metric: Metric = PSNR, **options: float) -> str:
-    return judge(Claim("m", "control", margin, kind), "Phase 2", measured(change, **options), metric).sentence  # type: ignore[arg-type]
+    claim = Claim("m", "control", margin, kind)  # type: ignore[arg-type]
+    return judge(claim, "Phase 2", measured(change, **options), metric).sentence  # type: ignore[arg-type]
 
 
 def test_each_answer_in_words() -> None:
-    assert answer("superiority", 0.2, 0.5).startswith("It is shown that Phase 2 is better than control in PSNR (dB): 0.50 better (95 % interval 0.")  # fmt: skip
+    shown = "It is shown that Phase 2 is better than control in PSNR (dB): 0.50 better (95 % interval 0."
+    assert answer("superiority", 0.2, 0.5).startswith(shown)
     assert answer("superiority", 0.2, 0.5).endswith(", by more than the margin of 0.20.")
     assert answer("superiority", 0.6, 0.5).endswith(", perhaps by less than the margin of 0.60.")
     assert answer("superiority", 0.2, -0.5).startswith("It is refuted that Phase 2 is better")

@@ -21,7 +21,9 @@ def simulated(rng: np.random.Generator, seeds: int, counts: list[int], sd: dict[
 
 
 def test_balanced_components_are_those_of_statsmodels() -> None:
-    long = simulated(np.random.default_rng(0), 6, [1] * 15, {"seed": 1.0, "subject": 2.0, "image": 0.0, "residual": 0.5})
+    long = simulated(
+        np.random.default_rng(0), 6, [1] * 15, {"seed": 1.0, "subject": 2.0, "image": 0.0, "residual": 0.5}
+    )
     found = variance_components(long, "m")
     squares = anova_lm(ols("m ~ C(seed) + C(subject)", long).fit())["mean_sq"]
     assert found["residual"] == pytest.approx(squares["Residual"])

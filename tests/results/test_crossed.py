@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_rel
 from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
+
+from ushydra_lab.results.crossed import Effect, effect, freedom, two_sided
+
 from .image_tables import simulated, table
 
-from ushydra_lab.results.crossed import effect, freedom, two_sided
 
-
-def compared(difference: np.ndarray, images: int | list[int] = 1, relative: bool = False):  # type: ignore[no-untyped-def]
+def compared(difference: np.ndarray, images: int | list[int] = 1, relative: bool = False) -> Effect:
     base = 5 + np.random.default_rng(1).normal(0, 0.5, difference.shape)
     return effect(table(base, images), table(base + difference, images), "m", relative)
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
-from .image_tables import simulated, table
 
 from ushydra_lab.results.crossed import Effect, effect
 from ushydra_lab.results.family import adjusted
 from ushydra_lab.results.rates import layout, relabelled
+
+from .image_tables import simulated, table
 
 
 def effects(changes: list[float], seeds: int = 5, subjects: int = 20) -> dict[int, Effect]:

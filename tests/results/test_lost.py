@@ -11,7 +11,8 @@ from .image_tables import table
 
 def test_lost_images_are_compared_on_the_common_ones_and_with_the_worst_value() -> None:
     """a loses its two hard images, b two easy ones: on the common ones b looks no better."""
-    a, b = table(np.tile(np.r_[np.nan, np.nan, 1, 1, 1, 1, 1, 2], (2, 1))), table(np.tile([9.0, 8, np.nan, 1, 1, 1, 1, 2], (2, 1)))  # fmt: skip
+    none = np.nan
+    a, b = (table(np.tile(x, (2, 1))) for x in ([none, none, 1, 1, 1, 1, 1, 2], [9.0, 8, none, 1, 1, 1, 1, 2]))
     found = lost(a, b, "m", "lower")
     assert found.common.change == 0
     assert found.common.images == 5

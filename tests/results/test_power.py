@@ -31,7 +31,7 @@ def test_power_to_show_that_methods_are_alike() -> None:
     found = 0
     for _ in range(trials):
         low, high = effect_of(0 * ones, differences(rng, 6, 0.0), ones, 9.0).interval(0.1)
-        found += -0.8 < low and high < 0.8
+        found += low > -0.8 and high < 0.8
     assert power(TRUTH, 0.8, 6, alpha=0.1, within=True) == pytest.approx(found / trials, abs=0.06)
 
 

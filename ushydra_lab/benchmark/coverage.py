@@ -128,7 +128,11 @@ def _auroc(subjects: int, alike: float) -> Draw:
             values, who = _images(rng, subjects, alike)
             shift = 2**0.5 * float(norm.ppf(area))
             for name, positive in (("a subject", who % 2), ("an image", rng.permutation(len(who)) % 2)):
-                yield f"AUROC {area}, class of {name}", _ends(clustered_auroc(values + shift * positive, positive, who)), area
+                yield (
+                    f"AUROC {area}, class of {name}",
+                    _ends(clustered_auroc(values + shift * positive, positive, who)),
+                    area,
+                )
 
     return draw
 

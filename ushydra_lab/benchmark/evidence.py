@@ -70,10 +70,11 @@ def power(tables: int) -> Iterator[Row]:
     """Share of a true change's comparisons that have a star after Holm's adjustment, of control + 2 methods."""
     for seeds in SEEDS:
         for seed_sd, response in ((0.1, 1.0), (0.2, 0.0), (0.2, 1.0)):
+            size = f"{seeds} seeds, their SD {seed_sd}, response {response:g}"
             found = found_effects(Tables(2, seeds, gain=1.0), (seed_sd, response), tables)
             for name, share in found.items():
                 taken = " (taken)" if name == TAKEN else ""
-                yield _row(f"power: {name}{taken}", f"{seeds} seeds, their SD {seed_sd}, response {response:g}", 100 * share)  # fmt: skip
+                yield _row(f"power: {name}{taken}", size, 100 * share)
 
 
 def coverage(trials: int) -> Iterator[Row]:

@@ -28,8 +28,8 @@ class Tables:
     """How tables are simulated: a control and `arms` other methods, each trained with every seed.
 
     A case is (seed_sd, response): SD of a seed's effect on a method, and of what a method does to a subject beyond its
-    mean effect, over that of subjects. unstable: seeds move the first arm by this much instead. gain: of the first arm, in SD of subjects. heavy: image noise
-    of Student's t with 3 degrees of freedom and gross failures, of the same SD.
+    mean effect, over that of subjects. unstable: seeds move the first arm by this much instead. gain: of the first arm,
+    in SD of subjects. heavy: image noise with gross failures, of Student's t with 3 degrees of freedom.
     """
 
     arms: int
@@ -43,7 +43,8 @@ class Tables:
     def pairs(self) -> list[tuple[int, int]]:
         """As a report has them: all of few methods, each against the control of many."""
         methods = self.arms + 1
-        return [(b, a) for a, b in combinations(range(methods), 2)] if methods <= ALL_PAIRS else [(b, 0) for b in range(1, methods)]  # fmt: skip
+        every = [(b, a) for a, b in combinations(range(methods), 2)]
+        return every if methods <= ALL_PAIRS else [(b, 0) for b in range(1, methods)]
 
     @property
     def family(self) -> int:
@@ -133,15 +134,17 @@ def tests(found: Parts, alpha: float) -> dict[str, Flags]:
     whole = np.maximum(seeds + found.subjects - found.residual, np.maximum(seeds, found.subjects))
     satterthwaite = np.maximum(1, whole**2 / (seeds**2 / of_seeds + found.subjects**2 / of_subjects))
     grid = np.linspace(1, of_seeds + of_subjects + 1, 500)
+    larger = np.maximum(found.pooled, seeds)
     quantiles = {freedom: t.isf(alpha / 2, freedom) ** 2 for freedom in (of_seeds, of_subjects, found.pooled_freedom)}
+    pooled = quantiles[found.pooled_freedom]
     return {
         TAKEN: square > squared_bound((seeds, found.subjects - found.residual), found.freedoms, alpha),
         "own quantiles, residual twice": square > squared_bound((seeds, found.subjects), found.freedoms, alpha),
         "Satterthwaite's df": square > whole * np.interp(satterthwaite, grid, t.isf(alpha / 2, grid)) ** 2,
         "df = seeds - 1": square > whole * quantiles[of_seeds],
         "the smaller df": square > whole * max(quantiles[of_seeds], quantiles[of_subjects]),
-        "seeds pooled over methods": square > quantiles[found.pooled_freedom] * found.pooled + quantiles[of_subjects] * subjects,
-        "the larger of own and pooled": square > quantiles[found.pooled_freedom] * np.maximum(found.pooled, seeds) + quantiles[of_subjects] * subjects,
+        "seeds pooled over methods": square > pooled * found.pooled + quantiles[of_subjects] * subjects,
+        "the larger of own and pooled": square > pooled * larger + quantiles[of_subjects] * subjects,
     }  # fmt: skip
 
 
@@ -173,7 +176,7 @@ def found_effects(what: Tables, case: tuple[float, float], tables: int) -> dict[
     """Test -> share of the first arm's comparisons with the control that have a star, after Holm's adjustment."""
     levels = [ALPHA / (what.family - step) for step in range(what.family)]
     passed: dict[str, list[Floats]] = {}
-    for _, start, pair, found in drawn(what, [case], tables):
+    for *_, found in drawn(what, [case], tables):
         steps: dict[str, Floats] = {}
         for step, alpha in enumerate(levels):
             for name, flags in (tests(found, alpha) | {WILCOXON: wilcoxon_test(found, alpha)}).items():

@@ -87,7 +87,9 @@ def judge(claim: Claim, method: str, found: Measured, metric: Metric) -> Judgeme
     gain = sign * found.change
     low, high = sorted(sign * end for end in found.interval(claim.alpha))
     if np.isnan([gain, low, high]).any():
-        words = f"It could not be tested whether {_claimed(claim, method, metric)}: that takes two seeds and two subjects."
+        words = (
+            f"It could not be tested whether {_claimed(claim, method, metric)}: that takes two seeds and two subjects."
+        )
         return Judgement(claim, None, False, gain, low, high, np.nan, words)
     if claim.kind == "equivalence":
         holds, refuted = -margin < low and high < margin, low > margin or high < -margin
@@ -105,7 +107,8 @@ def _p(claim: Claim, found: Measured, gain: float, sign: float) -> float:
 
     if claim.kind == "superiority":
         return found.p()
-    return above(-claim.margin) if claim.kind == "non_inferiority" else max(above(-claim.margin), 1 - above(claim.margin))  # fmt: skip
+    worse = above(-claim.margin)
+    return worse if claim.kind == "non_inferiority" else max(worse, 1 - above(claim.margin))
 
 
 def _claimed(claim: Claim, method: str, metric: Metric) -> str:
@@ -128,7 +131,8 @@ def _answer(
     if not (holds and claim.kind == "superiority"):
         return f"{words}."
     by = _amount(claim.margin, metric)
-    return f"{words}, by more than the margin of {by}." if ends[0] > claim.margin else f"{words}, perhaps by less than the margin of {by}."  # fmt: skip
+    surely = "by more" if ends[0] > claim.margin else "perhaps by less"
+    return f"{words}, {surely} than the margin of {by}."
 
 
 def _towards(gain: float, metric: Metric) -> str:
@@ -160,7 +164,7 @@ def need(claim: Claim, effect: Effect, metric: Metric) -> Need:
     least = detectable(found, effect.seeds, claim.alpha, within) / unit
     seeds = seeds_needed(found, margin, claim.alpha, within)
     subjects = subjects_needed(found, effect.subjects, margin, effect.seeds, claim.alpha, within)
-    words = f"{effect.seeds} seeds detect {_amount(least, metric)} in {metric.label}; the margin of {_amount(claim.margin, metric)}"
+    words = f"{effect.seeds} seeds detect {_amount(least, metric)} in {metric.label}; the margin of"
     if least <= claim.margin:
         more = "is larger."
     elif seeds:
@@ -169,4 +173,4 @@ def need(claim: Claim, effect: Effect, metric: Metric) -> Need:
         more = f"needs {subjects} subjects instead of {effect.subjects}, or more of both."
     else:
         more = "needs more seeds and more subjects."
-    return Need(reached, least, seeds, subjects, f"{words} {more}")
+    return Need(reached, least, seeds, subjects, f"{words} {_amount(claim.margin, metric)} {more}")

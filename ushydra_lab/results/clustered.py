@@ -60,8 +60,9 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
 
     Its variance from what each subject's images add (N. A. Obuchowski, Biometrics 53, 1997), the interval by Student's
     t on the logit. Degrees of freedom: those of the smaller class's subjects, or fewer by the fourth moment of what
-    they add, halved because few subjects understate it: near 1 a few subjects make all the errors. Where the classes are parted without any overlap the interval is that of a share of which all are
-    1, of as many as there are subjects in the smaller class.
+    they add, halved because few subjects understate it: near 1 a few subjects make all the errors. Where the classes
+    are parted without any overlap the interval is that of a share of which all are 1, of as many as there are subjects
+    in the smaller class.
     """
     known = ~(np.isnan(np.asarray(score, float)) | np.isnan(np.asarray(positive, float)))
     values, truth = np.asarray(score, float)[known], np.asarray(positive, float)[known].astype(bool)
@@ -96,12 +97,14 @@ def _below(values: Floats, others: Floats) -> Floats:
 def clustered_calibration(confidence: ArrayLike, correct: ArrayLike, subjects: ArrayLike) -> Clustered:
     """Expected calibration error: how far confidence and accuracy are apart, over ten bins of equally many images.
 
-    It is a weighted sum of absolute gaps, so that it can be off by no more than the sum of what the gaps are off by;
-    that is bounded by its 97.5 % quantile over resampled subjects. Such an interval is wide but never misses because the
-    error itself is biased upwards, as the usual bootstrap's does. Ten bins by rank, equal confidences in one bin.
+    It is a weighted sum of absolute gaps, so that it is off by no more than the sum of what the gaps are off by; that
+    is bounded by its 97.5 % quantile over resampled subjects, with Student's quantile for few subjects. Such an
+    interval is wide, but does not miss because the error is biased upwards, as the usual bootstrap's does. Ten bins by
+    rank, equal confidences in one bin.
     """
-    sure, codes = _known(np.asarray(confidence, float) + 0 * np.asarray(correct, float), subjects)
-    right = np.asarray(correct, float)[~np.isnan(np.asarray(confidence, float) + np.asarray(correct, float))]
+    given, answers = np.asarray(confidence, float), np.asarray(correct, float)
+    sure, codes = _known(np.where(np.isnan(answers), np.nan, given), subjects)
+    right = answers[~np.isnan(given + answers)]
     n, number = len(sure), len(np.unique(codes))
     if number < 2:
         return Clustered(np.nan, np.nan, np.nan, n, number)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 FACTORS: dict[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "split": ("split",),
@@ -29,7 +30,8 @@ def variance_components(images: pd.DataFrame, metric: str) -> dict[str, float]:
     image's is the residual).
     """
     known = images.dropna(subset=[metric])
-    codes = {name: known.groupby(list(keys)).ngroup().to_numpy() for name, keys in FACTORS.items() if set(keys) <= set(known)}  # fmt: skip
+    present = {name: list(keys) for name, keys in FACTORS.items() if set(keys) <= set(known)}
+    codes = {name: known.groupby(keys).ngroup().to_numpy(np.int64) for name, keys in present.items()}
     usable = _separable(codes)
     found = henderson(known[metric].to_numpy(float), [codes[name] for name in usable])
     estimates = dict(zip([*usable, RESIDUAL], found, strict=True))
@@ -43,18 +45,22 @@ def shares(components: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value / whole) if whole > 0 else np.nan for name, value in parts.items()}
 
 
-def _separable(codes: Mapping[str, NDArray[np.int64]]) -> list[str]:
+def _separable(codes: Mapping[str, Codes]) -> list[str]:
     """Factors with more than one level that split the values otherwise than an earlier one, and not singly."""
     kept: list[str] = []
     for name, code in codes.items():
-        levels = len(np.unique(code))
-        alike = any(len(np.unique(np.stack([code, codes[other]]), axis=1).T) == levels == len(np.unique(codes[other])) for other in kept)  # fmt: skip
-        if 1 < levels < len(code) and not alike:
+        if 1 < len(np.unique(code)) < len(code) and not any(_alike(code, codes[other]) for other in kept):
             kept.append(name)
     return kept
 
 
-def henderson(values: Floats, factors: Sequence[NDArray[np.int64]]) -> Floats:
+def _alike(first: Codes, second: Codes) -> bool:
+    """Whether two factors group the values in the same way."""
+    pairs = np.unique(np.stack([first, second]), axis=1).shape[1]
+    return len(np.unique(first)) == len(np.unique(second)) == pairs
+
+
+def henderson(values: Floats, factors: Sequence[Codes]) -> Floats:
     """Variance of each factor (codes (N,)) and of the residual, from values (N,); NaN where they cannot be told apart.
 
     The expectation of each factor's sum of squared level totals over their counts is linear in the variances.
@@ -76,7 +82,7 @@ def henderson(values: Floats, factors: Sequence[NDArray[np.int64]]) -> Floats:
         return np.full(len(factors) + 1, np.nan)
 
 
-def _expected(group: NDArray[np.int64], count: NDArray[np.int64], factor: NDArray[np.int64]) -> float:
+def _expected(group: Codes, count: Codes, factor: Codes) -> float:
     """How much of a factor's variance the sum of squared totals of a grouping contains."""
     pairs, number = np.unique(np.stack([group, factor]), axis=1, return_counts=True)
     return float((number**2 / count[pairs[0]]).sum())

@@ -157,10 +157,8 @@ def two_sided(distance: float, variances: tuple[float, float], freedom: tuple[fl
     return float(np.exp(brentq(excess, smallest, 0.0))) if excess(smallest) > 0 else 0.0
 
 
-def effect(
-    a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool = False, most: float = np.inf
-) -> Effect:
-    """Compare two methods' per-image tables (columns seed, site, subject, record and the metric) on their common images.
+def effect(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool = False, most: float = np.inf) -> Effect:
+    """Compare two methods' per-image tables (columns seed, site, subject, record, the metric) on their common images.
 
     A subject is (site, subject). Only seeds that both methods have are counted.
     """

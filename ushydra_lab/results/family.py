@@ -1,4 +1,4 @@
-"""The comparisons of one report as one family: Holm-adjusted p, simultaneous intervals, and what cannot be significant."""
+"""All comparisons of a report as one family: Holm-adjusted p, simultaneous intervals, and what cannot have a star."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SUBJECTS = 6
 class Comparison:
     """One comparison among all of its family.
 
-    interval: 95 %, of this comparison alone. simultaneous: of the whole family, so that with 95 % confidence all of them
-    hold at once. p, p_holm: before and after Holm's adjustment. smallest: the adjusted p of the largest change that the
+    interval: 95 %, of this comparison alone. simultaneous: of the whole family, so that with 95 % confidence all hold
+    at once. p, p_holm: before and after Holm's adjustment. smallest: the adjusted p of the largest change that the
     values allow (`Effect.smallest_p`). All NaN with one seed or one subject.
     """
 
@@ -41,7 +41,7 @@ class Comparison:
     @property
     def can_be_starred(self) -> bool:
         """Whether any change at all could have a star with so few seeds and subjects."""
-        return self.starred or bool(self.smallest < ALPHA) and self.effect.subjects >= SUBJECTS
+        return self.starred or (bool(self.smallest < ALPHA) and self.effect.subjects >= SUBJECTS)
 
 
 def adjusted(effects: Mapping[Key, Effect]) -> dict[Key, Comparison]:

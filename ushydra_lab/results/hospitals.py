@@ -65,7 +65,8 @@ class AcrossHospitals:
             return "One held-out hospital says nothing about how hospitals differ: no interval for a new one."
         if self.k < FEW:
             times = f"{t.isf(0.025, self.k - 1):.1f}"
-            return f"{self.k} hospitals say little about how hospitals differ: the interval is {times} standard errors wide to either side."
+            wide = f"the intervals reach {times} standard errors to either side"
+            return f"{self.k} hospitals say little about how hospitals differ: {wide}."
         return ""
 
     def _around(self, error: float, alpha: float) -> tuple[float, float]:

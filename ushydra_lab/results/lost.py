@@ -72,5 +72,5 @@ def lost(
     worst = values.min() if better == "higher" else values.max()
     full = [every.merge(side[[*keys, metric]], how="left", on=keys) for side in sides]
     missing = [int(side[metric].isna().sum()) for side in full]
-    imputed = effect(*(side.fillna({metric: worst}) for side in full), metric, relative, most)
-    return Lost(effect(a, b, metric, relative, most), imputed, *missing)
+    first, second = (side.fillna({metric: worst}) for side in full)
+    return Lost(effect(a, b, metric, relative, most), effect(first, second, metric, relative, most), *missing)

@@ -57,12 +57,17 @@ class Rate:
 
 
 def layout(images: pd.DataFrame, methods: Sequence[str], metrics: Sequence[str]) -> Layout:
-    """Variances and numbers of one site's runs; of the seeds that all methods have, and of the images of all of them."""
+    """Variances and numbers of one site's runs: of the seeds that all methods have, and the images of all of them.
+
+    A metric that fewer than two seeds or two subjects have is left out.
+    """
     seeds = sorted(set.intersection(*(set(images.loc[images["method"] == name, "seed"]) for name in methods)))
     chosen = images[images["seed"].isin(seeds) & images["method"].isin(methods)]
     keys = [key for key in KEYS if key in images]
     subjects = pd.MultiIndex.from_frame(chosen[["site", "subject"]].drop_duplicates().sort_values(["site", "subject"]))
-    grid = pd.MultiIndex.from_tuples([(seed, *who) for seed in seeds for who in subjects], names=["seed", *subjects.names])
+    grid = pd.MultiIndex.from_tuples(
+        [(seed, *who) for seed in seeds for who in subjects], names=["seed", *subjects.names]
+    )
     shape = len(methods), len(metrics), len(seeds), len(subjects)
     totals, counts = np.zeros(shape), np.zeros(shape)
     for j, metric in enumerate(metrics):
@@ -70,7 +75,8 @@ def layout(images: pd.DataFrame, methods: Sequence[str], metrics: Sequence[str])
         cells = wide.groupby(["seed", "site", "subject"])
         totals[:, j] = cells.sum().reindex(grid).fillna(0).to_numpy().T.reshape(len(methods), *shape[2:])
         counts[:, j] = cells.size().reindex(grid).fillna(0).to_numpy().reshape(shape[2:])
-    return layout_of(totals, counts)
+    known = ((counts[0].sum(2) > 0).sum(1) > 1) & ((counts[0].sum(1) > 0).sum(1) > 1)
+    return layout_of(totals[:, known], counts[:, known])
 
 
 def layout_of(totals: Floats, counts: Floats) -> Layout:

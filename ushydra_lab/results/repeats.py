@@ -60,7 +60,8 @@ def bland_altman_repeated(
     known = ~np.isnan(first - second)
     difference, size = (first - second)[known], (first + second)[known] / 2
     codes = np.unique(who[known], return_inverse=True)[1]
-    n, number, nan, none = len(difference), len(np.unique(codes)), float("nan"), (float("nan"),) * 2
+    n, number, nan = len(difference), len(np.unique(codes)), float("nan")
+    none = (nan, nan)
     if number < 2:
         bias = float(difference.mean()) if n else nan
         return RepeatedAgreement(bias, none, nan, nan, nan, none, nan, none, nan, none, None, n, number)
@@ -72,10 +73,11 @@ def bland_altman_repeated(
     lower = (float(bias - sd - outward), float(bias - sd + inward))
     upper = (float(bias + sd - inward), float(bias + sd + outward))
     within_limits = None if acceptable is None else bool(-acceptable <= lower[0] and upper[1] <= acceptable)
-    spread = (float(np.sqrt(max(one, 0.0))) for one in (between, within))
+    between, within = (float(np.sqrt(max(one, 0.0))) for one in (between, within))
+    slope, of_slope = _slope(difference, size, codes)
     return RepeatedAgreement(
-        bias, (bias - reach, bias + reach), *spread, bias - sd, lower, bias + sd, upper,
-        *_slope(difference, size, codes), within_limits, n, number,
+        bias, (bias - reach, bias + reach), between, within, bias - sd, lower, bias + sd, upper,
+        slope, of_slope, within_limits, n, number,
     )  # fmt: skip
 
 
