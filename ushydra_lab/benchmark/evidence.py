@@ -15,7 +15,7 @@ SEEDS, ARMS, SEED_SDS, RESPONSES = (2, 3, 5, 10), (2, 6), (0.0, 0.1, 0.2, 0.5), 
 CASES = [(sd, response) for sd in SEED_SDS for response in RESPONSES]
 MOST_FALSE, LEAST_COVERAGE = 6.0, 93.0
 """Per cent."""
-TABLES, SMALL_TABLES, TRIALS = 5000, 1000, 1000
+TABLES, SMALL_TABLES, TRIALS = 4000, 1000, 1000
 """Of a cell whose level is measured; of a cell of the tests that were not taken; of a coverage."""
 
 

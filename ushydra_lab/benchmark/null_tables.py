@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -86,31 +86,59 @@ def _site(
     what: Tables, cases: Sequence[tuple[float, float]], counts: NDArray[np.int64], rng: np.random.Generator
 ) -> Iterator[tuple[tuple[float, float], tuple[int, int], Parts]]:
     methods, seeds, subjects = what.arms + 1, what.seeds, len(counts)
-    of_seeds = _normal(rng, methods, seeds, 1)
-    of_response = _normal(rng, methods, 1, subjects) / np.sqrt(2)
-    noise = _noise(rng, what.heavy, methods, seeds, subjects) * NOISE / np.sqrt(counts)
     weight = np.broadcast_to(counts.astype(float), (seeds, subjects))
     each = weight / weight.sum()
     freedoms = freedom(each.sum(1)), freedom(each.sum(0))
+    drawn_parts = (
+        _normal(rng, methods, seeds, 1),
+        _normal(rng, methods, 1, subjects) / np.sqrt(2),
+        _noise(rng, what.heavy, methods, seeds, subjects) * NOISE / np.sqrt(counts),
+    )
+    linear = [_Linear.of(part, weight) for part in drawn_parts]
+    gain = what.gain * (np.arange(methods) == 1)
     for seed_sd, response in cases:
         scale = np.full(methods, seed_sd)
         if what.unstable is not None:
             scale[1] = what.unstable
-        values = of_response * response + noise
-        values = values + of_seeds * scale[:, None, None, None]
-        values[:, 1] += what.gain
-        means = (values * each.sum(0)).sum(-1)  # (tables, methods, metrics, seeds)
+        whole = linear[0].times(scale).plus(linear[1].times(np.full(methods, response))).plus(linear[2])
+        means = whole.means + gain[:, None, None]
         aside = means - means.mean(1, keepdims=True) - means.mean(3, keepdims=True) + means.mean((1, 3), keepdims=True)
         pooled_freedom = (methods - 1) * max(seeds - 1, 1)
         pooled = 2 * (aside**2).sum((1, 3)) / pooled_freedom / seeds
         for b, a in what.pairs:
-            difference = values[:, b] - values[:, a]
-            by_seed, by_subject, rest = contributions(difference * weight, weight)
-            square = [(x**2).sum(axis) for x, axis in ((by_seed, -1), (by_subject, -1), (rest, (-2, -1)))]
-            change = (difference * each).sum((-2, -1))
+            change = (means[:, b] - means[:, a]).mean(-1)
+            of_seeds, of_subjects = (((x[:, b] - x[:, a]) ** 2).sum(-1) for x in (whole.by_seed, whole.by_subject))
+            residual = ((linear[2].rest[:, b] - linear[2].rest[:, a]) ** 2).sum((-2, -1))  # the other parts have none
+            per_subject = whole.per_subject[:, b] - whole.per_subject[:, a] + (gain[b] - gain[a])
             yield (seed_sd, response), (b, a), Parts(
-                change, square[0], square[1], square[2], freedoms, difference.mean(-2), pooled, pooled_freedom
+                change, of_seeds, of_subjects, residual, freedoms, per_subject, pooled, pooled_freedom
             )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """What is linear in the values (tables, methods, metrics, seeds, subjects): `contributions`, and means over images
+    (..., seeds) and over seeds (..., subjects)."""
+
+    by_seed: Floats
+    by_subject: Floats
+    rest: Floats
+    means: Floats
+    per_subject: Floats
+
+    @classmethod
+    def of(cls, values: Floats, weight: Floats) -> _Linear:
+        whole = np.broadcast_to(values, (*values.shape[:3], *weight.shape))
+        means = (whole * (weight[0] / weight[0].sum())).sum(-1)
+        return cls(*contributions(whole * weight, weight), means, whole.mean(-2))
+
+    def times(self, scale: Floats) -> _Linear:
+        """Each method's values scaled; of values without a rest."""
+        by_method = scale[:, None, None]
+        return replace(self, **{name: x * by_method for name, x in vars(self).items() if name != "rest"})
+
+    def plus(self, other: _Linear) -> _Linear:
+        return replace(self, **{name: x + getattr(other, name) for name, x in vars(self).items() if name != "rest"})
 
 
 def _normal(rng: np.random.Generator, methods: int, seeds: int, subjects: int) -> Floats:

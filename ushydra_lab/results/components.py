@@ -31,7 +31,7 @@ def variance_components(images: pd.DataFrame, metric: str) -> dict[str, float]:
     """
     known = images.dropna(subset=[metric])
     present = {name: list(keys) for name, keys in FACTORS.items() if set(keys) <= set(known)}
-    codes = {name: known.groupby(keys).ngroup().to_numpy(np.int64) for name, keys in present.items()}
+    codes: dict[str, Codes] = {name: np.asarray(known.groupby(keys).ngroup()) for name, keys in present.items()}
     usable = _separable(codes)
     found = henderson(known[metric].to_numpy(float), [codes[name] for name in usable])
     estimates = dict(zip([*usable, RESIDUAL], found, strict=True))
