@@ -37,7 +37,7 @@ def level(tables: int) -> Iterator[Row]:
     others: dict[str, float] = {}
     for arms in ARMS:
         for name, sites in LAYOUTS.items():
-            yield _false(f"1 seed, control + {arms}, {name}, any seed SD", 0.0)
+            yield _false(f"1 seed, control + {arms}, {name}: no p", 0.0)
             for seeds in SEEDS:
                 found = false_stars(Tables(arms, seeds, sites), CASES, tables)
                 for seed_sd in SEED_SDS:

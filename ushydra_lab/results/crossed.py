@@ -32,9 +32,9 @@ class Effect:
 
     The change's variance has two independent estimated parts, and each is multiplied by the squared Student quantile of
     its own degrees of freedom: T^2 > t_seeds^2 V_seeds + t_subjects^2 V_subjects (K. S. Banerjee, Simplified interval
-    for the Behrens-Fisher problem, J. R. Stat. Soc. B 22, 1960, generalised). The level is at most the nominal one for
-    any ratio of the parts, since the chi-squared distribution of 1 degree of freedom has a concave distribution
-    function. `benchmark --only evidence` measures it beside the tests that were not taken.
+    for the Behrens-Fisher problem, 1960). With the residual in both parts the level is at most the nominal one whatever
+    their ratio, since chi-squared with 1 degree of freedom has a concave distribution function. That it still is with
+    the residual counted once is measured by `benchmark --only evidence`; docs/statistics.md has the tests not taken.
     """
 
     means: Floats
