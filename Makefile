@@ -52,7 +52,7 @@ ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoi
 report: setup  ## tables and figures of every experiment under multirun/
 	$(RUN) -m ushydra_lab report multirun
 
-benchmark: setup  ## speed beside named references and the machine's own limit (about two minutes)
+benchmark: setup  ## speed beside named references and the machine's limit, then how far statistics hold (minutes)
 	$(RUN) -m ushydra_lab benchmark
 
 clean:  ## remove the environment and caches (runs stay)

@@ -1,0 +1,77 @@
+"""Figures of clustered images agree with those of independent ones where there is one image of a subject."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
+
+from ushydra_lab.results.clustered import clustered_auroc, clustered_calibration, clustered_share
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.data())
+def test_a_share_has_at_least_the_exact_interval_and_repeats_are_no_new_subjects(n: int, data: st.DataObject) -> None:
+    hits = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    once = clustered_share(hits, np.arange(n))
+    exact = binomtest(int(hits.sum()), n).proportion_ci()
+    assert (once.low, once.high) == (pytest.approx(exact.low, abs=1e-6), pytest.approx(exact.high, abs=1e-6))
+    copied = clustered_share(np.repeat(hits, 6), np.repeat(np.arange(n), 6))
+    assert (copied.value, copied.images, copied.subjects) == (once.value, 6 * n, n)
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_area_is_sklearns_with_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    score, truth = rng.integers(0, 6, 40), rng.permutation(np.arange(40) % 2)
+    found = clustered_auroc(score, truth, np.arange(40) // 2)
+    assert found.value == pytest.approx(roc_auc_score(truth, score))
+    assert found.low <= found.value <= found.high
+    mirrored = clustered_auroc(-score, truth, np.arange(40) // 2)
+    assert (1 - mirrored.high, 1 - mirrored.low) == (pytest.approx(found.low), pytest.approx(found.high))
+
+
+def test_independent_images_have_delongs_variance() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(400) % 2
+    score = rng.normal(truth, 1)
+    found = clustered_auroc(score, truth, np.arange(400))
+    kernel = (score[truth == 1][:, None] > score[truth == 0]).astype(float)
+    delong = kernel.mean(1).var(ddof=1) / 200 + kernel.mean(0).var(ddof=1) / 200
+    logit = np.log(found.high / (1 - found.high)) - np.log(found.value / (1 - found.value))
+    assert logit * found.value * (1 - found.value) / 1.972 == pytest.approx(np.sqrt(delong), rel=0.01)
+
+
+def test_classes_without_overlap_have_an_interval_of_the_subjects() -> None:
+    found = clustered_auroc(np.arange(24), np.arange(24) >= 12, np.repeat(np.arange(8), 3))
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / 4))
+
+
+def test_what_has_no_interval() -> None:
+    assert np.isnan(clustered_share([1, 0, 1], ["a", "a", "a"]).low)
+    assert np.isnan(clustered_share([], []).value)
+    assert np.isnan(clustered_auroc([1, 2, 3], [1, 1, 1], [0, 1, 2]).value)
+    one = clustered_auroc([1.0, 3, 2, 4], [0, 0, 1, 1], ["a", "b", "c", "c"])
+    assert one.value == 0.75
+    assert np.isnan(one.low)
+    assert np.isnan(clustered_calibration([0.5, 0.6], [1, 0], ["a", "a"]).value)
+
+
+def test_calibration_error_is_the_mean_gap_of_ten_bins() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.permutation(np.linspace(0.5, 0.99, 200))
+    correct = rng.random(200) < confidence - 0.1
+    order = np.argsort(confidence)
+    gaps = [abs((confidence[part] - correct[part]).mean()) for part in np.array_split(order, 10)]
+    found = clustered_calibration(confidence, correct, np.arange(200) // 4)
+    assert found.value == pytest.approx(np.mean(gaps))
+    assert found.low <= 0.1 <= found.high
+
+
+def test_unknown_values_are_left_out() -> None:
+    whole = clustered_share([1, 0, 1, 0], [0, 0, 1, 2])
+    assert clustered_share([1, np.nan, 0, 1, 0], [0, 0, 0, 1, 2]) == whole

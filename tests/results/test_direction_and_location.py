@@ -1,0 +1,57 @@
+"""What the mean hides: the typical image, and single images that move it."""
+
+import numpy as np
+import pingouin
+import pytest
+from scipy.stats import wilcoxon
+
+from ushydra_lab.results.direction import direction
+from ushydra_lab.results.location import location
+
+from .image_tables import table
+
+
+def test_ten_gross_failures_rescued_while_fifty_get_worse_point_both_ways() -> None:
+    before = np.r_[np.full(10, 5.0), np.full(50, 0.1)]
+    after = np.r_[np.full(10, 0.2), np.full(50, 0.15)]
+    found = direction(table(np.tile(before, (3, 1))), table(np.tile(after, (3, 1))), "m")
+    assert found.mean == pytest.approx((before.size * 0 + 10 * -4.8 + 50 * 0.05) / 60)
+    assert (found.smaller, found.larger, found.images) == (10, 50, 60)
+    assert found.ranks == pytest.approx((sum(range(1, 51)) - sum(range(51, 61))) / sum(range(1, 61)))
+    assert not found.agrees
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_signed_ranks_agree_with_scipy_and_pingouin(seed: int) -> None:
+    difference = np.random.default_rng(seed).normal(0.2, 1, 12).round(1)  # with ties
+    found = direction(table(np.zeros((2, 12))), table(np.stack([difference, difference])), "m")
+    reference = pingouin.wilcoxon(difference, np.zeros(12))
+    assert found.ranks == pytest.approx(float(reference["RBC"].iloc[0]))
+    assert found.p == pytest.approx(wilcoxon(difference).pvalue)
+
+
+def test_seeds_of_an_image_are_averaged_and_no_change_agrees_with_itself() -> None:
+    values = np.array([[1.0, 0, 0, 0], [-2.0, 0, 0, 0]])
+    found = direction(table(np.zeros((2, 4))), table(values), "m")
+    assert (found.larger, found.smaller) == (0, 1)
+    same = direction(table(values), table(values), "m")
+    assert same.agrees
+    assert np.isnan(same.p)
+
+
+def test_one_wrong_label_is_named() -> None:
+    """As one of 142 images moved a mean from 0.049 to 0.325."""
+    errors = np.random.default_rng(0).uniform(0.03, 0.07, 142)
+    errors[17] = 39.0
+    found = location(table(np.stack([errors, errors])), "m")
+    assert list(found.movers) == [17]
+    assert found.movers[17] == pytest.approx(np.delete(errors, 17).mean())
+    assert found.mean > 5 * found.median
+    assert found.median == pytest.approx(np.median(errors))
+    assert found.trimmed == pytest.approx(np.sort(errors)[14:-14].mean())
+
+
+def test_ordinary_images_do_not_move_a_mean_and_one_image_has_no_movers() -> None:
+    assert location(table(np.random.default_rng(0).uniform(1, 2, (2, 50))), "m").movers == {}
+    assert location(table(np.ones((2, 1))), "m").movers == {}
+    assert np.isnan(location(table(np.full((2, 3), np.nan)), "m").mean)

@@ -1,0 +1,245 @@
+"""Two methods compared over seeds crossed with subjects: the difference of their means, its test and its interval.
+
+Every seed trains both methods, and the same subjects are tested under every seed, so a difference varies from seed to
+seed and from subject to subject. Means follow images: each image counts once. Tests follow subjects: the images of one
+subject are one unit, however many there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import stdtrit
+
+Floats = NDArray[np.float64]
+KEYS = ("fold", "seed", "site", "subject", "record")
+DIFFERENCE = np.array([-1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Method b against method a, measured on the same images of the same seeds.
+
+    means: over images, of a and b. of_seeds, of_subjects: the parts (2, 2) of the means' covariance that come from the
+    seeds and from the subjects; seed_freedom, subject_freedom: degrees of freedom of each. relative: whether the change
+    is in per cent of a's mean. most: no difference can be larger; spread: from the smallest to the largest value of an
+    image, of both methods. residual: what seeds and subjects do not explain, included in of_seeds.
+
+    The change's variance has two independent estimated parts, and each is multiplied by the squared Student quantile of
+    its own degrees of freedom: T^2 > t_seeds^2 V_seeds + t_subjects^2 V_subjects (K. S. Banerjee, Simplified interval
+    for the Behrens-Fisher problem, 1960). With the residual in both parts the level is at most the nominal one whatever
+    their ratio, since chi-squared with 1 degree of freedom has a concave distribution function. That it still is with
+    the residual counted once is measured by `benchmark --only evidence`; docs/statistics.md has the tests not taken.
+    """
+
+    means: Floats
+    of_seeds: Floats
+    of_subjects: Floats
+    residual: Floats
+    seed_freedom: float
+    subject_freedom: float
+    seeds: int
+    subjects: int
+    images: int
+    spread: float
+    relative: bool = False
+    most: float = np.inf
+
+    @property
+    def change(self) -> float:
+        """b's mean minus a's, in per cent of a's mean if `relative`; NaN where undefined."""
+        difference = float(self.means[1] - self.means[0])
+        if not self.relative:
+            return difference
+        return 100 * difference / float(self.means[0]) if self.means[0] > 0 else np.nan
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """The smallest and largest change that there can be."""
+        return (-100.0, np.inf) if self.relative else (-self.most, self.most)
+
+    @property
+    def testable(self) -> bool:
+        """Two seeds and two subjects, or there is neither an interval nor a p."""
+        return self.seeds > 1 and self.subjects > 1
+
+    def variances(self, contrast: Floats = DIFFERENCE) -> tuple[float, float]:
+        """V_seeds and V_subjects of a combination of the means of a and b."""
+        seeds, subjects = (float(contrast @ part @ contrast) for part in (self.of_seeds, self.of_subjects))
+        return max(seeds, 0.0), max(subjects, 0.0)
+
+    def p(self, null: float = 0.0) -> float:
+        """Two-sided p against a change of `null`, in the unit of `change`; NaN where not testable."""
+        if self.relative:
+            contrast, distance = np.array([-(1 + null / 100), 1.0]), 0.0
+        else:
+            contrast, distance = DIFFERENCE, null
+        if not self.testable or np.isnan(self.change):
+            return np.nan
+        return two_sided(float(contrast @ self.means) - distance, self.variances(contrast), self.freedom)
+
+    @property
+    def freedom(self) -> tuple[float, float]:
+        return self.seed_freedom, self.subject_freedom
+
+    def interval(self, alpha: float = 0.05) -> tuple[float, float]:
+        """All changes that `p` does not refuse at alpha, within what is possible; NaN where not testable."""
+        if not self.testable or np.isnan(self.change):
+            return np.nan, np.nan
+        if self.relative:
+            low, high = self._ratios(alpha)
+            ends = 100 * (low - 1), 100 * (high - 1)
+        else:
+            half = half_width(self.variances(), self.freedom, alpha)
+            ends = self.change - half, self.change + half
+        low, high = np.clip(ends, *self.possible)
+        return float(low), float(high)
+
+    def _ratios(self, alpha: float) -> tuple[float, float]:
+        """Interval of b's mean over a's (E. C. Fieller, 1954), unbounded where a's mean may be 0.
+
+        A ratio r is kept where (b - r a)^2 <= t_seeds^2 V_seeds(r) + t_subjects^2 max(V_subjects(r), 0): where either
+        of two quadratic inequalities holds, with and without the subjects.
+        """
+        seeds, subjects = (stdtrit(freedom, alpha / 2) ** 2 for freedom in self.freedom)
+        square = np.outer(self.means, self.means)
+        whole = square - seeds * self.of_seeds
+        kept = [_negative(form) for form in (whole, whole - subjects * self.of_subjects)]
+        ends = [end for pair in kept if pair for end in pair] or [self.means[1] / self.means[0]]
+        return min(ends), max(ends)
+
+    @property
+    def smallest_p(self) -> float:
+        """p if the change were as large as the spread of all images, the variances being as they are."""
+        return two_sided(min(self.spread, self.most), self.variances(), self.freedom) if self.testable else np.nan
+
+
+def _negative(form: Floats) -> tuple[float, float] | None:
+    """Where (-r, 1) form (-r, 1)' <= 0; None for nowhere."""
+    a, b, c = form[0, 0], -2 * form[0, 1], form[1, 1]
+    root = b * b - 4 * a * c
+    if a <= 0:
+        return -np.inf, np.inf
+    if root < 0:
+        return None
+    return (-b - np.sqrt(root)) / (2 * a), (-b + np.sqrt(root)) / (2 * a)
+
+
+def squared_bound(variances: tuple[Any, Any], freedom: tuple[Any, Any], alpha: float) -> Any:
+    """What a squared change must exceed to be significant: each variance times its own squared Student quantile.
+
+    Of numbers or arrays; a part whose estimate is negative counts as 0.
+    """
+    seeds, subjects = (stdtrit(one, alpha / 2) ** 2 for one in freedom)
+    return seeds * variances[0] + subjects * np.maximum(variances[1], 0)
+
+
+def half_width(variances: tuple[float, float], freedom: tuple[float, float], alpha: float) -> float:
+    """Of an interval at confidence 1 - alpha."""
+    return float(np.sqrt(squared_bound(variances, freedom, alpha)))
+
+
+def two_sided(distance: float, variances: tuple[float, float], freedom: tuple[float, float]) -> float:
+    """The smallest alpha whose half-width is below the distance; NaN where nothing varies and there is no distance."""
+    size = abs(distance)
+    if not sum(variances) > 0:
+        return 0.0 if size > 0 else np.nan
+
+    def excess(log: float) -> float:
+        return half_width(variances, freedom, float(np.exp(log))) - size
+
+    smallest = -300.0  # 1e-130; below it the squared quantile of one degree of freedom is no float
+    return float(np.exp(brentq(excess, smallest, 0.0))) if excess(smallest) > 0 else 0.0
+
+
+def effect(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool = False, most: float = np.inf) -> Effect:
+    """Compare two methods' per-image tables (columns seed, site, subject, record, the metric) on their common images.
+
+    A subject is (site, subject). Only seeds that both methods have are counted.
+    """
+    pairs = common(a, b, metric)
+    values = pairs[["a", "b"]].to_numpy(float)
+    first, second, counts = sums(pairs)
+    spread = float(np.ptp(values)) if len(values) else np.nan
+    return effect_of(first, second, counts, spread, relative, most)
+
+
+def common(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The images that both methods have a value of: their keys, `a` and `b`."""
+    keys = [key for key in KEYS if key in a]
+    sides = (side[[*keys, metric]].rename(columns={metric: name}) for side, name in ((a, "a"), (b, "b")))
+    first, second = sides
+    return first.merge(second, on=keys).dropna(subset=["a", "b"])
+
+
+def sums(pairs: pd.DataFrame) -> list[Floats]:
+    """Sums over images of a and b, and their number, each (seeds, subjects)."""
+    cells = pairs.assign(n=1.0).groupby(["seed", "site", "subject"])[["a", "b", "n"]].sum()
+    return [cells[name].unstack(["site", "subject"]).fillna(0).to_numpy(float) for name in ("a", "b", "n")]
+
+
+def effect_of(
+    first: Floats, second: Floats, counts: Floats, spread: float, relative: bool = False, most: float = np.inf
+) -> Effect:
+    """Compare two methods by their sums over images (seeds, subjects) and the number of images of each sum."""
+    totals = np.stack([first, second])
+    n = counts.sum()
+    seeds, subjects = counts.shape if n else (0, 0)
+    means = totals.sum((1, 2)) / n if n else np.full(2, np.nan)
+    none = np.full((2, 2), np.nan)
+    sizes = {"seeds": seeds, "subjects": subjects, "images": int(counts.sum(1).max()) if n else 0}
+    if seeds < 2 or subjects < 2:
+        return Effect(means, none, none, none, np.nan, np.nan, **sizes, spread=spread, relative=relative, most=most)
+    parts, freedom = covariances(totals, counts)
+    return Effect(means, *parts, *freedom, **sizes, spread=spread, relative=relative, most=most)
+
+
+def covariances(totals: Floats, counts: Floats) -> tuple[tuple[Floats, Floats, Floats], tuple[float, float]]:
+    """Covariances of means over images, from sums (variables, seeds, subjects): of seeds, of subjects, residual.
+
+    Seeds' and subjects' parts both contain the residual; it is taken from the subjects', so that it counts once.
+    """
+    seeds, subjects, rest = contributions(totals, counts)
+    residual = np.einsum("asj,bsj->ab", rest, rest)
+    weights = counts / counts.sum()
+    freedoms = freedom(weights.sum(1)), freedom(weights.sum(0))
+    return (seeds @ seeds.T, subjects @ subjects.T - residual, residual), freedoms
+
+
+def contributions(totals: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
+    """What each seed, each subject, and both together add to the error of a mean over images.
+
+    Of sums (..., seeds, subjects) and the number of images of each, of the same shape or (seeds, subjects); the sum of
+    the squares of each estimates a variance. Analysis of variance of the weighted mean: a unit of large weight w pulls
+    the mean towards itself, so that the variance of its deviation is too small by 1 - 2 w + sum w^2, which is
+    divided out (R. M. Bell and D. F. McCaffrey, Surv. Methodol. 28, 2002).
+    """
+    n = counts.sum((-2, -1), keepdims=True)
+    weights = counts / n
+    deviation = (totals - totals.sum((-2, -1), keepdims=True) * weights) / n
+    by_seed, by_subject = deviation.sum(-1, keepdims=True), deviation.sum(-2, keepdims=True)
+    of_seed, of_subject = weights.sum(-1, keepdims=True), weights.sum(-2, keepdims=True)
+    rest = deviation - by_seed * of_subject - by_subject * of_seed
+    root_seed, root_subject = np.sqrt(shrinkage(of_seed, -2)), np.sqrt(shrinkage(of_subject, -1))
+    return (by_seed / root_seed)[..., 0], (by_subject / root_subject)[..., 0, :], rest / (root_seed * root_subject)
+
+
+def shrinkage(weights: Floats, axis: int = -1) -> Floats:
+    """Variance of a unit's deviation from the weighted mean, over the unit's own variance."""
+    return 1 - 2 * weights + (weights**2).sum(axis, keepdims=True)
+
+
+def freedom(weights: Floats) -> float:
+    """Degrees of freedom of the variance of a weighted mean of equally variable units; n - 1 for equal weights.
+
+    Satterthwaite's, by R. M. Bell and D. F. McCaffrey (Surv. Methodol. 28, 2002).
+    """
+    total = (weights**2).sum()
+    scale = weights**2 / shrinkage(weights)
+    products = np.eye(len(weights)) - weights[:, None] - weights + total
+    return float(total**2 / (scale[:, None] * scale * products**2).sum())
