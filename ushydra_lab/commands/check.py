@@ -58,7 +58,7 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
 
 def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
-    from ushydra_lab.config.instantiate import make
+    from ushydra_lab.config.instantiate import instantiate
     from ushydra_lab.config.stored import chosen_data
     from ushydra_lab.config.typed import quoted
 
@@ -74,7 +74,7 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
         words = ["data=manifest", f"data.path={quoted(str(path))}", *words[1:]]
         name = path.stem.strip(".") or "manifest"
     chosen, reader = chosen_data(words)
-    return name or chosen, make(reader)
+    return name or chosen, instantiate(reader)
 
 
 def _show(found: "Report") -> None:

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
 
     from ushydra_lab.errors import UserError
     from ushydra_lab.report.render.terminal import new_console
-    from ushydra_lab.runs.ledger import job, table
+    from ushydra_lab.runs.ledger import job_state, table
     from ushydra_lab.runs.run import Run, runs_below
     from ushydra_lab.runs.summary import FAILED
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     console = new_console()
     failed = False
     for experiment, runs in found.items():
-        jobs = [job(run, verify=True) for run in runs]
+        jobs = [job_state(run, verify=True) for run in runs]
         failed |= any(one.state == FAILED for one in jobs)
         console.print(table(jobs, experiment))
     return int(failed)
@@ -49,14 +49,14 @@ def _pack(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet")
     given = parser.parse_args(arguments)
 
-    from ushydra_lab.config.stored import AS_STORED, here
+    from ushydra_lab.config.stored import AS_STORED, on_this_machine
     from ushydra_lab.evaluation.finished import seen_sites
     from ushydra_lab.runs.pack import pack
     from ushydra_lab.runs.run import Run
     from ushydra_lab.runs.stored_experiment import check_stored
 
     def seen(run: Run) -> set[str]:
-        return seen_sites(run, here(check_stored(run), AS_STORED))
+        return seen_sites(run, on_this_machine(check_stored(run), AS_STORED))
 
     print(f"Packed: {pack(Run(given.run), given.out, seen)}")
     return 0
