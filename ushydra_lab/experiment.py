@@ -26,14 +26,14 @@ def run(experiment: Experiment, path: Path) -> None:
         UserError: bad input, a directory that holds other results, a full disk; nothing else is left half-written.
     """
     directory = RunDirectory(path, experiment)
-    with directory.hold():
+    with directory.lock():
         directory.refuse_other_config()
         if directory.done:
             with directory.note_refusal():
                 directory.refuse_other_data(prepare(experiment)[1])
             log.info("already finished: %s", path)
             return
-        with directory.record():
+        with directory.recording():
             _run(experiment, directory)
 
 
@@ -61,7 +61,7 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         draw_sites(experiment, tasks, path, data)
         draw_landmarks(experiment, tasks, path, data)
         panels = draw_panels(experiment, tasks, data, path)
-        directory.keep(
+        directory.write_results(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},
             data.split_table(),

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.audit import placement
-from ushydra_lab.audit.outliers import Spread
+from ushydra_lab.audit.outliers import RobustCovariance
 
 BOX = ["nt_x1", "nt_y1", "nt_x2", "nt_y2"]
 
@@ -55,7 +55,7 @@ def test_about_as_many_clean_rows_are_flagged_as_stated() -> None:
     rates = {}
     for rows, repeats in ((20, 40), (1000, 3)):
         clean = [rng.normal(size=(rows, 4)) for _ in range(repeats)]
-        spreads = [Spread(each, np.zeros(4)) for each in clean]
+        spreads = [RobustCovariance(each, np.zeros(4)) for each in clean]
         beyond = [(s.squared(each) > s.limit).mean() for s, each in zip(spreads, clean, strict=True)]
         rates[rows] = np.mean(beyond)
     assert rates[20] < 0.03

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ushydra_lab.benchmark import PARTS
+from ushydra_lab.benchmark import PART_NAMES
 from ushydra_lab.benchmark.systems import SYSTEMS
 
 from ..cli import call
@@ -24,8 +24,8 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *parts: str) -> list[di
 def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is_compared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = ran(monkeypatch, tmp_path, *PARTS)
-    assert {row["part"] for row in rows} == {*PARTS, "data"}
+    rows = ran(monkeypatch, tmp_path, *PART_NAMES)
+    assert {row["part"] for row in rows} == {*PART_NAMES, "data"}
     for row in rows:
         assert row["value"]["low"] <= row["value"]["median"] <= row["value"]["high"]
         assert row["value"]["median"] > 0 or "exponent" in row["what"] or row["part"] == "evidence"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ushydra_lab.benchmark.growth import SEEN, check, manifest_rows
+from ushydra_lab.benchmark.growth import SEEN, check_rows, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import PlainImages, PlainProcess, PlainTraining, plain_ms_ssim
@@ -105,7 +105,7 @@ def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path) 
 
 def test_the_rows_that_are_checked_are_a_faultless_manifest_of_eight_sites() -> None:
     table = manifest_rows(480)
-    check(table)
+    check_rows(table)
     assert table["site"].nunique() == 8
     assert (table.groupby(["site", "subject"]).size() == 3).all()
     assert all(SEEN % (sites - 1) == 0 for sites in (3, 5, 9))

@@ -18,7 +18,7 @@ from ushydra_lab.config.explain import explain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.stored import chosen_data
-from ushydra_lab.config.typed import as_meant, quoted, torn
+from ushydra_lab.config.typed import normalise, quoted, split_at_spaces
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
@@ -27,7 +27,7 @@ from ushydra_lab.sweep.callback import drop_lost, expand
 
 def values(word: str) -> list[Any]:
     """What Hydra makes of a word, one value a job."""
-    override = OverridesParser.create().parse_override(as_meant(word))
+    override = OverridesParser.create().parse_override(normalise(word))
     if not override.is_sweep_override():
         return [override.value()]
     return [OverridesParser.create().parse_override(f"x={v}").value() for v in override.sweep_string_iterator()]
@@ -36,7 +36,7 @@ def values(word: str) -> list[Any]:
 def composed(*words: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides=["scale=laptop", "+experiment=nt_phase2", *map(as_meant, words)])
+        return compose("config", overrides=["scale=laptop", "+experiment=nt_phase2", *map(normalise, words)])
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def in_shell(command: str) -> dict[str, Any]:
     ],
 )
 def test_a_value_that_the_shell_tore_is_put_together(typed: str, advice: str) -> None:
-    (problem,) = torn(["+experiment=nt_phase2", *typed.split(), "scale=laptop"])
+    (problem,) = split_at_spaces(["+experiment=nt_phase2", *typed.split(), "scale=laptop"])
     assert problem.endswith(f"not understood. Type it so: {advice}")
     assert in_shell(advice) or "," in advice
 
 
 @pytest.mark.parametrize("words", ["--cfg job", "seed=1 -cn config", "seed=1 ~oversample", "-c job --package x seed=1"])
 def test_flags_and_deletions_are_not_torn_values(words: str) -> None:
-    assert not list(torn(words.split()))
+    assert not list(split_at_spaces(words.split()))
 
 
 def test_the_check_of_data_says_so_too() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.sampler import EpochSampler
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.split import LeaveOneSiteOut, Official, Random
@@ -35,7 +35,7 @@ def make(write_images: Write, tmp_path: Path) -> Callable[..., UltrasoundData]:
     ) -> UltrasoundData:
         counts = {"a": 6, "b": 5, "c": 4}
         table = write_images(counts) if write else table_of(counts)
-        manifest = checked(Source(change(table), "m", tmp_path))
+        manifest = check_manifest(Source(change(table), "m", tmp_path))
         split = LeaveOneSiteOut("c", 0.3)
         return UltrasoundData(manifest, split, seed, CANVAS, batch_size, requires, tmp_path / "cache")
 
@@ -305,7 +305,7 @@ def test_optional_annotations_are_nan_where_absent_and_no_key_where_nobody_has_t
 
 
 def test_a_part_without_images_is_an_error_that_names_those_there_are(write_images: Write, tmp_path: Path) -> None:
-    manifest = checked(Source(write_images({"a": 10}), "m", tmp_path))
+    manifest = check_manifest(Source(write_images({"a": 10}), "m", tmp_path))
     data = UltrasoundData(manifest, Random(), 0, CANVAS, 4, ["nt_box"], tmp_path / "cache")
     assert data.parts == ["train", "val"]
     with pytest.raises(UserError, match="no images in 'test'; it has train, val"):
@@ -321,7 +321,7 @@ def test_the_fingerprint_tells_which_part_an_image_is_in(write_images: Write, tm
     table = write_images({"a": 4})
 
     def fingerprint(parts: list[str]) -> str:
-        manifest = checked(Source(table.assign(part=parts), "m", tmp_path))
+        manifest = check_manifest(Source(table.assign(part=parts), "m", tmp_path))
         return UltrasoundData(manifest, Official(), 0, CANVAS, 4, [], tmp_path / "cache").fingerprint()
 
     assert fingerprint(["train", "train", "val", "val"]) != fingerprint(["train", "val", "val", "val"])
@@ -348,7 +348,7 @@ def annotated(write_images: Write, tmp_path: Path) -> pd.DataFrame:
 
 def data_of(table: pd.DataFrame, folder: Path, requires: tuple[str, ...] = ()) -> UltrasoundData:
     code = MaskCode.of({"parenchyma": 100, "csp": 200})
-    manifest = checked(Source(table, "m", folder, code))
+    manifest = check_manifest(Source(table, "m", folder, code))
     return UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, requires, folder / "cache")
 
 
@@ -418,7 +418,7 @@ def test_the_label_audit_sees_training_rows_alone_and_its_weights_reach_the_batc
         seen.append(table)
         return np.where(np.arange(len(table)) == 0, 0.0, 0.5)
 
-    manifest = checked(Source(annotated, "m", tmp_path, MaskCode.of({"parenchyma": 100, "csp": 200})))
+    manifest = check_manifest(Source(annotated, "m", tmp_path, MaskCode.of({"parenchyma": 100, "csp": 200})))
     plain = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache")
     data = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache", label_audit=audit)
     trained = plain.part[plain.part == "train"].index

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ushydra_lab.data import checks
 from ushydra_lab.data.io.masks import MaskCode
-from ushydra_lab.data.manifest import Manifest, checked
+from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
@@ -17,19 +17,19 @@ Write = Callable[..., pd.DataFrame]
 
 def problems(table: pd.DataFrame, root: Path) -> str:
     with pytest.raises(UserError) as error:
-        checked(Source(table, "manifest.csv", root))
+        check_manifest(Source(table, "manifest.csv", root))
     return str(error.value)
 
 
 def test_a_good_table_passes_whether_its_cells_are_numbers_or_text(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"b": 2, "a": 2}, size=(30, 40))
-    manifest = checked(Source(table, "manifest.csv", tmp_path))
+    manifest = check_manifest(Source(table, "manifest.csv", tmp_path))
     assert manifest.sites == ["a", "b"]
     assert manifest.table.index.tolist() == [0, 1, 2, 3]
     assert manifest.table["height"].tolist() == [30] * 4
     assert manifest.table["width"].tolist() == [40] * 4
     assert all(Path(path).is_absolute() for path in manifest.table["image"])
-    as_text = checked(Source(table.astype(str).astype(object), "manifest.csv", tmp_path))
+    as_text = check_manifest(Source(table.astype(str).astype(object), "manifest.csv", tmp_path))
     pd.testing.assert_frame_equal(as_text.table, manifest.table, check_dtype=False)
 
 
@@ -97,7 +97,7 @@ def test_a_box_may_stick_out_by_one_pixel_and_annotations_may_be_empty(write_ima
     table = write_images({"a": 2}, size=(30, 40)).astype(object)
     table.loc[0, "nt_x2"] = 41.0
     table.loc[1, ["nt_x1", "nt_y1", "nt_x2", "nt_y2", "nt_mm", "pixel_mm"]] = ["", None, "NA", np.nan, "", ""]
-    manifest = checked(Source(table, "m", tmp_path))
+    manifest = check_manifest(Source(table, "m", tmp_path))
     assert manifest.table.loc[1, ["nt_x1", "nt_mm", "pixel_mm"]].isna().all()
 
 
@@ -153,7 +153,7 @@ def test_masks_are_checked_beside_their_image(
     elif mask is not None:
         Image.fromarray(mask).save(tmp_path / "masks/0.png")
     with pytest.raises(UserError) as error:
-        checked(Source(table, "m", tmp_path, MaskCode.of({"head": 255})))
+        check_manifest(Source(table, "m", tmp_path, MaskCode.of({"head": 255})))
     assert message in str(error.value)
 
 
@@ -163,21 +163,21 @@ def test_a_partial_data_set_leaves_out_what_is_not_there_with_its_problems(
     table = write_images({"a": 4}, size=(30, 40)).astype(object)
     (tmp_path / "a/1.png").unlink()
     table.loc[1, "nt_x2"] = -5
-    manifest = checked(Source(table, "m", tmp_path, partial=True))
+    manifest = check_manifest(Source(table, "m", tmp_path, partial=True))
     assert [Path(path).name for path in manifest.table["image"]] == ["0.png", "2.png", "3.png"]
     assert manifest.table.index.tolist() == [0, 1, 2]
     assert "m: 1 of 4 rows name images that are not there: left out" in capsys.readouterr().out
     for path in (tmp_path / "a").iterdir():
         path.unlink()
     with pytest.raises(UserError, match="holds no image that its table names"):
-        checked(Source(table, "m", tmp_path, partial=True))
+        check_manifest(Source(table, "m", tmp_path, partial=True))
 
 
 def test_two_crops_of_one_image_are_two_rows_but_the_same_crop_is_not(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 1}, size=(30, 40))[["image", "site", "subject"]]
     table = pd.concat([table, table], ignore_index=True)
     table[["crop_x1", "crop_y1", "crop_x2", "crop_y2"]] = [[0, 0, 20, 30], [20, 0, 40, 30]]
-    assert len(checked(Source(table, "m", tmp_path)).table) == 2
+    assert len(check_manifest(Source(table, "m", tmp_path)).table) == 2
     assert "is the same image as" in problems(table.assign(crop_x1=0, crop_x2=20), tmp_path)
 
 
@@ -211,7 +211,7 @@ def test_misspelt_and_missing_columns_are_named(
 
 def test_columns_of_ones_own_are_left_alone(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 1}).assign(operator="x", gestation="12+3")
-    assert checked(Source(table, "m", tmp_path)).table["operator"].tolist() == ["x"]
+    assert check_manifest(Source(table, "m", tmp_path)).table["operator"].tolist() == ["x"]
 
 
 def test_unreadable_files_are_told_apart(write_images: Write, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_relative_paths_stay_inside_the_folder(write_images: Write, tmp_path: Pa
     for image in ("../a/0.png", "link/0.png"):
         assert "leads out of" in problems(table[:1].assign(image=image), inside)
     absolute = table[:1].assign(image=str(tmp_path / "a/0.png"))
-    assert len(checked(Source(absolute, "m", inside)).table) == 1
+    assert len(check_manifest(Source(absolute, "m", inside)).table) == 1
 
 
 def test_one_picture_under_two_subjects_is_a_leak_but_a_subject_may_repeat_it(
@@ -245,7 +245,7 @@ def test_one_picture_under_two_subjects_is_a_leak_but_a_subject_may_repeat_it(
     table = write_images({"a": 2})
     (tmp_path / "a/1.png").write_bytes((tmp_path / "a/0.png").read_bytes())
     assert "row 1 (a/1.png): has the same content as row 0 (a/0.png)" in problems(table, tmp_path)
-    assert len(checked(Source(table.assign(subject="same"), "m", tmp_path)).table) == 2
+    assert len(check_manifest(Source(table.assign(subject="same"), "m", tmp_path)).table) == 2
 
 
 def test_subjects_in_two_parts_and_sites_differing_by_case(write_images: Write, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_sixteen_bit_images_are_announced(
 ) -> None:
     table = write_images({"a": 2}, size=(30, 40))
     Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(tmp_path / "a/1.png")
-    checked(Source(table, "m", tmp_path))
+    check_manifest(Source(table, "m", tmp_path))
     assert "1 images have 16 bits per pixel" in capsys.readouterr().out
 
 
@@ -277,7 +277,7 @@ def test_sixteen_bits_that_hold_less_are_announced_with_the_remedy(
     table = write_images({"a": 2}, size=(30, 40))
     for name, white in (("0", 4080), ("1", 40_000)):
         Image.fromarray(np.linspace(0, white, 1200).astype(np.uint16).reshape(30, 40)).save(tmp_path / f"a/{name}.png")
-    checked(Source(table, "m", tmp_path))
+    check_manifest(Source(table, "m", tmp_path))
     assert "1 of them have no value above 4080, so they are read nearly black: scale" in capsys.readouterr().out
 
 
@@ -326,7 +326,7 @@ def test_rows_without_a_mask_have_a_fingerprint_that_tells_which(write_images: W
     code = MaskCode.of({"head": 255})
     found = []
     for masks in (["m0.png", "m1.png", ""], ["m0.png", "", "m2.png"], ["m0.png", "m1.png", "m2.png"]):
-        found.append(checked(Source(table.assign(mask=masks), "masked", tmp_path, code)).fingerprint())
+        found.append(check_manifest(Source(table.assign(mask=masks), "masked", tmp_path, code)).fingerprint())
     assert len(set(found)) == 3
 
 

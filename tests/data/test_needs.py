@@ -13,7 +13,7 @@ from PIL import Image
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.validation import check
-from ushydra_lab.data.manifest import Manifest, checked
+from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.needs import refuse_other_words, required
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
@@ -26,7 +26,7 @@ SETTING = "stages.specialise.task.domains"
 @pytest.fixture
 def manifest(write_images: Write, tmp_path: Path) -> Manifest:
     table = write_images({"a": 6}).assign(quality=["low", "low", "high", "medium", "", "medium"])
-    return checked(Source(table, "m", tmp_path))
+    return check_manifest(Source(table, "m", tmp_path))
 
 
 def test_words_that_the_setting_leaves_out_are_counted_with_the_setting_that_would_do(manifest: Manifest) -> None:

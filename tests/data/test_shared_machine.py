@@ -18,7 +18,7 @@ from PIL import Image
 from ushydra_lab import phantom
 from ushydra_lab.data.io import cache, convert
 from ushydra_lab.data.io.cache import CanvasCache
-from ushydra_lab.data.io.convert import Converter, Job
+from ushydra_lab.data.io.convert import Conversion, Converter
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.data.readers import phantom as phantom_reader
 from ushydra_lab.errors import UserError
@@ -103,19 +103,21 @@ def test_what_killed_runs_left_in_the_cache_is_removed_by_the_next(paths: list[P
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> tuple[Converter, list[Job]]:
+def source(tmp_path: Path) -> tuple[Converter, list[Conversion]]:
     def images() -> Iterator[tuple[str, NDArray[np.uint8]]]:
         yield "0", np.full((3, 4), 7, np.uint8)
         yield "1", np.full((3, 4), 9, np.uint8)
 
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "video.avi").write_bytes(b"x")
-    return Converter(tmp_path / "cache", tmp_path / "root"), [Job((tmp_path / "root" / "video.avi",), "v1", images)]
+    return Converter(tmp_path / "cache", tmp_path / "root"), [
+        Conversion((tmp_path / "root" / "video.avi",), "v1", images)
+    ]
 
 
 @pytest.mark.parametrize("damage", ["other image", "cut", "gone", "old index", "no index", "hostile index"])
 def test_converted_images_that_are_not_as_they_were_written_are_converted_again(
-    source: tuple[Converter, list[Job]], damage: str
+    source: tuple[Converter, list[Conversion]], damage: str
 ) -> None:
     converter, jobs = source
     (made,) = converter.pngs(jobs)
@@ -135,7 +137,7 @@ def test_converted_images_that_are_not_as_they_were_written_are_converted_again(
     assert again["0"].read_bytes() == good
 
 
-def test_leftovers_of_conversions_are_removed_by_the_next(source: tuple[Converter, list[Job]]) -> None:
+def test_leftovers_of_conversions_are_removed_by_the_next(source: tuple[Converter, list[Conversion]]) -> None:
     converter, jobs = source
     for name, age in (("killed", OLD), ("at_work", time.time())):
         (converter.folder / "ab" / f".{name}").mkdir(parents=True)
@@ -146,14 +148,14 @@ def test_leftovers_of_conversions_are_removed_by_the_next(source: tuple[Converte
 
 
 def test_a_read_only_cache_serves_what_is_there_and_names_the_setting_for_the_rest(
-    source: tuple[Converter, list[Job]], monkeypatch: pytest.MonkeyPatch
+    source: tuple[Converter, list[Conversion]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converter, jobs = source
     made = converter.pngs(jobs)
     monkeypatch.setattr(Path, "mkdir", denied(errno.EROFS))
     assert converter.pngs(jobs) == made
     with pytest.raises(UserError, match=r"cannot be used \(Read-only file system\).*set cache_dir"):
-        converter.pngs([Job(jobs[0].files, "v2", jobs[0].make)])
+        converter.pngs([Conversion(jobs[0].files, "v2", jobs[0].read_images)])
 
 
 @pytest.mark.parametrize("damage", ["image", "manifest", "gone", "sums"])

@@ -13,7 +13,7 @@ from ushydra_lab.audit import lost, report
 from ushydra_lab.data import checks
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.fields import missing
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.split import External
 from ushydra_lab.data.vocabulary import ANNOTATIONS, CROP
@@ -64,7 +64,7 @@ def test_training_uses_the_rows_that_the_check_calls_usable(
     audited = lost.audit(found.table, canvas, {row for row, _ in found.problems})
     gone = {row for flag in audited.flags if name in flag.text for row in flag.rows}
     try:
-        manifest = checked(source)
+        manifest = check_manifest(source)
     except UserError:
         assert found.problems
         return

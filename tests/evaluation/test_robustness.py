@@ -46,7 +46,7 @@ def test_every_strength_meets_every_test_image_and_the_neutral_ones_are_the_runs
         np.testing.assert_allclose(plain["found_px_parenchyma"], test[plain.index], atol=2)
     assert (trained / "robustness" / "curves.png").stat().st_size > 10_000
     assert "Agreement" in capsys.readouterr().out
-    monkeypatch.setattr(robustness, "measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(robustness, "perturbed_images", lambda *_: pytest.fail("measured again"))
     robustness.robustness(trained)
 
 

@@ -20,7 +20,7 @@ from ushydra_lab.geometry.heatmaps import (
     SoftArgmax,
     draw,
     heatmap,
-    known,
+    is_annotated,
     soft_argmax,
     uncertainty,
 )
@@ -64,7 +64,7 @@ def test_a_missing_point_is_an_empty_map_and_marked(point):
     maps = draw(points, (8, 8), 1, 2)
     assert (maps[0, 0] == 0).all()
     assert maps[0, 1].max() > 0.9
-    assert known(points).tolist() == [[False, True]]
+    assert is_annotated(points).tolist() == [[False, True]]
 
 
 def test_a_fresh_network_draws_an_almost_empty_map():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder, DecoderInput
-from ushydra_lab.probes.interpolation import STEPS, chosen, draw, interpolate, title
+from ushydra_lab.probes.interpolation import STEPS, draw, interpolate, pair_indices, title
 
 CANVAS = 48, 70
 
@@ -36,7 +36,7 @@ def test_the_middle_is_decoded_from_the_mean_of_the_two_codes(images: torch.Tens
 
 @pytest.mark.parametrize(("count", "expected"), [(0, []), (1, []), (2, [0, 1]), (3, [0, 2]), (60, [0, 20, 39, 59])])
 def test_pairs_are_of_different_images_spread_over_all(count: int, expected: list[int]) -> None:
-    assert chosen(count) == expected
+    assert pair_indices(count) == expected
 
 
 def test_the_picture_shows_both_images_around_the_steps_and_says_what_is_interpolated(images: torch.Tensor) -> None:

@@ -14,10 +14,10 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
 from ushydra_lab.probes import projection
 from ushydra_lab.probes.features import Codes, Floats, extract, roi_pool, texture
-from ushydra_lab.probes.measure import Parts, measure
 from ushydra_lab.probes.ood import Mahalanobis, Neighbours, detect, separation
 from ushydra_lab.probes.provenance import SiteProbe, entropy
 from ushydra_lab.probes.quality import Triage, predict_error, rank_correlation
+from ushydra_lab.probes.scores import PartCodes, probe_feature
 
 D = 8
 
@@ -39,8 +39,8 @@ def codes(seed: int, count: int, shift: float = 0.0, sites: tuple[str, ...] = ("
 
 
 @pytest.fixture
-def parts() -> Parts:
-    return Parts(codes(0, 60), codes(1, 30), codes(2, 40, sites=("c",)))
+def parts() -> PartCodes:
+    return PartCodes(codes(0, 60), codes(1, 30), codes(2, 40, sites=("c",)))
 
 
 def test_mahalanobis_is_that_of_the_training_codes_mean_and_covariance() -> None:
@@ -166,19 +166,19 @@ def test_rank_correlation_is_scipys_over_pairs_that_are_whole() -> None:
     assert np.isnan(rank_correlation(a, np.ones(20)))
 
 
-def test_nothing_fitted_sees_validation_or_unseen_images(parts: Parts) -> None:
-    _, clean = measure(parts, "z", 0, "ledoit_wolf")
+def test_nothing_fitted_sees_validation_or_unseen_images(parts: PartCodes) -> None:
+    _, clean = probe_feature(parts, "z", 0, "ledoit_wolf")
     for poisoned in ("val", "test"):
         noise = codes(77, len(getattr(parts, poisoned).record), 50.0, sites=("x",))
-        _, table = measure(replace(parts, **{poisoned: noise}), "z", 0, "ledoit_wolf")
+        _, table = probe_feature(replace(parts, **{poisoned: noise}), "z", 0, "ledoit_wolf")
         kept = clean["part"] != poisoned
         assert table[kept].equals(clean[kept])
         assert not table[~kept].equals(clean[~kept])
 
 
-def test_every_score_can_be_computed_again_from_the_images(parts: Parts) -> None:
+def test_every_score_can_be_computed_again_from_the_images(parts: PartCodes) -> None:
     shifted = replace(parts, test=codes(2, 40, 2.0, sites=("c",)))
-    scores, table = measure(shifted, "z", 0, "ledoit_wolf")
+    scores, table = probe_feature(shifted, "z", 0, "ledoit_wolf")
     val, test = (table[table["part"] == part] for part in ("val", "test"))
     truth = [0] * len(val) + [1] * len(test)
     for detector in ("mahalanobis", "mahalanobis_l2", "knn"):
@@ -195,9 +195,9 @@ def test_every_score_can_be_computed_again_from_the_images(parts: Parts) -> None
     assert table.loc[table["part"] == "train", "knn"].isna().all()
 
 
-def test_one_seen_site_has_no_provenance_and_images_without_a_box_no_quality(parts: Parts) -> None:
+def test_one_seen_site_has_no_provenance_and_images_without_a_box_no_quality(parts: PartCodes) -> None:
     alone = replace(parts, train=codes(0, 60, sites=("a",)), test=replace(parts.test, quality={}))
-    scores, _ = measure(alone, "z", 0, "ledoit_wolf")
+    scores, _ = probe_feature(alone, "z", 0, "ledoit_wolf")
     assert set(scores) == {"mahalanobis_auroc", "mahalanobis_l2_auroc", "knn_auroc"}
 
 

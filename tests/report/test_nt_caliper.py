@@ -35,12 +35,12 @@ def images(held_out: str = "anna", records: int = 6) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def found(table: pd.DataFrame) -> Collected:
+def collected_from(table: pd.DataFrame) -> Collected:
     return Collected(table, pd.DataFrame(), {})
 
 
 def rows(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    section(found(table), folder)
+    section(collected_from(table), folder)
     return fake_runs.read_texts(folder / "nt_caliper.csv").set_index(["Held out", "Images", "Measured in"])
 
 
@@ -90,13 +90,13 @@ def test_an_nt_found_nowhere_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["nt_mm", "nt_true_mm"])
 def test_experiments_without_both_thicknesses_have_none_of_it(tmp_path: Path, column: str) -> None:
-    assert section(found(images().drop(columns=column)), tmp_path) == []
-    assert section(found(images().assign(**{column: np.nan})), tmp_path) == []
+    assert section(collected_from(images().drop(columns=column)), tmp_path) == []
+    assert section(collected_from(images().assign(**{column: np.nan})), tmp_path) == []
 
 
 def test_there_is_a_figure_of_the_unseen_images_and_the_same_images_give_the_same_bytes(tmp_path: Path) -> None:
-    once = markdown.render(section(found(images()), tmp_path))
+    once = markdown.render(section(collected_from(images()), tmp_path))
     picture = (tmp_path / "anna_nt_agreement.png").read_bytes()
-    assert markdown.render(section(found(images()), tmp_path)) == once
+    assert markdown.render(section(collected_from(images()), tmp_path)) == once
     assert (tmp_path / "anna_nt_agreement.png").read_bytes() == picture
     assert FIGURE_CAPTION in once

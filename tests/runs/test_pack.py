@@ -20,7 +20,7 @@ from ushydra_lab import experiment
 from ushydra_lab.config.identity import WITHHELD, determining
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.config.stored import AS_STORED, Local, here
+from ushydra_lab.config.stored import AS_STORED, Local, on_this_machine
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation.external import evaluate
@@ -171,7 +171,7 @@ def test_the_same_command_finds_it_finished_or_says_what_differs(
 def test_its_own_images_are_known_by_who_is_one_subject(
     packed: Run, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = here(check_stored(packed), Local.of([f"data.path='{manifest}'"]))
+    config = on_this_machine(check_stored(packed), Local.of([f"data.path='{manifest}'"]))
     assert len(own_images(packed, config).part) == 28
     table = pd.read_csv(manifest)
     table.loc[0, "subject"] = "JaneDoe5"
@@ -183,7 +183,7 @@ def test_its_own_images_are_known_by_who_is_one_subject(
 
 def test_without_its_data_it_says_which_key_is_to_be_told(packed: Run) -> None:
     with pytest.raises(UserError, match=r"no such manifest.*data\.path="):
-        own_images(packed, here(check_stored(packed), AS_STORED))
+        own_images(packed, on_this_machine(check_stored(packed), AS_STORED))
     assert seen_sites(packed, packed.config) == {"a", "b"}
 
 
@@ -244,5 +244,5 @@ def test_paths_are_withheld_wherever_they_stand() -> None:
 
 def test_weights_that_a_network_began_with_are_told_anew(run: Run) -> None:
     stored = replace(check_stored(run), network={"weights": WITHHELD, "width": 2})
-    told = here(stored, Local.of(["network.weights='/here/vit'"]))
+    told = on_this_machine(stored, Local.of(["network.weights='/here/vit'"]))
     assert told.network == {"weights": "/here/vit", "width": 2}

@@ -11,7 +11,7 @@ from filelock import FileLock
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import remove_temporary, write_json
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.ledger import INTERRUPTED, job
+from ushydra_lab.runs.ledger import INTERRUPTED, job_state
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import open_stage
 
@@ -32,7 +32,7 @@ def test_a_lock_that_cannot_be_had_is_explained_and_nobody_waits(
 ) -> None:
     monkeypatch.setattr("fcntl.flock", denied(code))
     monkeypatch.setattr(FileLock, "acquire", denied(code)) if code == errno.EACCES else None
-    with pytest.raises(UserError, match=rf"run: {reason}.*run_root="), RunDirectory(tmp_path / "run", {}).hold():
+    with pytest.raises(UserError, match=rf"run: {reason}.*run_root="), RunDirectory(tmp_path / "run", {}).lock():
         raise AssertionError("held without a lock")
     with pytest.raises(UserError, match=rf"{reason}.*run_root="), open_stage(tmp_path, "0123456789abcdef"):
         raise AssertionError("held without a lock")
@@ -42,13 +42,13 @@ def test_the_ledger_of_runs_whose_locks_cannot_be_asked(tmp_path: Path, monkeypa
     write_json(tmp_path / "run.json", {"status": "running"})
     (tmp_path / ".lock").touch()
     monkeypatch.setattr(FileLock, "acquire", denied(errno.EACCES))
-    assert job(Run(tmp_path)).state == INTERRUPTED
+    assert job_state(Run(tmp_path)).state == INTERRUPTED
 
 
 def test_others_may_lock_what_one_user_has_locked(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        with RunDirectory(tmp_path / "run", {}).hold(), open_stage(tmp_path, "0123456789abcdef") as stage:
+        with RunDirectory(tmp_path / "run", {}).lock(), open_stage(tmp_path, "0123456789abcdef") as stage:
             locks = [tmp_path / "run" / ".lock", stage.path / ".lock"]
             assert [lock.stat().st_mode & 0o777 for lock in locks] == [0o666, 0o666]
     finally:
@@ -61,7 +61,7 @@ def test_what_killed_processes_left_in_any_part_of_a_run_is_removed_by_the_next(
     for file in (*left, own):
         file.parent.mkdir(exist_ok=True)
         file.touch()
-    with RunDirectory(tmp_path, {}).hold():
+    with RunDirectory(tmp_path, {}).lock():
         assert [file.exists() for file in (*left, own)] == [False] * 4 + [True]
 
 

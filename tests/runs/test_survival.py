@@ -22,14 +22,14 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json, write_json
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.ledger import job
+from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import SUMMARY, Run
 
 from ..cli import call
 
 TINY = [
-    "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=nursery.Breakable",
-    "trust=[nursery]",
+    "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=fork_server.Breakable",
+    "trust=[fork_server]",
     "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "logger.mode=disabled", "panel_images=1",
     "stages.phase1.max_epochs=4", "stages.phase2.max_epochs=3", "data=manifest", "held_out=hospital_c",
 ]  # fmt: skip
@@ -39,8 +39,8 @@ KILLS = int(os.environ.get("USHYDRA_KILLS", "2"))
 
 
 @dataclass
-class Nursery:
-    """Starts the command line in a process of its own; see nursery.py."""
+class ForkServer:
+    """Starts the command line in a process of its own; see fork_server.py."""
 
     process: "subprocess.Popen[str]"
     manifest: Path
@@ -69,21 +69,21 @@ class Nursery:
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     counts = dict.fromkeys(phantom.SCENES["nt"].machines, 4)
     manifest = phantom.write(tmp_path_factory.mktemp("phantom"), "nt", 0, counts)
-    line = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
+    line = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Nursery(process, manifest)
+        yield ForkServer(process, manifest)
         assert process.stdin
         process.stdin.close()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sweep's directory, all in one go."""
     root = tmp_path_factory.mktemp("undisturbed") / "runs"
-    status, said = nursery.run(root)
+    status, said = fork_server.run(root)
     assert status == 0, said
     return root
 
@@ -109,12 +109,12 @@ def assert_same(one: Path, two: Path) -> None:
 
 
 def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
-    nursery: Nursery, undisturbed: Path, tmp_path: Path
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     draw, root = random.Random(KILLS), tmp_path / "runs"
     for _ in range(KILLS):
         store, seen = root / ".stages", draw.randrange(1, 5)
-        process = nursery.start(root)
+        process = fork_server.start(root)
         before = _newest(store)
         while seen and status_or_none(root) != ["finished", "finished"]:  # as many epochs, then a random moment
             time.sleep(0.002)
@@ -122,8 +122,8 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
                 before, seen = now, seen - 1
         time.sleep(draw.uniform(0, 0.2))
         os.kill(process, signal.SIGKILL)
-        assert nursery.wait(process) == -signal.SIGKILL
-    outcome, said = nursery.run(root)
+        assert fork_server.wait(process) == -signal.SIGKILL
+    outcome, said = fork_server.run(root)
     assert outcome == 0, said
     assert_same(undisturbed, root)
 
@@ -139,22 +139,24 @@ def status_or_none(root: Path) -> list[str | None]:
 
 @pytest.mark.parametrize("checkpoint", [1, 4])
 def test_killed_while_a_checkpoint_is_written_a_sweep_ends_with_the_same_bits(
-    checkpoint: int, nursery: Nursery, undisturbed: Path, tmp_path: Path
+    checkpoint: int, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    assert nursery.run(root, DIE_WRITING=str(checkpoint))[0] == -signal.SIGKILL
-    shown = job(Run(run_of(root, 1000)))
-    assert (shown.state, job(Run(run_of(root, 1001))).state) == ("interrupted", "missing")
+    assert fork_server.run(root, DIE_WRITING=str(checkpoint))[0] == -signal.SIGKILL
+    shown = job_state(Run(run_of(root, 1000)))
+    assert (shown.state, job_state(Run(run_of(root, 1001))).state) == ("interrupted", "missing")
     assert shown.note.startswith(f"killed phase1, {1 if checkpoint == 1 else 2} of at most 4 epochs")
-    outcome, said = nursery.run(root)
+    outcome, said = fork_server.run(root)
     assert outcome == 0, said
     assert_same(undisturbed, root)
 
 
-def test_a_stage_goes_on_where_its_folder_was_moved_to(nursery: Nursery, undisturbed: Path, tmp_path: Path) -> None:
-    assert nursery.run(tmp_path / "here", DIE_WRITING="8")[0] == -signal.SIGKILL
+def test_a_stage_goes_on_where_its_folder_was_moved_to(
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+) -> None:
+    assert fork_server.run(tmp_path / "here", DIE_WRITING="8")[0] == -signal.SIGKILL
     shutil.move(tmp_path / "here", tmp_path / "there")
-    outcome, said = nursery.run(tmp_path / "there")
+    outcome, said = fork_server.run(tmp_path / "there")
     assert outcome == 0, said
     assert "continuing" in said
     assert_same(undisturbed, tmp_path / "there")
@@ -162,20 +164,20 @@ def test_a_stage_goes_on_where_its_folder_was_moved_to(nursery: Nursery, undistu
 
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 def test_a_damaged_file_of_an_unfinished_stage_costs_only_time(
-    name: str, nursery: Nursery, undisturbed: Path, tmp_path: Path
+    name: str, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    nursery.run(root, DIE_WRITING="6")
+    fork_server.run(root, DIE_WRITING="6")
     (file,) = root.glob(f".stages/*/{name}")
     file.write_bytes(file.read_bytes()[:-1000])
-    outcome, said = nursery.run(root)
+    outcome, said = fork_server.run(root)
     assert outcome == 0, said
     assert f"{name} is damaged" in said
     assert_same(undisturbed, root)
 
 
 def test_a_damaged_file_of_a_finished_stage_is_named_with_the_remedy(
-    nursery: Nursery, undisturbed: Path, tmp_path: Path
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "runs")
     folder = root / ".stages" / read_json(run_of(root, 1001) / "run.json")["stages"]["phase1"]["key"]
@@ -183,30 +185,32 @@ def test_a_damaged_file_of_a_finished_stage_is_named_with_the_remedy(
     content[len(content) // 2] ^= 1
     (folder / "best.ckpt").write_bytes(content)
     shutil.rmtree(run_of(root, 1001))
-    outcome, said = nursery.run(root)
+    outcome, said = fork_server.run(root)
     assert outcome == 1
     assert "best.ckpt is damaged" in said
     shutil.rmtree(folder)
-    assert nursery.run(root)[0] == 0
+    assert fork_server.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 
-def test_a_third_command_does_nothing_and_shows_the_table(nursery: Nursery, undisturbed: Path) -> None:
+def test_a_third_command_does_nothing_and_shows_the_table(fork_server: ForkServer, undisturbed: Path) -> None:
     def state() -> dict[Path, int]:
         files = (file for seed in (1000, 1001) for file in run_of(undisturbed, seed).rglob("*"))
         return {file: file.stat().st_mtime_ns for file in files if file.is_file() and file.name != "run.log"}
 
     before = state()
-    outcome, said = nursery.run(undisturbed)
+    outcome, said = fork_server.run(undisturbed)
     assert outcome == 0
     assert "2 jobs: 2 finished" in said
     assert before == state()
 
 
-def test_two_commands_started_together_do_each_job_once(nursery: Nursery, undisturbed: Path, tmp_path: Path) -> None:
+def test_two_commands_started_together_do_each_job_once(
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "runs"
-    both = [nursery.start(root), nursery.start(root)]
-    assert [nursery.wait(process) for process in both] == [0, 0]
+    both = [fork_server.start(root), fork_server.start(root)]
+    assert [fork_server.wait(process) for process in both] == [0, 0]
     said = root.with_suffix(".log").read_text()
     assert said.count("training on") == 2 * len(STAGES)
     assert said.count("2 jobs: 2 finished") == 2
@@ -221,37 +225,37 @@ def test_two_commands_started_together_do_each_job_once(nursery: Nursery, undist
     ],
 )
 def test_a_failing_job_is_named_and_the_other_unharmed(
-    breaks: str, words: str, nursery: Nursery, undisturbed: Path, tmp_path: Path
+    breaks: str, words: str, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    outcome, said = nursery.run(root, BREAK=breaks, BREAK_SEED="1000")
+    outcome, said = fork_server.run(root, BREAK=breaks, BREAK_SEED="1000")
     assert outcome == 1
     assert f"FAILED {run_of(root, 1000)}" in said
     assert words in said
     assert "2 jobs: 1 finished, 1 failed" in said
     assert ("Traceback" in said) == (breaks == "error")
-    assert words.partition(" (")[0] in job(Run(run_of(root, 1000))).note
-    assert nursery.run(root)[0] == 0
+    assert words.partition(" (")[0] in job_state(Run(run_of(root, 1000))).note
+    assert fork_server.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 
-def test_fail_fast_starts_no_further_job(nursery: Nursery, tmp_path: Path) -> None:
-    outcome, said = nursery.run(tmp_path / "runs", "fail_fast=true", BREAK="nan", BREAK_SEED="1000")
+def test_fail_fast_starts_no_further_job(fork_server: ForkServer, tmp_path: Path) -> None:
+    outcome, said = fork_server.run(tmp_path / "runs", "fail_fast=true", BREAK="nan", BREAK_SEED="1000")
     assert outcome == 1
     assert "2 jobs: 1 failed, 1 missing" in said
-    outcome, said = nursery.run(tmp_path / "runs", "fail_fast=true")
+    outcome, said = fork_server.run(tmp_path / "runs", "fail_fast=true")
     assert outcome == 0, said  # the failure of an earlier sweep stops nothing
 
 
 def test_files_that_cannot_be_written_whole_fail_the_job_with_the_reason(
-    nursery: Nursery, undisturbed: Path, tmp_path: Path
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    outcome, said = nursery.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000)
+    outcome, said = fork_server.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000)
     assert outcome == 1
     assert "Cannot write below" in said
     assert "2 jobs: 2 failed" in said
-    assert nursery.run(root)[0] == 0
+    assert fork_server.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 
@@ -269,14 +273,14 @@ def test_on_a_full_disk_the_failure_is_recorded_all_the_same(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def job_on_full_disk() -> None:
-        with directory.record():
+        with directory.recording():
             monkeypatch.setattr("ushydra_lab.runs.directory.write_json", full)
             full()
 
     with pytest.raises(UserError, match="no space is left"):
         job_on_full_disk()
     assert "no space is left" in read_json(tmp_path / "run.json")["error"]
-    assert job(Run(tmp_path)).state == "failed"
+    assert job_state(Run(tmp_path)).state == "failed"
 
 
 def test_runs_shows_what_became_of_every_job(
@@ -299,7 +303,7 @@ def test_runs_shows_what_became_of_every_job(
     RunDirectory(at_work, TRIVIAL).plan()
     (tmp_path / ".stages" / "abc").mkdir(parents=True)
     (tmp_path / ".stages" / "abc" / "history.csv").write_text("epoch,loss\n0,1\n1,1\n")
-    with RunDirectory(at_work, TRIVIAL).hold():
+    with RunDirectory(at_work, TRIVIAL).lock():
         call("runs", str(tmp_path))
     said = capsys.readouterr().out
     assert "4 jobs: 1 finished, 1 running, 1 interrupted, 1 missing" in said
@@ -328,7 +332,7 @@ def test_a_job_keeps_its_place_in_the_sweep_however_often_it_is_interrupted(tmp_
     planned = [read_json(run.path / SUMMARY)["planned"] for run in (first, second)]
     assert planned == sorted(planned)
     for run in (second, first, first):
-        with pytest.raises(KeyboardInterrupt), run.record():
+        with pytest.raises(KeyboardInterrupt), run.recording():
             raise KeyboardInterrupt
     first.plan()
     assert [read_json(run.path / SUMMARY)["planned"] for run in (first, second)] == planned

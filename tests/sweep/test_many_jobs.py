@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ushydra_lab import phantom
-from ushydra_lab.sweep.libraries import loaded_jobs
+from ushydra_lab.sweep.libraries import import_jobs
 
 JOBS = int(os.environ.get("USHYDRA_JOBS", 0))
 WARM = 20
@@ -60,9 +60,9 @@ def test_a_sweep_of_many_jobs_grows_by_less_than_1_mb_a_job_and_leaves_no_file_o
 
 
 def test_garbage_is_collected_but_for_the_libraries_which_are_loaded_once() -> None:
-    loaded_jobs()
+    import_jobs()
     kept, garbage = gc.get_freeze_count(), [[] for _ in range(10_000)]
-    loaded_jobs()
+    import_jobs()
     assert gc.isenabled()
     assert 0 < gc.get_freeze_count() <= kept
     assert len(garbage) == 10_000

@@ -12,7 +12,7 @@ import pytest
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its allocator is meant")
 PROGRAM = """
 import resource, torch
-from ushydra_lab.training.memory import give_back, keep_freed
+from ushydra_lab.training.memory import release_memory, keep_freed
 def pages():
     return int(open("/proc/self/statm").read().split()[1])
 def step():
@@ -25,7 +25,7 @@ faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10): step()
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
 held = pages() - before
-give_back()
+release_memory()
 print(faults, held, pages() - before)
 """
 

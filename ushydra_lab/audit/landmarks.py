@@ -8,7 +8,7 @@ from scipy.stats import chi2
 
 from ushydra_lab.audit import order
 from ushydra_lab.audit.flags import Finding, Flag
-from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
+from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, RobustCovariance
 from ushydra_lab.data import checks
 from ushydra_lab.data.vocabulary import ANNOTATIONS, Annotation, annotations
 
@@ -69,7 +69,7 @@ class Shape:
         table["angle"] = np.degrees(np.arctan2(across, np.abs(along)))
         if len(self.rows) < LEAST:
             return table.assign(distance=np.nan)
-        spread = Spread(self.seen, np.full(4, VISIBLE))
+        spread = RobustCovariance(self.seen, np.full(4, VISIBLE))
         squared = spread.squared(self.seen)
         core = squared <= chi2.ppf(CORE, 4)
         return table.assign(distance=np.sqrt(squared), far=squared > spread.limit, core=core)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ushydra_lab.audit.features import Features
 from ushydra_lab.audit.flags import Finding, Flag, by_site, positions
-from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
+from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, RobustCovariance
 from ushydra_lab.data import checks
 
 FLOORS = np.array([0.2, 0.05, 0.05, 0.02])  # of log area, centroid x and y, extent: always allowed
@@ -62,7 +62,11 @@ def _shapes(table: pd.DataFrame, seen: Features) -> Finding:
     shapes = seen.shapes.astype(float)
     parts = {name: _logged(shapes[:, k, :4]) for k, name in enumerate(seen.structures)}
     measures = parts | {"foreground": _logged(seen.whole.astype(float))}
-    spreads = {name: Spread(rows, FLOORS[: rows.shape[1]]) for name, rows in measures.items() if _count(rows) >= LEAST}
+    spreads = {
+        name: RobustCovariance(rows, FLOORS[: rows.shape[1]])
+        for name, rows in measures.items()
+        if _count(rows) >= LEAST
+    }
     texts: dict[int, list[str]] = {row: ["mask is empty"] for row in positions(seen.whole[:, 0] == 0)}
     for name, spread in spreads.items():
         squared = spread.squared(measures[name])
@@ -91,7 +95,7 @@ def _count(rows: Floats) -> int:
     return int(np.isfinite(rows).all(axis=1).sum())
 
 
-def _likeness(measure: Floats, others: dict[str, Spread]) -> str:
+def _likeness(measure: Floats, others: dict[str, RobustCovariance]) -> str:
     """Which other structure it would pass for."""
     distances = {name: float(spread.squared(measure[None])[0]) for name, spread in others.items()}
     fitting = [name for name, distance in distances.items() if distance <= others[name].limit]

@@ -18,7 +18,7 @@ EXPECTED = (
 )
 
 
-class Spread:
+class RobustCovariance:
     """Centre and covariance of most rows: minimum covariance determinant (Rousseeuw & Van Driessen 1999).
 
     floor: standard deviation per column of a noise added to the rows, below which differences do not count, e.g. what

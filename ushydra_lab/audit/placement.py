@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.audit.flags import Finding, Flag, by_site, positions
-from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, Spread
+from ushydra_lab.audit.outliers import EXPECTED, LEAST, Floats, RobustCovariance
 from ushydra_lab.data import checks
 from ushydra_lab.data.vocabulary import Annotation, annotations
 
@@ -58,7 +58,7 @@ def _outliers(
     table: pd.DataFrame, annotation: Annotation, rows: np.ndarray, features: Floats, scaled: bool
 ) -> Iterator[tuple[float, Flag]]:
     unit = 1.0 if scaled else float(np.nanmax(features[:, :2]))
-    spread = Spread(features, np.array([PLACE * unit, PLACE * unit, SIZE, SIZE])[: features.shape[1]])
+    spread = RobustCovariance(features, np.array([PLACE * unit, PLACE * unit, SIZE, SIZE])[: features.shape[1]])
     squared = spread.squared(features)
     for i in positions(squared > spread.limit):
         x, y, *sizes = features[i] - spread.centre

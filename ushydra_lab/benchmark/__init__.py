@@ -2,5 +2,5 @@
 
 SCALES = ("paper", "laptop", "tiny")
 """Sizes of what is measured; tiny is for tests."""
-PARTS = ("loss", "training", "systems", "memory", "limit", "growth", "protocol", "evidence")
+PART_NAMES = ("loss", "training", "systems", "memory", "limit", "growth", "protocol", "evidence")
 """Each a module of this name, whose `measure(lab)` yields rows."""

@@ -8,7 +8,7 @@ from ushydra_lab.benchmark.coverage import every
 from ushydra_lab.benchmark.lab import Lab
 from ushydra_lab.benchmark.null_tables import LAYOUTS, TAKEN, Tables, false_stars, found_effects, worst
 from ushydra_lab.benchmark.rows import Row
-from ushydra_lab.benchmark.timing import Spread
+from ushydra_lab.benchmark.timing import Quartiles
 
 PART = "evidence"
 SEEDS, ARMS, SEED_SDS, RESPONSES = (2, 3, 5, 10), (2, 6), (0.0, 0.1, 0.2, 0.5), (0.0, 1.0)
@@ -19,7 +19,7 @@ TABLES, SMALL_TABLES, TRIALS = 4000, 1000, 1000
 """Of a cell whose level is measured; of a cell of the tests that were not taken; of a coverage."""
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Level, tests not taken, power, coverage. At the tiny scale a few tables, which only show that it runs."""
     tiny = lab.scale == "tiny"
     tables, small, trials = (250, 250, 20) if tiny else (TABLES, SMALL_TABLES, TRIALS)
@@ -81,7 +81,7 @@ def coverage(trials: int) -> Iterator[Row]:
     """Coverage of every interval and, as a row of its own, its mean width."""
     for one in every(trials):
         yield _row(f"coverage: {one.what}", one.size, 100 * one.share, at_least=LEAST_COVERAGE)
-        yield Row(PART, f"width: {one.what}", one.size, Spread.exact(one.width), "")
+        yield Row(PART, f"width: {one.what}", one.size, Quartiles.exact(one.width), "")
 
 
 def _false(size: str, share: float) -> Row:
@@ -89,4 +89,4 @@ def _false(size: str, share: float) -> Row:
 
 
 def _row(what: str, size: str, value: float, at_least: float | None = None, at_most: float | None = None) -> Row:
-    return Row(PART, what, size, Spread.exact(value), "%", at_least=at_least, at_most=at_most)
+    return Row(PART, what, size, Quartiles.exact(value), "%", at_least=at_least, at_most=at_most)

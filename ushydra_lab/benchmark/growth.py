@@ -15,7 +15,7 @@ from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SIZES, Lab, data_of
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
-from ushydra_lab.benchmark.timing import Spread, Work, exponent, interleaved, seconds
+from ushydra_lab.benchmark.timing import Quartiles, Work, growth_exponent, interleaved, seconds
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data import checks, geometry, schema
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -33,28 +33,28 @@ SEEN = 16
 """Images that are trained or validated on with a site held out; divisible by 2, 4 and 8."""
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Each with everything else fixed; every fit is a whole one, with Lightning, data, curves and checkpoints."""
     lab = replace(lab, repeats=min(lab.repeats, REPEATS))
     yield from _grown(lab, "training step", "canvas px", _canvases(lab))
     yield from _fits(lab)
     tables = {size: manifest_rows(size) for size in ROWS.get(lab.scale, MANY_ROWS)}
-    for what, work in (("check of a manifest", check), ("split of a manifest", _split)):
+    for what, work in (("check of a manifest", check_rows), ("split of a manifest", _split)):
         work(tables[min(tables)])  # warms up: the largest takes long
-        yield from rows(what, "rows", {n: [seconds(partial(work, tables[n]), lab.device)] for n in tables})
+        yield from size_rows(what, "rows", {n: [seconds(partial(work, tables[n]), lab.device)] for n in tables})
 
 
 def _grown(lab: Lab, what: str, of: str, works: Mapping[int, Work]) -> Iterator[Row]:
     times = interleaved({str(size): work for size, work in works.items()}, lab.repeats, lab.device)
-    yield from rows(what, of, {size: times[str(size)] for size in works})
+    yield from size_rows(what, of, {size: times[str(size)] for size in works})
 
 
-def rows(what: str, of: str, times: dict[int, list[float]]) -> Iterator[Row]:
+def size_rows(what: str, of: str, times: dict[int, list[float]]) -> Iterator[Row]:
     """A row a size, then the exponent of the shortest times: what else the machine does only adds to them."""
     for size, taken in times.items():
-        yield Row(PART, what, f"{size:,} {of}", Spread.of(taken), "s")
-    fitted = exponent(list(times), [min(taken) for taken in times.values()])
-    yield Row(PART, f"{what}: exponent", of, Spread.exact(fitted), "", at_most=AIM)
+        yield Row(PART, what, f"{size:,} {of}", Quartiles.of(taken), "s")
+    fitted = growth_exponent(list(times), [min(taken) for taken in times.values()])
+    yield Row(PART, f"{what}: exponent", of, Quartiles.exact(fitted), "", at_most=AIM)
 
 
 def _canvases(lab: Lab) -> dict[int, Work]:
@@ -78,7 +78,7 @@ def _fits(lab: Lab) -> Iterator[Row]:
         for n in (of_site // 4, of_site // 2, of_site)
     }
     found = {len(data.train_dataloader().dataset): data for data in parts.values()}  # type: ignore[arg-type]
-    yield from rows(
+    yield from size_rows(
         "training on images",
         "images",
         {n: timed_fit(lab, experiment, STAGE, data, {})[TRAINING] for n, data in found.items()},
@@ -98,9 +98,9 @@ def _data(
     assert held_out
     assert roi
     split = LeaveOneSiteOut(held_out, experiment.split["val_fraction"])
-    rows, columns = experiment.canvas
+    size_rows, columns = experiment.canvas
     cache = Path(experiment.cache_dir) / "canvases"
-    return UltrasoundData(part, split, experiment.seed, (rows, columns), experiment.batch_size, [roi], cache)
+    return UltrasoundData(part, split, experiment.seed, (size_rows, columns), experiment.batch_size, [roi], cache)
 
 
 def _every_seed(lab: Lab, experiment: Experiment, data: UltrasoundData, seeds: int) -> None:
@@ -128,7 +128,7 @@ def manifest_rows(size: int) -> pd.DataFrame:
     return table.assign(nt_x1=40.0, nt_y1=50.0, nt_x2=90.0, nt_y2=60.0)
 
 
-def check(table: pd.DataFrame) -> None:
+def check_rows(table: pd.DataFrame) -> None:
     """All that is checked in the rows themselves."""
     source = Source(table, "rows", Path())
     typed, problems = checks.typed(source.table)

@@ -11,7 +11,7 @@ from ushydra_lab.benchmark.counting import Count
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
-from ushydra_lab.benchmark.timing import Spread, Work, interleaved
+from ushydra_lab.benchmark.timing import Quartiles, Work, interleaved
 from ushydra_lab.benchmark.training import network_alone
 
 PART, GIGA = "limit", 1e9
@@ -22,7 +22,7 @@ SIDE = {"cpu": 1024, "cuda": 8192}
 STEP, NETWORK, COPY, PRODUCT, CONVOLUTION = "step", "network", "copy", "matrix product", "convolution"
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Copy and matrix rate; operations and bytes of a step; the least time they take, as a share of the measured."""
     experiment = lab.experiment(ROI_EXPERIMENT)
     step, size = Step(lab, experiment, "phase1"), canvas_of(experiment)
@@ -30,7 +30,7 @@ def measure(lab: Lab) -> Iterator[Row]:
     works: dict[str, Work] = {STEP: step, NETWORK: lambda: network_alone(step.task.network, [image])}
     probes, amounts = _probes(lab.device)
     times = interleaved(works | probes, lab.repeats, lab.device)
-    rates = {name: Spread.of([amounts[name] / GIGA / one for one in times[name]]) for name in probes}
+    rates = {name: Quartiles.of([amounts[name] / GIGA / one for one in times[name]]) for name in probes}
     yield Row(PART, "copy bandwidth, read and written", "", rates[COPY], "GB/s")
     for name in (PRODUCT, CONVOLUTION):
         yield Row(PART, f"float32 {name}", "", rates[name], "Gflop/s")
@@ -39,9 +39,9 @@ def measure(lab: Lab) -> Iterator[Row]:
         with Count() as count:
             work()
         least = count.least_seconds(flops_per_s, GIGA * rates[COPY].median)
-        yield Row(PART, f"{name}: operations", size, Spread.exact(count.flops / GIGA), "Gflop")
-        yield Row(PART, f"{name}: bytes read and written", size, Spread.exact(count.moved / GIGA), "GB")
-        share = Spread.of([100 * least / one for one in times[name]])
+        yield Row(PART, f"{name}: operations", size, Quartiles.exact(count.flops / GIGA), "Gflop")
+        yield Row(PART, f"{name}: bytes read and written", size, Quartiles.exact(count.moved / GIGA), "GB")
+        share = Quartiles.of([100 * least / one for one in times[name]])
         yield Row(PART, f"{name}: share of the machine's limit", size, share, "%")
 
 

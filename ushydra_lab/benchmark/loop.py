@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule
 from torch.optim import Optimizer
 
 from ushydra_lab.benchmark.lab import Lab, quiet
-from ushydra_lab.benchmark.timing import Work, now, seconds
+from ushydra_lab.benchmark.timing import Work, seconds, synchronised_time
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
@@ -37,20 +37,20 @@ class Stopwatch(Callback):
         self.started = self.resumed = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
-        self.started = now(self.lab.device)
+        self.started = synchronised_time(self.lab.device)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.is_last_batch and trainer.current_epoch:
-            self.times[TRAINING].append(now(self.lab.device) - self.started)
+            self.times[TRAINING].append(synchronised_time(self.lab.device) - self.started)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch:
-            self.times[EPOCH].append(now(self.lab.device) - self.resumed)
+            self.times[EPOCH].append(synchronised_time(self.lab.device) - self.resumed)
         for name, work in self.others.items():
             taken = seconds(work, self.lab.device)
             if trainer.current_epoch:
                 self.times[name].append(taken)
-        self.resumed = now(self.lab.device)
+        self.resumed = synchronised_time(self.lab.device)
 
 
 def running(key: str) -> Stopwatch:

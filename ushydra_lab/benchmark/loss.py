@@ -16,7 +16,7 @@ from ushydra_lab.losses.ms_ssim import ms_ssim
 PART = "loss"
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Forward and backward of 1 - MS-SSIM with respect to the reconstruction."""
     experiment = lab.experiment(ROI_EXPERIMENT)
     x = torch.rand(experiment.batch_size, 1, *experiment.canvas, device=lab.device)

@@ -13,12 +13,12 @@ from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of
 from ushydra_lab.benchmark.plain import PlainTraining
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
-from ushydra_lab.benchmark.timing import Spread
+from ushydra_lab.benchmark.timing import Quartiles
 
 PART, MIB = "memory", 2**20
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Tensors that a step holds at its peak, beside weights, optimiser and batch; what the process had at its peak."""
     experiment = lab.experiment(ROI_EXPERIMENT)
     step = Step(lab, experiment, "phase1")
@@ -27,15 +27,15 @@ def measure(lab: Lab) -> Iterator[Row]:
     works = (step, lambda: plain.step(image))
     for work in works:
         work()
-    ours, theirs = (Spread.exact(peak_bytes(work, lab.device) / MIB) for work in works)
-    ratio = Spread.exact(ours.median / theirs.median)
+    ours, theirs = (Quartiles.exact(peak_bytes(work, lab.device) / MIB) for work in works)
+    ratio = Quartiles.exact(ours.median / theirs.median)
     size = canvas_of(experiment)
     yield Row(PART, "tensors of a step at its peak", size, ours, "MiB", "plain step", theirs, ratio, "x as much")
     held = step.state_bytes() / MIB
-    yield Row(PART, "weights, gradients, optimiser", size, Spread.exact(held), "MiB")
-    yield Row(PART, "whole process so far, at its peak", "", Spread.exact(_resident() / MIB), "MiB")
+    yield Row(PART, "weights, gradients, optimiser", size, Quartiles.exact(held), "MiB")
+    yield Row(PART, "whole process so far, at its peak", "", Quartiles.exact(_resident() / MIB), "MiB")
     if lab.device.type == "cuda":
-        reserved = Spread.exact(torch.cuda.max_memory_reserved() / MIB)
+        reserved = Quartiles.exact(torch.cuda.max_memory_reserved() / MIB)
         yield Row(PART, "GPU memory reserved at its peak", "", reserved, "MiB")
 
 

@@ -9,14 +9,14 @@ from math import ceil
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
-from ushydra_lab.benchmark.timing import Spread, seconds
+from ushydra_lab.benchmark.timing import Quartiles, seconds
 
 PART = "protocol"
 SPLITS, SEEDS, EPOCHS, TRAINED, VALIDATED = 3, 5, 250, 1300, 230
 """Paper 1: leave one of three hospitals out, five seeds, at most 250 epochs a phase, images a split."""
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Upper limit: early stopping ends most stages sooner. All variants share Phase 1; the control is a second one."""
     experiment = replace(lab, scale="paper").experiment(ROI_EXPERIMENT)
     if lab.scale == "tiny":
@@ -31,8 +31,8 @@ def measure(lab: Lab) -> Iterator[Row]:
         step()
         trained = [seconds(step, lab.device) for _ in range(repeats)]
         watched = [seconds(step.validate, lab.device) for _ in range(repeats)]
-        yield Row(PART, f"{stage}: step", size, Spread.of(trained), "s")
-        yield Row(PART, f"{stage}: validation of a batch", size, Spread.of(watched), "s")
+        yield Row(PART, f"{stage}: step", size, Quartiles.of(trained), "s")
+        yield Row(PART, f"{stage}: validation of a batch", size, Quartiles.of(watched), "s")
         epochs = SPLITS * SEEDS * EPOCHS / 3600
         hours[stage] = [
             epochs * (ceil(TRAINED / batch) * a + ceil(VALIDATED / batch) * b)
@@ -41,4 +41,4 @@ def measure(lab: Lab) -> Iterator[Row]:
     for variants, what in ((1, "one variant"), (2, "final objective and control")):
         total = [first + variants * second for first, second in zip(hours["phase1"], hours["phase2"], strict=True)]
         jobs = f"{SPLITS} splits x {SEEDS} seeds x {EPOCHS}+{EPOCHS} epochs"
-        yield Row(PART, f"whole protocol, {what}", jobs, Spread.of(total), "h")
+        yield Row(PART, f"whole protocol, {what}", jobs, Quartiles.of(total), "h")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ushydra_lab.benchmark.timing import Spread, quotient
+from ushydra_lab.benchmark.timing import Quartiles, ratio_quartiles
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Row:
     part: str
     what: str
     size: str
-    value: Spread
+    value: Quartiles
     unit: str
     against: str = ""
-    other: Spread | None = None
-    ratio: Spread | None = None
+    other: Quartiles | None = None
+    ratio: Quartiles | None = None
     reads: str = ""
     at_least: float | None = None
     at_most: float | None = None
@@ -53,8 +53,8 @@ def faster(
     at_least: float | None = None,
 ) -> Row:
     """How many times as fast as a reference, from times (s) taken in turns."""
-    both = Spread.of(ours), "s", against, Spread.of(theirs)
-    return Row(part, what, size, *both, quotient(theirs, ours), "x as fast", at_least=at_least)
+    both = Quartiles.of(ours), "s", against, Quartiles.of(theirs)
+    return Row(part, what, size, *both, ratio_quartiles(theirs, ours), "x as fast", at_least=at_least)
 
 
 def longer(
@@ -67,8 +67,8 @@ def longer(
     at_most: float | None = None,
 ) -> Row:
     """How many times as long as the least there is to do, from times (s) taken in turns."""
-    both = Spread.of(ours), "s", against, Spread.of(theirs)
-    return Row(part, what, size, *both, quotient(ours, theirs), "x as long", at_most=at_most)
+    both = Quartiles.of(ours), "s", against, Quartiles.of(theirs)
+    return Row(part, what, size, *both, ratio_quartiles(ours, theirs), "x as long", at_most=at_most)
 
 
 def table(rows: Sequence[Row], title: str) -> Table:
@@ -84,7 +84,7 @@ def table(rows: Sequence[Row], title: str) -> Table:
     return shown
 
 
-def _spread(spread: Spread, unit: str = "") -> str:
+def _spread(spread: Quartiles, unit: str = "") -> str:
     around = "" if spread.low == spread.high else f" ({_figure(spread.low)}-{_figure(spread.high)})"
     return f"{_figure(spread.median)}{around} {unit}".rstrip()
 

@@ -17,7 +17,7 @@ from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.training.memory import keep_freed
 
 
-def measured(scales: list[str], parts: list[str], repeats: int, cache_dir: Path) -> list[Row]:
+def run_parts(scales: list[str], parts: list[str], repeats: int, cache_dir: Path) -> list[Row]:
     """The rows of every part at every scale. Raises UserError where a folder cannot be written."""
     keep_freed()
     rows: list[Row] = []
@@ -26,7 +26,7 @@ def measured(scales: list[str], parts: list[str], repeats: int, cache_dir: Path)
             lab = Lab(scale, repeats, _device(), Path(folder), cache_dir)
             for part in parts:
                 print(f"{scale}: {part} ...", file=sys.stderr)
-                rows += importlib.import_module(f"ushydra_lab.benchmark.{part}").measure(lab)
+                rows += importlib.import_module(f"ushydra_lab.benchmark.{part}").rows(lab)
     return rows
 
 

@@ -11,7 +11,7 @@ import torch
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of, quiet
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
 from ushydra_lab.benchmark.rows import Row
-from ushydra_lab.benchmark.timing import Spread, Work, interleaved
+from ushydra_lab.benchmark.timing import Quartiles, Work, interleaved
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.training.assembly import build_trainer
@@ -28,7 +28,7 @@ SYSTEMS = {
 ANSWER, MEASURED = "answer, an image", "evaluation, an image"
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """A training step with data and Lightning; an image's answer, and that with all its metrics, in batches."""
     for title, (name, stage) in SYSTEMS.items():
         experiment = lab.experiment(name)
@@ -36,9 +36,9 @@ def measure(lab: Lab) -> Iterator[Row]:
         size = canvas_of(experiment)
         steps = timed_fit(lab, experiment, stage, data, {})[TRAINING]
         count = len(data.train_dataloader())
-        yield Row(PART, f"{title}: training step", size, Spread.of([one / count for one in steps]), "s")
+        yield Row(PART, f"{title}: training step", size, Quartiles.of([one / count for one in steps]), "s")
         for what, times in _inference(lab, experiment, stage, data).items():
-            yield Row(PART, f"{title}: {what}", canvas_of(experiment, 1), Spread.of(times), "s")
+            yield Row(PART, f"{title}: {what}", canvas_of(experiment, 1), Quartiles.of(times), "s")
 
 
 def _inference(lab: Lab, experiment: Experiment, stage: str, data: UltrasoundData) -> dict[str, list[float]]:

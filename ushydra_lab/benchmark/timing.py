@@ -13,7 +13,7 @@ Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Quartiles:
     """Median and quartiles of repeated measurements."""
 
     median: float
@@ -21,17 +21,17 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float]) -> Quartiles:
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
         return cls(median, low, high)
 
     @classmethod
-    def exact(cls, value: float) -> Spread:
+    def exact(cls, value: float) -> Quartiles:
         """A figure that is counted or fitted, not repeated."""
         return cls(value, value, value)
 
 
-def now(device: torch.device) -> float:
+def synchronised_time(device: torch.device) -> float:
     """Seconds, after all that the device was given is done."""
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -40,9 +40,9 @@ def now(device: torch.device) -> float:
 
 def seconds(work: Work, device: torch.device) -> float:
     """Wall time of one call."""
-    start = now(device)
+    start = synchronised_time(device)
     work()
-    return now(device) - start
+    return synchronised_time(device) - start
 
 
 def interleaved(works: Mapping[str, Work], repeats: int, device: torch.device) -> dict[str, list[float]]:
@@ -56,11 +56,11 @@ def interleaved(works: Mapping[str, Work], repeats: int, device: torch.device) -
     return times
 
 
-def quotient(above: Sequence[float], below: Sequence[float]) -> Spread:
+def ratio_quartiles(above: Sequence[float], below: Sequence[float]) -> Quartiles:
     """Spread of the ratios of measurements that were taken side by side."""
-    return Spread.of([a / b for a, b in zip(above, below, strict=True)])
+    return Quartiles.of([a / b for a, b in zip(above, below, strict=True)])
 
 
-def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
+def growth_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
     """p of times = c * sizes ** p, by least squares of the logarithms: 1 is linear growth."""
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])

@@ -11,7 +11,7 @@ from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, canvas_of, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import WORKERS, PlainImages, PlainProcess
 from ushydra_lab.benchmark.rows import Row, faster, longer
-from ushydra_lab.benchmark.timing import Spread, Work, quotient
+from ushydra_lab.benchmark.timing import Quartiles, Work, ratio_quartiles
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch
@@ -22,7 +22,7 @@ PLAIN_EPOCH = f"plain epoch, {WORKERS} workers decode"
 DATA, DECODING = "our images", "decode+letterbox per item"
 
 
-def measure(lab: Lab) -> Iterator[Row]:
+def rows(lab: Lab) -> Iterator[Row]:
     """Per step or epoch of Phase 1, as an experiment trains it: loss, optimiser, data, Lightning and its callbacks."""
     experiment = lab.experiment(ROI_EXPERIMENT)
     data = data_of(experiment)
@@ -45,8 +45,8 @@ def measure(lab: Lab) -> Iterator[Row]:
 def _data(images: int, size: str, times: dict[str, list[float]]) -> Iterator[Row]:
     ours, need, decoded = ([images / one for one in times[name]] for name in (DATA, TRAINING, DECODING))
     for against, other, aim in (("the step's need", need, 5), (DECODING, decoded, None)):
-        values = Spread.of(ours), "images/s", against, Spread.of(other)
-        yield Row("data", "data path, images in memory", size, *values, quotient(ours, other), "x", at_least=aim)
+        values = Quartiles.of(ours), "images/s", against, Quartiles.of(other)
+        yield Row("data", "data path, images in memory", size, *values, ratio_quartiles(ours, other), "x", at_least=aim)
 
 
 def _references(

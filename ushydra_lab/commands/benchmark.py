@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ushydra_lab.benchmark import PARTS, SCALES
+from ushydra_lab.benchmark import PART_NAMES, SCALES
 from ushydra_lab.commands.parser import new_parser
 
 
@@ -19,7 +19,9 @@ def main(arguments: list[str]) -> int:
     """Measure and print the chosen parts."""
     parser = new_parser("benchmark", __doc__)
     parser.add_argument("--scale", choices=SCALES, nargs="+", default=["laptop"])
-    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "--only", choices=PART_NAMES, nargs="+", default=list(PART_NAMES), metavar="PART", help=", ".join(PART_NAMES)
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cache-dir", type=Path, default=Path("multirun/.cache"), help="where phantoms are kept")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
@@ -28,10 +30,10 @@ def main(arguments: list[str]) -> int:
         parser.error("--repeats must be 1 or more")
 
     from ushydra_lab.benchmark.rows import table
-    from ushydra_lab.benchmark.run import machine, measured
+    from ushydra_lab.benchmark.run import machine, run_parts
     from ushydra_lab.report.render.terminal import new_console
 
-    rows = measured(given.scale, given.only, given.repeats, given.cache_dir)
+    rows = run_parts(given.scale, given.only, given.repeats, given.cache_dir)
     new_console().print(table(rows, f"median (quartiles) of {given.repeats} on {machine()}"))
     if given.json:
         content = {"machine": machine(), "repeats": given.repeats, "rows": [row.to_json() for row in rows]}

@@ -58,7 +58,7 @@ def _check(words: list[str], canvas: tuple[int, int] | None, out: Path | None) -
 
 def _source(words: list[str]) -> tuple[str, "Source"]:
     """A name for the folder of results, and the rows; from a CSV file, or from Hydra overrides that choose the data."""
-    from ushydra_lab.config.instantiate import make
+    from ushydra_lab.config.instantiate import instantiate
     from ushydra_lab.config.stored import Local, chosen_data
     from ushydra_lab.config.typed import quoted
 
@@ -75,7 +75,7 @@ def _source(words: list[str]) -> tuple[str, "Source"]:
         name = path.stem.strip(".") or "manifest"
     local = Local.of([word for word in words if word.startswith("trust=")])
     chosen, reader = chosen_data(words, trusted=local.trust)
-    return name or chosen, make(reader)
+    return name or chosen, instantiate(reader)
 
 
 def _show(found: "Report") -> None:

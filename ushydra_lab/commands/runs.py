@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
 
     from ushydra_lab.errors import UserError
     from ushydra_lab.report.render.terminal import new_console
-    from ushydra_lab.runs.ledger import job, table
+    from ushydra_lab.runs.ledger import job_state, table
     from ushydra_lab.runs.run import Run, runs_below
     from ushydra_lab.runs.summary import FAILED
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     console = new_console()
     failed = False
     for experiment, runs in found.items():
-        jobs = [job(run, verify=True) for run in runs]
+        jobs = [job_state(run, verify=True) for run in runs]
         failed |= any(one.state == FAILED for one in jobs)
         console.print(table(jobs, experiment))
     return int(failed)
@@ -50,7 +50,7 @@ def _pack(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*", metavar="trust=[your_module]", help="for a run of components of your own")
     given = parser.parse_args(arguments)
 
-    from ushydra_lab.config.stored import Local, here
+    from ushydra_lab.config.stored import Local, on_this_machine
     from ushydra_lab.evaluation.finished import seen_sites
     from ushydra_lab.runs.pack import pack
     from ushydra_lab.runs.run import Run
@@ -59,7 +59,7 @@ def _pack(arguments: list[str]) -> int:
     local = Local.of(given.words)
 
     def seen(run: Run) -> set[str]:
-        return seen_sites(run, here(check_stored(run, local.trust), local))
+        return seen_sites(run, on_this_machine(check_stored(run, local.trust), local))
 
     print(f"Packed: {pack(Run(given.run), given.out, seen)}")
     return 0

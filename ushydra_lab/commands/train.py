@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from ushydra_lab.config.explain import explain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
-from ushydra_lab.config.typed import as_meant, torn
-from ushydra_lab.sweep.libraries import loaded_jobs
+from ushydra_lab.config.typed import normalise, split_at_spaces
+from ushydra_lab.sweep.libraries import import_jobs
 
 HELP = {"-h", "--help", "--hydra-help", "-sc", "--shell-completion"}
 OTHER_MODES = HELP | {"-c", "--cfg", "-i", "--info", "-r", "--run", "-m", "--multirun"}
@@ -23,7 +23,7 @@ OTHER_MODES = HELP | {"-c", "--cfg", "-i", "--info", "-r", "--run", "-m", "--mul
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One job of the sweep, as Hydra or a launcher starts it."""
-    loaded_jobs().run_job(cfg)
+    import_jobs().run_job(cfg)
 
 
 def main(arguments: list[str]) -> int:
@@ -34,9 +34,9 @@ def main(arguments: list[str]) -> int:
         sys.exit(f"{dashed[0]}: it is added without dashes: +{dashed[0].lstrip('-')}")
     if not OTHER_MODES.intersection(arguments):
         arguments = [*arguments, "--multirun"]
-    if problems := list(torn(arguments)):
+    if problems := list(split_at_spaces(arguments)):
         sys.exit("\n".join(problems))
-    arguments = list(map(as_meant, arguments))
+    arguments = list(map(normalise, arguments))
     if not any(argument in HELP or argument.startswith("scale=") for argument in arguments):
         arguments = with_scale(arguments, detect_scale())
     sys.argv[1:] = arguments  # where Hydra reads them

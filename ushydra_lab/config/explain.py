@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from ushydra_lab.config.typed import remedy
+from ushydra_lab.config.typed import typing_remedy
 from ushydra_lab.data.vocabulary import nearest
 
 
@@ -18,7 +18,7 @@ def explain(error: HydraException) -> str:
     """The message for whoever typed what Hydra refuses."""
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood. {remedy(error.override)}"
+        return f"{error.override}: not understood. {typing_remedy(error.override)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name}: there is none{nearest(name, error.options)}; choose one of {', '.join(error.options)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -13,19 +13,19 @@ from ushydra_lab.config.schema import Node
 from ushydra_lab.errors import UserError
 
 
-def make(node: Node | DictConfig, **settings: Any) -> Any:
+def instantiate(node: Node | DictConfig, **settings: Any) -> Any:
     """Instantiate a node with a `_target_`, in plain Python types.
 
     Raises:
         UserError: the component refuses its settings; in its own words if it raised one itself.
     """
     try:
-        return instantiate(node, _convert_="all", **settings)
+        return hydra_instantiate(node, _convert_="all", **settings)
     except InstantiationException as error:
-        raise refusal(error, f"{node['_target_']} refuses its settings") from error
+        raise component_error(error, f"{node['_target_']} refuses its settings") from error
 
 
-def refusal(error: Exception, what: str) -> Exception:
+def component_error(error: Exception, what: str) -> Exception:
     """What to tell of an error that building a component ended with.
 
     A UserError where the component refused its settings, in its own words if it raised one itself; a mistake in its
@@ -42,7 +42,7 @@ def refusal(error: Exception, what: str) -> Exception:
     return cause
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
+def to_plain(cfg: DictConfig) -> dict[str, Any]:
     """Resolved, in plain Python types.
 
     Raises:

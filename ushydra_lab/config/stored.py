@@ -16,11 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.config.explain import explain
 from ushydra_lab.config.identity import NOT_DETERMINING
-from ushydra_lab.config.instantiate import omegaconf_message, plain
+from ushydra_lab.config.instantiate import omegaconf_message, to_plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
-from ushydra_lab.config.typed import as_meant, remedy, torn
+from ushydra_lab.config.typed import normalise, split_at_spaces, typing_remedy
 from ushydra_lab.config.validation import target_problems
 from ushydra_lab.errors import UserError
 
@@ -48,7 +48,7 @@ class Local:
         found: dict[str, Any] = {}
         for word in words:
             try:
-                (override,) = OverridesParser.create().parse_overrides([as_meant(word)])
+                (override,) = OverridesParser.create().parse_overrides([normalise(word)])
             except HydraException as error:
                 raise UserError(explain(error)) from error
             key = override.key_or_group
@@ -73,7 +73,7 @@ def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
     return [Path(word) for word in words if word not in typed], Local.of(typed)
 
 
-def here(experiment: Experiment, local: Local) -> Experiment:
+def on_this_machine(experiment: Experiment, local: Local) -> Experiment:
     """A stored experiment for this machine.
 
     A cache_dir that is not on this machine, as in a run that was received, becomes that of a new run; what the data
@@ -81,7 +81,7 @@ def here(experiment: Experiment, local: Local) -> Experiment:
     """
     before = experiment.cache_dir
     after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
-    placed: Experiment = moved(experiment, before, after)
+    placed: Experiment = with_moved_paths(experiment, before, after)
     network = placed.network if local.weights is None else placed.network | {"weights": local.weights}
     return replace(placed, cache_dir=after, data=placed.data | dict(local.data), network=network)
 
@@ -100,12 +100,12 @@ def chosen_data(
         raise UserError(
             f"Choose the data: data=NAME, one of {', '.join(sorted(p.stem for p in (CONF / 'data').glob('*.yaml')))}"
         )
-    if problems := [*torn(overrides), *_several(overrides)]:
+    if problems := [*split_at_spaces(overrides), *_several(overrides)]:
         raise UserError("\n".join(problems))
     register_resolvers()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[f"scale={scale}", *map(as_meant, overrides)], return_hydra_config=True)
+            cfg = compose("config", overrides=[f"scale={scale}", *map(normalise, overrides)], return_hydra_config=True)
     except HydraException as error:
         raise UserError(explain(error)) from error
     if cache_dir is not None:  # not as an override: a path may hold what Hydra would have quoted
@@ -116,7 +116,7 @@ def chosen_data(
         resolved = OmegaConf.to_container(cfg.data, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(omegaconf_message(error)) from error
-    data = plain(OmegaConf.create({"data": resolved}))["data"]
+    data = to_plain(OmegaConf.create({"data": resolved}))["data"]
     if "_target_" not in data:
         raise UserError(f"data={cfg.hydra.runtime.choices['data']}: no data set (it names no _target_)")
     if problems := list(target_problems(data, "data.", trusted)):
@@ -128,22 +128,24 @@ def _several(words: Sequence[str]) -> Iterator[str]:
     """Problems of words that name several values, where one is chosen."""
     for word in words:
         try:
-            (override,) = OverridesParser.create().parse_overrides([as_meant(word)])
+            (override,) = OverridesParser.create().parse_overrides([normalise(word)])
         except HydraException:
             continue  # explained when it is composed
         if override.is_sweep_override():
-            quote = "" if override.key_or_group == "data" else f" {remedy(word)}"
+            quote = "" if override.key_or_group == "data" else f" {typing_remedy(word)}"
             yield f"{word}: several values, of which one can be used here.{quote}"
 
 
-def moved(content: Any, before: str, after: str) -> Any:
+def with_moved_paths(content: Any, before: str, after: str) -> Any:
     """A configuration, or a part of it, in which every path at or below one folder lies below another."""
     if is_dataclass(content) and not isinstance(content, type):
-        return replace(content, **{f.name: moved(getattr(content, f.name), before, after) for f in fields(content)})
+        return replace(
+            content, **{f.name: with_moved_paths(getattr(content, f.name), before, after) for f in fields(content)}
+        )
     if isinstance(content, dict):
-        return {key: moved(value, before, after) for key, value in content.items()}
+        return {key: with_moved_paths(value, before, after) for key, value in content.items()}
     if isinstance(content, list):
-        return [moved(value, before, after) for value in content]
+        return [with_moved_paths(value, before, after) for value in content]
     if isinstance(content, str) and content.startswith(before) and content[len(before) :][:1] in ("", "/", os.sep):
         return after + content[len(before) :]
     return content

@@ -26,7 +26,7 @@ SPECIAL = re.compile(r"['\"\[\](){}$\\]")
 PADDED = re.compile(r"([+-]?)0+(?=\d)")
 
 
-def as_meant(word: str) -> str:
+def normalise(word: str) -> str:
     """A typed word such that Hydra reads what is meant; other words as they are."""
     key, equals, value = word.partition("=")
     name = key.lstrip("+~").partition("@")[0]
@@ -63,7 +63,7 @@ def _read(word: str) -> Any:
     return None if override.is_sweep_override() else override.value()
 
 
-def remedy(word: str) -> str:
+def typing_remedy(word: str) -> str:
     """How to type a key=value that Hydra refuses, as it can be copied into a shell."""
     key, _, value = word.partition("=")
     without = re.sub(r"""(['"])([^'"{}]*)\1\s*:""", r"\2:", value)
@@ -89,7 +89,7 @@ def _parses(word: str) -> bool:
     return True
 
 
-def torn(words: Sequence[str]) -> Iterator[str]:
+def split_at_spaces(words: Sequence[str]) -> Iterator[str]:
     """Problems of key=value words that a shell tore at their spaces: `seed=1000, 1001`, `held_out=St Anna`."""
     pieces: list[str] = []
     for word, before in zip([*words, "end="], ["", *words], strict=True):

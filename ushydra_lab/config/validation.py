@@ -18,12 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from ushydra_lab.config.components import find
 from ushydra_lab.config.conversion import convert
-from ushydra_lab.config.instantiate import plain
+from ushydra_lab.config.instantiate import to_plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Experiment, OwnSettings, Stage
 from ushydra_lab.errors import UserError
 
-OF_THE_LAB = {
+RESERVED_TRAINER_KEYS = {
     "callbacks", "plugins", "logger", "default_root_dir", "profiler", "enable_progress_bar", "enable_checkpointing",
     "max_epochs", "fast_dev_run", "overfit_batches", "limit_predict_batches", "limit_test_batches",
 }  # fmt: skip
@@ -42,7 +42,7 @@ def check(cfg: DictConfig) -> Experiment:
     if OmegaConf.is_missing(cfg, "name"):
         names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
         raise UserError(f"No experiment chosen. Add +experiment=NAME, one of: {', '.join(names)}")
-    content = plain(cfg)
+    content = to_plain(cfg)
     trusted = content.pop("trust")
     if not isinstance(trusted, list) or not all(isinstance(module, str) for module in trusted):
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
@@ -50,10 +50,10 @@ def check(cfg: DictConfig) -> Experiment:
     converted = convert(Experiment, known, "", [])  # what cannot be is told below
     if changed := {key: value for key, value in converted.items() if value != content[key]}:
         return check(cast(DictConfig, OmegaConf.merge(cfg, changed)))  # so that components that refer to them follow
-    return checked(content, trusted, "The configuration cannot be used:")
+    return check_content(content, trusted, "The configuration cannot be used:")
 
 
-def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> Experiment:
+def check_content(content: dict[str, Any], trusted: Sequence[str], headline: str) -> Experiment:
     """Plain content as an experiment, its values converted. Raises UserError listing problems below the headline."""
     if not isinstance(content.get("stages"), dict) or not content["stages"]:
         raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
@@ -73,7 +73,7 @@ def checked(content: dict[str, Any], trusted: Sequence[str], headline: str) -> E
     problems += _wrong_stages(stages)
     if problems:
         raise UserError.listing(headline, problems)
-    typed = {name: Stage(**stage, instead=OwnSettings(**own[name])) for name, stage in ordered(stages)}
+    typed = {name: Stage(**stage, instead=OwnSettings(**own[name])) for name, stage in order_stages(stages)}
     return Experiment(**values, stages=typed, claim=Claim(**claim) if claim else None)
 
 
@@ -201,7 +201,7 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
             yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
     if values.get("scale") not in SCALES:
         yield f"scale={values.get('scale')}: choose one of {', '.join(SCALES)}"
-    for key in sorted(OF_THE_LAB & set(values.get("trainer") or ())):
+    for key in sorted(RESERVED_TRAINER_KEYS & set(values.get("trainer") or ())):
         yield f"trainer.{key}: not to be set; an experiment has max_epochs and callbacks of its own, by stage"
     if not isinstance(canvas := values.get("canvas"), list) or len(canvas) != 2:
         yield f"canvas={values.get('canvas')}: two numbers, [rows,columns]"
@@ -214,12 +214,13 @@ def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
         for key in ("max_epochs", "patience"):
             if isinstance(stage.get(key), int) and stage[key] < 1:
                 yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
-    for name in stages.keys() - {name for name, _ in ordered(stages)}:  # begin from none that there is, or each other
+    reachable = {name for name, _ in order_stages(stages)}
+    for name in stages.keys() - reachable:  # they begin from a stage that does not exist, or from each other
         others = ", ".join(stages.keys() - {name}) or "there is none"
         yield f"stages.{name}.init={stages[name]['init']}: no stage that comes before it ({others})"
 
 
-def ordered(stages: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def order_stages(stages: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Stages as written, but for those that begin from another, which come after it."""
     done: dict[str, dict[str, Any]] = {}
     while ready := next((n for n, s in stages.items() if n not in done and s.get("init") in (None, *done)), None):

@@ -121,7 +121,7 @@ class Photometric:
         changed = adjust_brightness(adjust_contrast(image, contrast, clip_output=False), brightness)
         for row in np.flatnonzero(equalised):
             changed[row] = equalize_clahe(changed[row], float(clips[row]), CLAHE_TILES)
-        return {**batch, "image": torch.where(within(batch["content"], image), changed, image)}
+        return {**batch, "image": torch.where(content_mask(batch["content"], image), changed, image)}
 
 
 def _refuse(augmentation: object, **highest: float) -> None:
@@ -174,7 +174,7 @@ def _fitted(linear: Tensor, zoom: Tensor, step: Tensor, batch: Batch) -> Tensor:
     return torch.cat([linear, (centre + step - (linear * centre).sum(dim=2))[:, :, None]], dim=2)
 
 
-def within(box: Tensor, image: Tensor) -> Tensor:
+def content_mask(box: Tensor, image: Tensor) -> Tensor:
     """(B, 1, H, W): pixels whose centre lies in the box."""
     x1, y1, x2, y2 = box[:, :, None, None, None].unbind(1)
     y, x = (torch.arange(side, device=box.device) + 0.5 for side in image.shape[-2:])

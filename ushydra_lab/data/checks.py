@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data import declared, geometry, schema
-from ushydra_lab.data.inspection import Found, Observer, Problem, inspect, resolved
-from ushydra_lab.data.io.files import there
+from ushydra_lab.data.inspection import InspectedFile, Observer, Problem, inspect, resolved
+from ushydra_lab.data.io.files import exists
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import (
     CROP,
@@ -68,7 +68,7 @@ def examine(source: Source, observe: Observer | None = None) -> Examined:
     paths, escapes = resolved(table[IMAGE], source.root, IMAGE)
     masks, mask_escapes = resolved(table.get("mask", pd.Series("", table.index)), source.root, "mask")
     escaped = {position for position, _ in escapes + mask_escapes}
-    absent = [i for i, path in enumerate(paths) if source.partial and path and i not in escaped and not there(path)]
+    absent = [i for i, path in enumerate(paths) if source.partial and path and i not in escaped and not exists(path)]
     barred = escaped | set(absent)
     usable = [None if position in barred else path for position, path in enumerate(paths)]
     found = inspect(usable, masks, source.masks, observe)
@@ -77,7 +77,7 @@ def examine(source: Source, observe: Observer | None = None) -> Examined:
     whole = {i for i, each in enumerate(found) if each.sha256} - {i for i, _ in files}
     lenient = source.partial and not source.strict and bool(whole)
     unusable = sorted(files) if lenient else []
-    found = [each if i in whole or not lenient else Found() for i, each in enumerate(found)]
+    found = [each if i in whole or not lenient else InspectedFile() for i, each in enumerate(found)]
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
     problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"(?<![\w/.])[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?(?![\w/]|\.\
 
 
 @dataclass(frozen=True)
-class Found:
+class InspectedFile:
     """An image file: native rows and columns (NaN where unreadable), digest, structures that the mask shows, joined by
     +; the largest value where it has 16 bits; what is wrong with the row.
     """
@@ -56,17 +56,17 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
 
 def inspect(
     images: list[Path | None], masks: list[Path | None], code: MaskCode | None, observe: Observer | None
-) -> list[Found]:
+) -> list[InspectedFile]:
     """Every image, and the mask beside it, decoded in full."""
 
-    def one(position: int) -> Found:
+    def one(position: int) -> InspectedFile:
         image, mask = images[position], masks[position]
         if image is None:
-            return Found()
+            return InspectedFile()
         try:
             decoded = decode(read_bytes(image))
         except ImageProblem as unreadable:
-            return Found(problem=str(unreadable))
+            return InspectedFile(problem=str(unreadable))
         (height, width), labels, shows, problem = decoded.grey.shape, None, "", ""
         if mask and code:
             labels, problem = _labels(mask, code, (height, width))
@@ -74,7 +74,7 @@ def inspect(
             shows = "+".join(name for label, name in enumerate(code.structures, 1) if label in present)
         if observe:
             observe(position, decoded.grey, labels)
-        return Found(height, width, decoded.sha256, shows, decoded.peak, problem)
+        return InspectedFile(height, width, decoded.sha256, shows, decoded.peak, problem)
 
     found = in_threads(one, range(len(images)), "Checking images")
     _announce([each.peak for each in found if each.peak is not None])

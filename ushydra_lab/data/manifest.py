@@ -56,7 +56,7 @@ class Manifest:
         return replace(self, masks=self.masks.relabelled(structures))
 
 
-def checked(source: Source) -> Manifest:
+def check_manifest(source: Source) -> Manifest:
     """Validate the table and every file it names. Raises UserError listing every problem: place and remedy."""
     found = checks.examine(source)
     if found.problems:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ushydra_lab.data.augment import within
+from ushydra_lab.data.augment import content_mask
 
 Perturbation = Callable[[Tensor, float, torch.Generator, Tensor], Tensor]
 
@@ -26,7 +26,7 @@ def speckle(image: Tensor, strength: float, generator: torch.Generator, content:
 
 def contrast(image: Tensor, strength: float, generator: torch.Generator, content: Tensor) -> Tensor:
     """Grey values drawn away from, or with a strength below 1 towards, the image's mean; strength: the factor."""
-    inside = within(content, image)
+    inside = content_mask(content, image)
     mean = (image * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True)
     return _changed(image, mean + strength * (image - mean), content)
 
@@ -37,7 +37,7 @@ def gain(image: Tensor, strength: float, generator: torch.Generator, content: Te
 
 
 def _changed(image: Tensor, changed: Tensor, content: Tensor) -> Tensor:
-    return torch.where(within(content, image), changed.clamp(0, 1), image)
+    return torch.where(content_mask(content, image), changed.clamp(0, 1), image)
 
 
 def _normal(image: Tensor, generator: torch.Generator) -> Tensor:

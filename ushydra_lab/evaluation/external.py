@@ -13,7 +13,7 @@ import pandas as pd
 from ushydra_lab import __version__
 from ushydra_lab.config.identity import digest
 from ushydra_lab.config.schema import Experiment, Node
-from ushydra_lab.config.stored import Local, chosen_data, here
+from ushydra_lab.config.stored import Local, chosen_data, on_this_machine
 from ushydra_lab.evaluation.finished import seen_sites
 from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
 from ushydra_lab.evaluation.pictures import draw_panels
@@ -51,13 +51,13 @@ def evaluate(run: Run, overrides: list[str]) -> Path:
     """
     local = Local.of([word for word in overrides if word.startswith(("trust=", "cache_dir=", WEIGHTS))])
     overrides = [word for word in overrides if not word.startswith(WEIGHTS)]
-    own = here(check_stored(run, local.trust), local)
+    own = on_this_machine(check_stored(run, local.trust), local)
     name, reader = chosen_data(overrides, own.scale, own.cache_dir, local.trust)
     seen = seen_sites(run, own)
     experiment = with_external(own, reader)
     data = build_data(experiment)
     data.setup("fit")
-    made_from = {"weights": run.sums, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
+    made_from = {"weights": run.weight_checksums, "images": data.fingerprint(data.parts), "ushydra_lab": __version__}
     folder = run.path / "external" / f"{name}-{digest(made_from)[:8]}"
     if (folder / METRICS).exists():
         table, _ = read_results(folder)

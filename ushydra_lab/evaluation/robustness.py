@@ -18,7 +18,7 @@ from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.identity import digest
-from ushydra_lab.config.stored import AS_STORED, Local, here
+from ushydra_lab.config.stored import AS_STORED, Local, on_this_machine
 from ushydra_lab.data.perturbations import SWEEPS
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation.finished import own_images
@@ -44,7 +44,7 @@ from ushydra_lab.tasks.segmentation import Segmentation
 from ushydra_lab.training.stages import finished_tasks
 
 NAME = "robustness"
-MEASURED = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
+KEPT_FAMILIES = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
 """Families of columns that are kept of every perturbed image."""
 
 
@@ -69,7 +69,7 @@ def robustness(experiment: Path, local: Local = AS_STORED) -> tuple[pd.DataFrame
         raise UserError(f"{experiment}: no finished run of a segmentation below it; see {experiment}/*/*/*/run.json")
     images, folder = pd.concat(tables, ignore_index=True), experiment / NAME
     found, areas = curves(images), agreement(images)
-    tidy(shown := picture(found))
+    tidy(shown := draw_curves(found))
     with disk_errors(folder):
         write_csv(folder / "curves.csv", found)
         write_csv(folder / "agreement.csv", areas)
@@ -84,12 +84,12 @@ def _table(run: Run, local: Local) -> pd.DataFrame | None:
     if summary.status != FINISHED:
         return None
     file, record = run.path / f"{NAME}.csv", run.path / f"{NAME}.json"
-    made_from = digest([summary.identity, run.sums, __version__])
+    made_from = digest([summary.identity, run.weight_checksums, __version__])
     if not run.verified:
         print(f"{run.path} is {UNVERIFIED}")
     content = _record(record) if record.exists() else {}
     if content.get("made_from") != made_from:
-        table = measure(run, local)
+        table = perturbed_images(run, local)
         if table.empty:
             return None
         with disk_errors(run.path):
@@ -115,7 +115,7 @@ def _measured(file: Path, record: Path, checksum: str) -> pd.DataFrame:
     return read_table(file, {"kind"}, remedy)
 
 
-def measure(run: Run, local: Local) -> pd.DataFrame:
+def perturbed_images(run: Run, local: Local) -> pd.DataFrame:
     """kind, strength, record and the areas and Dice of every structure; without rows for another system's run.
 
     Raises:
@@ -123,7 +123,7 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
     """
     import torch
 
-    settings = here(check_stored(run, local.trust), local)
+    settings = on_this_machine(check_stored(run, local.trust), local)
     task = list(finished_tasks(run, settings).values())[-1]
     if not isinstance(task, Segmentation):
         return pd.DataFrame()
@@ -136,7 +136,7 @@ def measure(run: Run, local: Local) -> pd.DataFrame:
             with torch.inference_mode():
                 image = perturb(batch["image"], strength, generator, batch["content"])
                 scores = task.evaluate({**batch, "image": image})
-            kept = {name: scores[name].numpy() for name, column in declared_in(scores) if column.name in MEASURED}
+            kept = {name: scores[name].numpy() for name, column in declared_in(scores) if column.name in KEPT_FAMILIES}
             rows.append(pd.DataFrame({"kind": kind, "strength": strength, "record": batch["record"].numpy(), **kept}))
     return pd.concat(rows, ignore_index=True)
 
@@ -167,12 +167,14 @@ def agreement(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def picture(found: pd.DataFrame) -> Figure:
+def draw_curves(curve_table: pd.DataFrame) -> Figure:
     """One panel a perturbation, one line a structure and variant, the band being ± SD over seeds."""
-    kinds, structures = list(found["kind"].unique()), list(found["structure"].unique())
+    kinds, structures = list(curve_table["kind"].unique()), list(curve_table["structure"].unique())
     figure = Figure(figsize=(3.2 * len(kinds), 3.4), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
-        for number, ((held_out, variant, structure), line) in enumerate(_lines(found[found["kind"] == kind])):
+        for number, ((held_out, variant, structure), line) in enumerate(
+            _lines(curve_table[curve_table["kind"] == kind])
+        ):
             colour = LABEL_COLOURS[structures.index(structure) % len(LABEL_COLOURS)]
             style = ("-", "--", ":", "-.")[number // len(structures) % 4]
             axis.plot(line["strength"], line["mean"], style, color=colour, marker="o", markersize=3,
@@ -187,5 +189,5 @@ def picture(found: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines(found: pd.DataFrame) -> Any:
-    return found.sort_values("strength").groupby(["held_out", "variant", "structure"])
+def _lines(curve_table: pd.DataFrame) -> Any:
+    return curve_table.sort_values("strength").groupby(["held_out", "variant", "structure"])

@@ -47,14 +47,14 @@ def draw(points: Tensor, size: tuple[int, int], stride: float, sigma: float) -> 
         raise ValueError(f"expected points (B, P, 2), got {tuple(points.shape)}")
     if sigma <= 0:
         raise ValueError(f"sigma must be above 0 px, got {sigma}")
-    there = known(points)
+    there = is_annotated(points)
     x, y = torch.where(there[..., None], points, 0)[..., None].unbind(-2)
     columns, rows = ((_cells(n, points) + 0.5) * stride for n in (size[1], size[0]))
     along, down = (torch.exp(-((d / sigma) ** 2) / 2) for d in (columns - x, rows - y))
     return there[..., None, None] * down[..., :, None] * along[..., None, :]
 
 
-def known(points: Tensor) -> Tensor:
+def is_annotated(points: Tensor) -> Tensor:
     """Which of points (B, P, 2) have both coordinates, (B, P)."""
     return ~points.isnan().any(-1)
 

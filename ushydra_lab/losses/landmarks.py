@@ -16,7 +16,7 @@ from math import hypot, log, pi, radians
 import torch
 from torch import Tensor
 
-from ushydra_lab.geometry.heatmaps import draw, heatmap, known, uncertainty
+from ushydra_lab.geometry.heatmaps import draw, heatmap, is_annotated, uncertainty
 
 MIN_LENGTH = 1.0  # px: a shorter diameter has no direction and is no yardstick
 
@@ -56,9 +56,9 @@ def heatmap_mse(
     target = draw(points.to(m.dtype), (m.shape[-2], m.shape[-1]), stride, sigma)
     errors = (m - target).square().sum((-2, -1)) / (pi * (sigma / stride) ** 2)
     if sharpness:
-        sharp = _sharpness_weights(logits, known(points), sharpness)
+        sharp = _sharpness_weights(logits, is_annotated(points), sharpness)
         sample_weights = sharp if sample_weights is None else sharp * sample_weights.to(sharp)
-    return _mean_of_known(errors, known(points), channel_weights, sample_weights)
+    return _mean_of_known(errors, is_annotated(points), channel_weights, sample_weights)
 
 
 def coordinate_l1(
@@ -82,7 +82,7 @@ def coordinate_l1(
     """
     if predicted.shape != points.shape or points.ndim != 3 or points.shape[-1] != 2:
         raise ValueError(f"expected two sets of points (B, P, 2): {tuple(predicted.shape)}, {tuple(points.shape)}")
-    there = known(points)
+    there = is_annotated(points)
     truth = torch.where(there[..., None], points, 0)
     errors = (predicted - truth).abs().sum(-1) / hypot(*canvas)
     return _mean_of_known(errors, there, channel_weights, sample_weights)

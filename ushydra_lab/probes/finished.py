@@ -14,16 +14,17 @@ from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.config.stored import Local, chosen_data, here
+from ushydra_lab.config.stored import Local, chosen_data, on_this_machine
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.vocabulary import PARTS
 from ushydra_lab.evaluation.external import with_external
 from ushydra_lab.evaluation.finished import own_images
 from ushydra_lab.files import DamagedFile, atomic, disk_errors
 from ushydra_lab.probes import JSON, Covariance
 from ushydra_lab.probes.features import Codes, extract, extract_any
 from ushydra_lab.probes.files import read, write
-from ushydra_lab.probes.interpolation import chosen, draw, interpolate, title
-from ushydra_lab.probes.measure import Parts, measure
+from ushydra_lab.probes.interpolation import draw, interpolate, pair_indices, title
+from ushydra_lab.probes.scores import PartCodes, probe_feature
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
@@ -33,7 +34,6 @@ from ushydra_lab.training.assembly import build_data, task_class
 from ushydra_lab.training.stages import finished_tasks
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
-PARTS = ("train", "val", "test")
 PICTURE = "interpolation"
 
 
@@ -46,10 +46,10 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     summary = run.summary
     if summary.status != FINISHED:
         return None, f"not probed, it is {summary.status}"
-    experiment = here(check_stored(run, local.trust), local)
+    experiment = on_this_machine(check_stored(run, local.trust), local)
     stages = {name: stage.key for name, stage in summary.stages.items()}
     made_from = {"identity": summary.identity, "stages": stages, "covariance": covariance}
-    made_from |= {"weights": run.sums, "ushydra_lab": __version__}
+    made_from |= {"weights": run.weight_checksums, "ushydra_lab": __version__}
     other = _other(experiment, against, local) if against else None
     folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
@@ -115,10 +115,10 @@ def _measure(
     scores: dict[str, Any] = {}
     tables = []
     for name, task in track(list(tasks.items()), escape(run.name), transient=True):
-        parts = Parts(*(_codes(task, part, data, other) for part in PARTS))
+        parts = PartCodes(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:
-            values, table = measure(parts, feature, seed, covariance, caliper)
+            values, table = probe_feature(parts, feature, seed, covariance, caliper)
             rounded = {key: None if np.isnan(value) else round(value, 9) for key, value in values.items()}
             scores.setdefault(name, {})[feature] = rounded
             tables.append(table.assign(stage=name, feature=feature))
@@ -131,7 +131,7 @@ def _measure(
 def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
     """Between pairs of unseen images, as the last stage decodes it; nothing where there is but one image."""
     unseen: Any = data.part_loader("test").dataset
-    if not (rows := chosen(len(unseen))):
+    if not (rows := pair_indices(len(unseen))):
         return
     images = unseen.__getitems__(rows)["image"]
     steps = interpolate(task.network.cpu(), images)
@@ -153,5 +153,5 @@ def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | N
 def _caliper(run: Run, stage: str) -> pd.DataFrame | None:
     """What the run measured of each unseen image's NT, by record; None for another ROI."""
     images = run.images
-    chosen = images[(images["stage"] == stage) & (images["part"] == "test")].set_index("record")
-    return chosen[CALIPER] if set(CALIPER) <= set(chosen) else None
+    pair_indices = images[(images["stage"] == stage) & (images["part"] == "test")].set_index("record")
+    return pair_indices[CALIPER] if set(CALIPER) <= set(pair_indices) else None

@@ -14,7 +14,7 @@ STEPS = 7
 MOST_PAIRS = 2
 
 
-def chosen(count: int) -> list[int]:
+def pair_indices(count: int) -> list[int]:
     """Which of so many images: first, second of each pair, spread evenly over all; none where there is no pair."""
     images = min(count // 2, MOST_PAIRS) * 2
     return [round(place) for place in np.linspace(0, max(0, count - 1), images)]

@@ -15,7 +15,7 @@ from ushydra_lab.figures.style import open_picture
 from ushydra_lab.files import DamagedFile, read_text
 from ushydra_lab.report.document import Document, Gap, Note
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.runs.run import parse_yaml
+from ushydra_lab.runs.safe_yaml import parse_yaml
 
 NO_TEXTS = ("null", "true", "false", "inf", "nan")
 """Words that Hydra reads as null, a truth value or a number when they are not quoted."""

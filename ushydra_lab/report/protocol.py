@@ -36,8 +36,7 @@ class Protocol:
     """The protocol of an experiment, as the page shows it.
 
     facts: (what, text). parts: images (subjects) of each part, one row per held-out site. shared: settings that all
-    variants have. differing: settings that differ, one row per setting and one column per variant. versions: package ->
-    its versions.
+    variants have. differing: the others, one row per setting and one column per variant. versions: package -> versions.
     """
 
     facts: list[tuple[str, str]]

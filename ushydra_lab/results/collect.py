@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.files import DamagedFile
-from ushydra_lab.runs.ledger import job
+from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import CONFIG, Run, runs_below
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.tasks.columns import ColumnConflict, declare
@@ -69,7 +69,7 @@ def collect(experiment: Path) -> Collected:
         try:
             summary = run.summary
             if summary.status != FINISHED:
-                unfinished[run] = Reason(summary.error or summary.status, job(run).state, quoted=summary.public)
+                unfinished[run] = Reason(summary.error or summary.status, job_state(run).state, quoted=summary.public)
                 continue
             run.refuse_misplaced()
             declare(*summary.columns)

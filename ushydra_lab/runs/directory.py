@@ -36,7 +36,8 @@ from ushydra_lab.files import (
     write_json,
     write_text,
 )
-from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run, read_config
+from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
+from ushydra_lab.runs.safe_yaml import read_config
 from ushydra_lab.runs.stored_experiment import moved_targets
 from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary, column_to_json
 from ushydra_lab.tasks.columns import declared_elsewhere
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "pandas")
-PARTS = ("checkpoints", "history", "figures")
+RESULT_FOLDERS = ("checkpoints", "history", "figures")
 SWEEP = "USHYDRA_SWEEP"
 """Environment variable: which sweep a job belongs to."""
 
@@ -64,7 +65,7 @@ class RunDirectory:
         self._summary: dict[str, Any] = {}
 
     @property
-    def found(self) -> Run:
+    def run(self) -> Run:
         """What lies there now."""
         return Run(self.path)
 
@@ -73,13 +74,13 @@ class RunDirectory:
         Raises:
             UserError: the directory holds another configuration; the message shows what differs.
         """
-        known = self.found.summary if (self.path / SUMMARY).exists() else None
+        known = self.run.summary if (self.path / SUMMARY).exists() else None
         if not (self.path / CONFIG).exists():
             if known and known.settings and known.settings != self._settings():
                 name = "to keep both, name this one: variant=NAME"
                 raise UserError(f"{self.path} holds results of another configuration, its config.yaml is gone; {name}")
             return
-        stored = self.found.config if known else read_config(self.path / CONFIG, self.found.remedy)
+        stored = self.run.config if known else read_config(self.path / CONFIG, self.run.remedy)
         before = dict(flatten(determining(moved_targets(stored))))
         now = dict(flatten(determining(self.experiment.as_dict())))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
@@ -98,7 +99,7 @@ class RunDirectory:
         except Exception as error:
             file = self.path / SUMMARY
             refused = {"sweep": os.environ.get(SWEEP, ""), "error": str(error)}
-            write_json(file, {**read_json(file, self.found.remedy, old=True), "refused": refused})
+            write_json(file, {**read_json(file, self.run.remedy, old=True), "refused": refused})
             raise
 
     def refuse_other_data(self, identity: str) -> None:
@@ -106,7 +107,7 @@ class RunDirectory:
         Raises:
             UserError: the job was finished with other data.
         """
-        summary = self.found.summary
+        summary = self.run.summary
         if summary.identity != identity:
             raise UserError(
                 f"{self.path} was finished with other images, annotations or another version of the lab "
@@ -121,22 +122,22 @@ class RunDirectory:
         Raises:
             DamagedFile: a file is not as it was written.
         """
-        if not (self.path / SUMMARY).exists() or self.found.summary.status != FINISHED:
+        if not (self.path / SUMMARY).exists() or self.run.summary.status != FINISHED:
             return False
-        if absent := self.found.absent:
-            log.warning("%s lacks %s: made again", self.path, ", ".join(absent))
+        if missing := self.run.missing_files:
+            log.warning("%s lacks %s: made again", self.path, ", ".join(missing))
             return False
-        self.found.verify()
+        self.run.verify()
         return True
 
     def plan(self) -> None:
         """Leave a mark that this job is to be done, and since when, unless there is one or a process is at it."""
-        with contextlib.suppress(Busy), self.hold():
+        with contextlib.suppress(Busy), self.lock():
             if not (self.path / SUMMARY).exists():
                 write_json(self.path / SUMMARY, {"status": PLANNED, "planned": _instant()})
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other processes out.
 
         Raises:
@@ -151,12 +152,12 @@ class RunDirectory:
             except Timeout:
                 raise Busy(f"{self.path}: another process is running this job") from None
             with held:
-                for folder in (self.path, *(self.path / name for name in PARTS)):
+                for folder in (self.path, *(self.path / name for name in RESULT_FOLDERS)):
                     remove_temporary(folder)
                 yield
 
     @contextmanager
-    def record(self) -> Iterator[None]:
+    def recording(self) -> Iterator[None]:
         """Write the job's state to run.json: now, whenever something is noted, and at the end.
 
         Raises:
@@ -185,7 +186,7 @@ class RunDirectory:
         """Say what the job is doing, to those who look at it meanwhile."""
         self._write(now=now)
 
-    def keep(
+    def write_results(
         self,
         stages: dict[str, StageSummary],
         folders: dict[str, StageFolder],
@@ -216,7 +217,7 @@ class RunDirectory:
 
     def _planned(self) -> str:
         """When the job was planned first, however often it was interrupted since."""
-        before = self.found.summary.planned if (self.path / SUMMARY).exists() else ""
+        before = self.run.summary.planned if (self.path / SUMMARY).exists() else ""
         return before or _instant()
 
     def _write(self, **more: Any) -> None:

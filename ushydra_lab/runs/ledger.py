@@ -22,7 +22,7 @@ COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "r
 
 
 @dataclass(frozen=True)
-class Job:
+class JobState:
     """state: a key of COLOURS; took: h:mm:ss of the last attempt; note: the error, or how far it is; sweep: its id."""
 
     run: Run
@@ -32,21 +32,21 @@ class Job:
     sweep: str | None = None
 
 
-def job(run: Run, sweep: str | None = None, *, verify: bool = False) -> Job:
+def job_state(run: Run, sweep: str | None = None, *, verify: bool = False) -> JobState:
     """The state of one job. A killed one says it is running, but nobody holds its lock.
 
     sweep: who asks; a finished job that refused this sweep, for its data, counts as failed.
     verify: a finished job whose files are missing or not as they were written counts as failed.
     """
     if not (run.path / SUMMARY).exists():
-        return Job(run, MISSING, note="not started")
+        return JobState(run, MISSING, note="not started")
     try:
         summary = run.summary
         if verify and summary.status == FINISHED:
             run.verify()
     except DamagedFile as error:
-        return Job(run, FAILED, note=_first_line(str(error)))
-    if summary.status in (PLANNED, RUNNING) and held(run.path):
+        return JobState(run, FAILED, note=_first_line(str(error)))
+    if summary.status in (PLANNED, RUNNING) and is_running(run.path):
         state, note = RUNNING, _progress(run)
     elif summary.status == PLANNED:
         state, note = MISSING, "not started"
@@ -56,15 +56,15 @@ def job(run: Run, sweep: str | None = None, *, verify: bool = False) -> Job:
         state, note = FAILED, summary.refused.get("error", "")
     else:
         state, note = summary.status, summary.error if run.verified or summary.status != FINISHED else UNVERIFIED
-    return Job(run, state, _took(summary), _first_line(note), summary.sweep)
+    return JobState(run, state, _took(summary), _first_line(note), summary.sweep)
 
 
 def failed_in(sweep: str, experiment: Path) -> list[Run]:
     """The jobs of a sweep that have failed so far."""
-    return [one.run for one in map(job, runs_below(experiment)) if one.state == FAILED and one.sweep == sweep]
+    return [one.run for one in map(job_state, runs_below(experiment)) if one.state == FAILED and one.sweep == sweep]
 
 
-def table(jobs: Iterable[Job], experiment: Path) -> Table:
+def table(jobs: Iterable[JobState], experiment: Path) -> Table:
     """Job, status, time and reason; the caption counts the states."""
     jobs = list(jobs)
     counts = Counter(one.state for one in jobs)
@@ -81,7 +81,7 @@ def table(jobs: Iterable[Job], experiment: Path) -> Table:
     return shown
 
 
-def held(run: Path) -> bool:
+def is_running(run: Path) -> bool:
     """Whether a process, on this machine or on one that shares its file system's locks, is running the job."""
     file = run / ".lock"
     if not file.is_file():

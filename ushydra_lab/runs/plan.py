@@ -20,7 +20,7 @@ from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, disk_errors, read_json, write_json
 from ushydra_lab.runs.directory import RunDirectory
-from ushydra_lab.runs.ledger import job
+from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED, TIME
 from ushydra_lab.tasks.columns import COLUMNS, split_name
@@ -86,7 +86,7 @@ def _new(folder: Path, jobs: Sequence[RunDirectory]) -> Plan:
         list(dict.fromkeys(experiment.variant for experiment in experiments)),
         list(dict.fromkeys(one.path.parents[1].name for one in jobs)),
         list(dict.fromkeys(experiment.seed for experiment in experiments)),
-        sum(job(run).state == FINISHED for run in runs_below(folder)),
+        sum(job_state(run).state == FINISHED for run in runs_below(folder)),
     )
 
 

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.files import DamagedFile, read_json, read_table, read_text, refuse_change, sha256
+from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
+from ushydra_lab.runs.safe_yaml import read_config
 from ushydra_lab.runs.summary import FINISHED, Summary, parse_summary
 
 SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"
@@ -34,8 +34,6 @@ IMAGE_TEXTS = {"stage", "part", "site"}
 SPLIT_TEXTS = {"image", "site", "subject", "part"}
 SEED = re.compile(r"seed\d+")
 """The directory of all variants of one seed."""
-DEEPEST, MOST_VALUES = 50, 100_000
-"""Of a configuration: nested levels, and values in all; the lab's own have 8 and about 200."""
 
 
 class Run:
@@ -139,7 +137,7 @@ class Run:
         return {stage: self._table(file, set(), {"epoch"}) for stage, file in kept.items()}
 
     @property
-    def sums(self) -> dict[str, str]:
+    def weight_checksums(self) -> dict[str, str]:
         """Stage -> SHA-256 of its weights: what results that were made with them belong to."""
         known = self.summary.files or {}
         weights = {stage: self.weights(stage) for stage in self.summary.stages}  # compared with the known sums by that
@@ -173,7 +171,7 @@ class Run:
             raise UserError(f"{self.path} is not finished ({self.summary.status}). Its own command continues it.")
 
     @property
-    def absent(self) -> list[str]:
+    def missing_files(self) -> list[str]:
         """Files that a finished run had and that are no longer there."""
         return [name for name in self._files if not (self.path / name).is_file()]
 
@@ -231,72 +229,3 @@ def experiments_below(folders: Iterable[Path]) -> dict[Path, list[Run]]:
         names = ", ".join(map(str, folders))
         raise UserError(f"No run below {names}. Start one: python -m ushydra_lab +experiment=nt_phase2")
     return found
-
-
-def read_config(file: Path, remedy: str) -> dict[str, Any]:
-    """The configuration stored in a file, plain values.
-
-    Raises:
-        DamagedFile: the file is missing or damaged, or holds something else.
-    """
-    try:
-        content = parse_yaml(read_text(file, remedy))
-    except ValueError as error:
-        raise DamagedFile(file, f"is damaged ({error})", remedy) from error
-    if fault := _unlike_a_configuration(content):
-        raise DamagedFile(file, f"is damaged ({fault})", remedy)
-    return dict(content)
-
-
-def parse_yaml(text: str) -> Any:
-    """Texts, numbers, lists and dicts of them, and no more of them than `MOST_VALUES`. Raises ValueError."""
-    try:
-        content = yaml.load(text, _NoMerges)  # a safe loader
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-    _refuse_monsters(content)
-    return content
-
-
-class _NoMerges(yaml.SafeLoader):
-    """Refuses `<<`, which copies keys again and again before anyone could count them; the lab writes none."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a merge key (<<) is no key", node.start_mark)
-
-
-def _unlike_a_configuration(content: Any) -> str:
-    """What is missing for others to read it as one; whether it can be used is for `config.validation` to say."""
-    if not isinstance(content, dict):
-        return "no keys"
-    lacking = [key for key in ("data", "network", "stages") if not isinstance(content.get(key), dict)]
-    stages = content["stages"] if "stages" not in lacking else {}
-    for name, stage in stages.items():
-        if not isinstance(stage, dict) or not isinstance(stage.get("task"), dict):
-            lacking.append(f"stages.{name}.task")
-        elif not isinstance(stage.get("max_epochs", 1), int) or not isinstance(stage.get("init") or "", str):
-            lacking.append(f"stages.{name}.max_epochs and init")
-        elif not isinstance(stage.get("instead") or {}, dict):
-            lacking.append(f"stages.{name}.instead")
-    if "data" not in lacking and not isinstance(content["data"].get("_target_"), str):
-        lacking.append("data._target_")
-    return f"no usable {', '.join(lacking)}" if lacking else ""
-
-
-def _refuse_monsters(content: Any) -> None:
-    """YAML's references can hold themselves, or millions of copies of each other. Raises ValueError."""
-    stack, count = [(content, 0)], 0
-    while stack:
-        value, depth = stack.pop()
-        count += 1
-        if depth > DEEPEST or count > MOST_VALUES:
-            raise ValueError("its values refer to each other without end")
-        if isinstance(value, dict):
-            if strange := [key for key in value if not isinstance(key, str | int | float | None)]:
-                raise ValueError(f"{strange[0]!r} is no key")
-            stack += [(one, depth + 1) for one in value.values()]
-        elif isinstance(value, list):
-            stack += [(one, depth + 1) for one in value]
-        elif not isinstance(value, str | int | float | None):  # a tuple could hide a _target_ from `validation`
-            raise ValueError(f"a {type(value).__name__} is no value of a configuration")

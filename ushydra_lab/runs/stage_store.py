@@ -92,7 +92,7 @@ class StageFolder:
         """What to do about a damaged file."""
         return f"Remove {self.path} and run the same command again: the stage is trained again."
 
-    def continued(self) -> Path | None:
+    def resume_point(self) -> Path | None:
         """The training state to go on from; one that cannot be relied on is removed, and the log says so."""
         if not self.resume.exists():
             return None

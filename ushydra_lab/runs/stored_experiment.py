@@ -7,7 +7,7 @@ from typing import Any
 
 from ushydra_lab.config.identity import flatten
 from ushydra_lab.config.schema import Experiment
-from ushydra_lab.config.validation import checked
+from ushydra_lab.config.validation import check_content
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import CONFIG, Run
 
@@ -20,7 +20,8 @@ MOVED = {
 
 
 def check_stored(run: Run, trusted: Sequence[str] = ()) -> Experiment:
-    """The experiment of a finished run, held to the same rules as a new one; `config.stored.here` places it here.
+    """The experiment of a finished run, held to the same rules as a new one; its places stay as stored
+    until `config.stored.on_this_machine`.
 
     Raises:
         UserError: the run is not finished, or config.yaml is damaged or holds what a new one may not.
@@ -30,7 +31,7 @@ def check_stored(run: Run, trusted: Sequence[str] = ()) -> Experiment:
     headline = f"{run.path / CONFIG} cannot be used. {run.remedy}"
     if unresolved := [key for key, value in flatten(content) if "${" in str(value)]:
         raise UserError.listing(headline, [f"{key}: a stored value refers to no other" for key in unresolved])
-    return checked(content, trusted, headline)
+    return check_content(content, trusted, headline)
 
 
 def moved_targets(node: Any) -> Any:

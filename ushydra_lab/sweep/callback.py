@@ -19,12 +19,12 @@ from ushydra_lab.config.explain import explain
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.render.terminal import new_console
 from ushydra_lab.runs.directory import SWEEP
-from ushydra_lab.runs.ledger import Job, job, table
+from ushydra_lab.runs.ledger import JobState, job_state, table
 from ushydra_lab.runs.plan import write_plans
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
-from ushydra_lab.sweep.libraries import loaded_jobs
-from ushydra_lab.sweep.sweeper import JobSweeper, drop_lost, expand
+from ushydra_lab.sweep.libraries import import_jobs
+from ushydra_lab.sweep.sweeper import JobSweeper, drop_missing_keys, expand
 
 
 class Sweep(Callback):
@@ -37,7 +37,7 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         def jobs() -> list[list[str]]:
-            drop_lost(config)
+            drop_missing_keys(config)
             return expand(config)
 
         self._start(config, jobs)
@@ -49,7 +49,7 @@ class Sweep(Callback):
         try:
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
-            planned = loaded_jobs().validate(jobs())
+            planned = import_jobs().validate(jobs())
             write_plans(planned)
             for directory in planned:
                 directory.plan()
@@ -72,7 +72,7 @@ class Sweep(Callback):
         """Tables of every experiment that has one of the jobs: a sweep's jobs may go to several (hydra_baselines)."""
         jobs, reported = self._settled(), True
         for experiment in dict.fromkeys(one.run.experiment for one in jobs):
-            reported &= loaded_jobs().report_on(experiment)
+            reported &= import_jobs().report_on(experiment)
             own = [one for one in jobs if one.run.experiment == experiment]
             new_console().print(table(own, experiment))
         if unfinished := [one for one in jobs if one.state != FINISHED]:
@@ -80,16 +80,16 @@ class Sweep(Callback):
         if not reported:
             _leave("All jobs finished, but the tables could not be written, or not in full: see above.")
 
-    def _settled(self) -> list[Job]:
+    def _settled(self) -> list[JobState]:
         """The jobs, once no other process is running one of them."""
-        jobs = [job(Run(path), self.sweep) for path in self.jobs]
+        jobs = [job_state(Run(path), self.sweep) for path in self.jobs]
         if running := [str(one.run.path) for one in jobs if one.state == RUNNING]:
             print(
                 f"Another process is running {', '.join(running)}; waiting for it. Ctrl-C leaves it alone.", flush=True
             )
         while any(one.state == RUNNING for one in jobs):
             time.sleep(1)
-            jobs = [job(Run(path), self.sweep) for path in self.jobs]
+            jobs = [job_state(Run(path), self.sweep) for path in self.jobs]
         return jobs
 
 

@@ -21,7 +21,7 @@ from ushydra_lab.report.build import NoFinishedRun, report
 from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
 from ushydra_lab.runs.ledger import failed_in
 from ushydra_lab.training.assembly import rehearse
-from ushydra_lab.training.memory import give_back
+from ushydra_lab.training.memory import release_memory
 
 log = logging.getLogger("ushydra_lab")
 
@@ -72,7 +72,7 @@ def run_job(cfg: DictConfig) -> None:
     except Exception:
         log.exception("FAILED %s", path)
     finally:
-        give_back()
+        release_memory()
 
 
 def report_on(experiment: Path) -> bool:

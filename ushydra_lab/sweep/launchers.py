@@ -37,7 +37,7 @@ Failure = str | None
 
 
 @dataclass
-class Job:
+class WorkerJob:
     """One job of a sweep, to be called in another process, on this or another machine with the same folders."""
 
     context: HydraContext
@@ -79,13 +79,13 @@ class SweepLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         numbered = enumerate(job_overrides, initial_job_idx)
-        jobs = [Job(self.context, self.config, self.function, list(each), number) for number, each in numbered]
+        jobs = [WorkerJob(self.context, self.config, self.function, list(each), number) for number, each in numbered]
         for job, failure in self.run(jobs):
             if failure:
                 log.error("FAILED %s: %s", job, failure)
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
-    def run(self, jobs: list[Job]) -> Iterator[tuple[Job, Failure]]:
+    def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
         """Run all; yields each as it ends, with what killed it."""
         raise NotImplementedError
 
@@ -96,12 +96,12 @@ class JoblibLauncher(SweepLauncher):
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_jobs = n_jobs
 
-    def run(self, jobs: list[Job]) -> Iterator[tuple[Job, Failure]]:
+    def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
         from joblib import Parallel, delayed
 
         running: list[subprocess.Popen[bytes]] = []
 
-        def alone(job: Job) -> tuple[Job, Failure]:
+        def alone(job: WorkerJob) -> tuple[WorkerJob, Failure]:
             running.append(process := start(job, Path(folder) / str(job.number)))
             code = process.wait()
             return job, f"its process ended with {code}" if code else None
@@ -129,14 +129,14 @@ class RayLauncher(SweepLauncher):
     def __init__(self, num_cpus: float, num_gpus: float | None, max_retries: int, init: dict[str, Any]) -> None:
         self.num_cpus, self.num_gpus, self.max_retries, self.init = num_cpus, num_gpus, max_retries, dict(init)
 
-    def run(self, jobs: list[Job]) -> Iterator[tuple[Job, Failure]]:
+    def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
         import ray
 
         ray.init(include_dashboard=False, logging_level=logging.WARNING, **self.init)
         try:
             gpus = min(1.0, ray.cluster_resources().get("GPU", 0)) if self.num_gpus is None else self.num_gpus
             fresh_process = {"max_calls": 1, "max_retries": self.max_retries}
-            remote = ray.remote(num_cpus=self.num_cpus, num_gpus=gpus, **fresh_process)(Job.__call__)
+            remote = ray.remote(num_cpus=self.num_cpus, num_gpus=gpus, **fresh_process)(WorkerJob.__call__)
             waiting = {remote.remote(job): job for job in jobs}
             try:
                 while waiting:
@@ -170,7 +170,7 @@ class SlurmLauncher(SweepLauncher):
         self.folder, self.max_num_timeout, self.poll_s = folder, max_num_timeout, poll_s
         self.parameters = {key: value for key, value in parameters.items() if value is not None}
 
-    def run(self, jobs: list[Job]) -> Iterator[tuple[Job, Failure]]:
+    def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
         import submitit
 
         executor = submitit.SlurmExecutor(self.folder, max_num_timeout=self.max_num_timeout)

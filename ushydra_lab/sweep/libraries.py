@@ -7,7 +7,7 @@ from typing import Any
 
 
 @functools.cache
-def loaded_jobs() -> Any:
+def import_jobs() -> Any:
     """The module `sweep.jobs`, imported without garbage collection, which takes seconds amid imports and finds nothing.
 
     A mistyped command is answered before, in a fraction of the time.

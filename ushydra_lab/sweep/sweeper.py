@@ -68,7 +68,7 @@ def _choices(words: list[str]) -> dict[str, list[str]]:
     return choices
 
 
-def drop_lost(config: DictConfig) -> None:
+def drop_missing_keys(config: DictConfig) -> None:
     """Leave out of an experiment's own sweep the keys that what was typed takes away: `split.fold` of split=random.
 
     Raises:

@@ -44,7 +44,7 @@ class ByQuality(FromLogits):
         encoder = self.network.encoders[0]
         return deepest_code(encoder, lambda: self.network.encode(batch["image"]))
 
-    def own(self, batch: Batch) -> Tensor:
+    def own_decoder(self, batch: Batch) -> Tensor:
         """The decoder (B,) of each image's own domain, -1 where that is unknown."""
         return torch.zeros_like(batch["record"]) if self.single else self.domains(batch)
 
@@ -53,14 +53,14 @@ class ByQuality(FromLogits):
         return super().categories() | own
 
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
-        return super().lacking(batch) | {str(self.domains): self.own(batch) < 0}
+        return super().lacking(batch) | {str(self.domains): self.own_decoder(batch) < 0}
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         self.refuse(batches)
         super().prepare(batches)
 
 
-def shown(known: Tensor, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+def blank_unknown(known: Tensor, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
     """No picture where no image has any, else blank ones of the images that are not known."""
     return where_known(known, pictures) if known.any() else {}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Router, soft_weights
 from ushydra_lab.tasks.base import Batch
-from ushydra_lab.tasks.by_quality import ByQuality, shown, where_known
+from ushydra_lab.tasks.by_quality import ByQuality, blank_unknown, where_known
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.segmentation import Segmentation
 
@@ -46,11 +46,11 @@ class Specialise(ByQuality):
         return self
 
     def logits(self, batch: Batch) -> Tensor:
-        return self.network.forward_routed(batch["image"], self.own(batch).clamp(min=0)).float()
+        return self.network.forward_routed(batch["image"], self.own_decoder(batch).clamp(min=0)).float()
 
     def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         self.refuse([batch])
-        own, total = self.own(batch), dict[str, Tensor]()
+        own, total = self.own_decoder(batch), dict[str, Tensor]()
         for domain in own.unique().tolist():
             rows = own == domain
             terms = super().loss_terms(logits[rows], {key: values[rows] for key, values in batch.items()})
@@ -59,10 +59,10 @@ class Specialise(ByQuality):
         return total
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        return where_known(self.own(batch) >= 0, super().evaluate(batch)) | {"domain": self.domains(batch)}
+        return where_known(self.own_decoder(batch) >= 0, super().evaluate(batch)) | {"domain": self.domains(batch)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        return shown(self.own(batch) >= 0, super().pictures(batch))
+        return blank_unknown(self.own_decoder(batch) >= 0, super().pictures(batch))
 
 
 class Routed(ByQuality):
@@ -124,7 +124,9 @@ class Routed(ByQuality):
             return self.network.styles(encodings or self.network.encodings(batch["image"]), batch["content"])
 
     def logits(self, batch: Batch) -> Tensor:
-        route = self.own(batch) if self.single else self.router.distances(self._styles(batch), "weighted").argmin(1)
+        route = (
+            self.own_decoder(batch) if self.single else self.router.distances(self._styles(batch), "weighted").argmin(1)
+        )
         return self.network.forward_routed(batch["image"], route).float()
 
     def answer(self, batch: Batch) -> Tensor:
@@ -135,7 +137,7 @@ class Routed(ByQuality):
         encodings = self.network.encodings(batch["image"])
         every = self.network.decode_all(encodings).float()
         if self.single:
-            return every[:, 0], self.own(batch), every
+            return every[:, 0], self.own_decoder(batch), every
         styles = self._styles(batch, encodings)
         route = self._route(batch, styles)
         if self.route_by != "soft":
@@ -146,7 +148,7 @@ class Routed(ByQuality):
 
     def _route(self, batch: Batch, styles: Tensor) -> Tensor:
         if self.route_by == "oracle":
-            return self.own(batch).clamp(min=0)
+            return self.own_decoder(batch).clamp(min=0)
         if self.route_by == "random":
             digests, decoders = batch["digest"].tolist(), len(self.network.decoders)
             picks = [int(np.random.default_rng(digest).integers(decoders)) for digest in digests]
@@ -156,7 +158,11 @@ class Routed(ByQuality):
 
     def _answered(self, batch: Batch) -> Tensor:
         """Which images (B,) this router can answer for."""
-        return self.own(batch) >= 0 if self.route_by == "oracle" else torch.ones_like(batch["record"], dtype=torch.bool)
+        return (
+            self.own_decoder(batch) >= 0
+            if self.route_by == "oracle"
+            else torch.ones_like(batch["record"], dtype=torch.bool)
+        )
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The metrics of the target; `domain`, the image's own (a place in `domains`, -1 where unknown), and `route`.
@@ -177,7 +183,7 @@ class Routed(ByQuality):
         return found | {f"score_{name}": scores[:, k] for k, name in enumerate(self.domains.words)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        return shown(self._answered(batch), super().pictures(batch))
+        return blank_unknown(self._answered(batch), super().pictures(batch))
 
 
 class SpecialiseClassification(Specialise, Classification):

@@ -14,16 +14,17 @@ from typing import Any, cast
 import lightning as L
 import pandas as pd
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
+from hydra.utils import instantiate as hydra_instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
 from ushydra_lab.config.identity import digest
-from ushydra_lab.config.instantiate import make, refusal
+from ushydra_lab.config.instantiate import component_error, instantiate
 from ushydra_lab.config.schema import Experiment, Node, Stage
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import Manifest, checked
+from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.needs import refuse_other_words
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
@@ -86,7 +87,7 @@ def _refuse_leaks(experiment: Experiment, manifest: Manifest) -> None:
     own = {name: stage for name, stage in experiment.stages.items() if stage.instead.given}
     if not own:
         return
-    part = make(experiment.split).assign(manifest.table, experiment.seed)  # of images the task leaves out, too
+    part = instantiate(experiment.split).assign(manifest.table, experiment.seed)  # of images the task leaves out, too
     problems = [
         f"stages.{name}.instead: {leak}"
         for name, stage in own.items()
@@ -121,8 +122,8 @@ def read_manifest(reader: Node) -> Manifest:
     """The checked manifest; read once a process, whatever number of jobs use it."""
     key = digest(reader)
     if key not in _manifests:
-        source: Source = make(reader)
-        _manifests[key] = checked(source)
+        source: Source = instantiate(reader)
+        _manifests[key] = check_manifest(source)
     return _manifests[key]
 
 
@@ -139,16 +140,16 @@ def build_data(experiment: Experiment) -> UltrasoundData:
     rows, columns = experiment.canvas
     return UltrasoundData(
         manifest=manifest.with_structures(experiment.structures) if experiment.structures else manifest,
-        split=make(experiment.split),
+        split=instantiate(experiment.split),
         seed=experiment.seed,
         canvas=(rows, columns),
         batch_size=experiment.batch_size,
         requires=requires,
         cache_dir=Path(experiment.cache_dir) / "canvases",
         cache_gb=experiment.cache_gb,
-        augment=make(experiment.augment) if experiment.augment else None,
-        oversample=make(experiment.oversample) if experiment.oversample else None,
-        label_audit=make(experiment.label_audit) if experiment.label_audit else None,
+        augment=instantiate(experiment.augment) if experiment.augment else None,
+        oversample=instantiate(experiment.oversample) if experiment.oversample else None,
+        label_audit=instantiate(experiment.label_audit) if experiment.label_audit else None,
     )
 
 
@@ -161,14 +162,14 @@ def build_task(experiment: Experiment, stage: str) -> Task:
     keep_freed()
     L.seed_everything(experiment.seed, workers=True, verbose=False)
     try:
-        network: Any = instantiate(experiment.network, _convert_="all")
+        network: Any = hydra_instantiate(experiment.network, _convert_="all")
         if not isinstance(network, nn.Module):
             raise TypeError(f"{experiment.network['_target_']} is no network (torch.nn.Module)")
         network = cast(Any, network).to(memory_format=torch.channels_last)  # which torch's annotations lack
-        task: Task = instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
+        task: Task = hydra_instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
     except Exception as error:
         what = f"stages.{stage} cannot be built"
-        told = refusal(error, what)
+        told = component_error(error, what)
         if isinstance(told, UserError) and not str(told).startswith(what):
             told = UserError(f"{what}: {told}")
         raise told from error
@@ -219,7 +220,7 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
     """
     quieten_lightning()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
-    built: L.Trainer = make(
+    built: L.Trainer = instantiate(
         trainer | parallel(trainer, fits=max_epochs is not None),
         callbacks=[*callbacks, *bar],
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
@@ -279,5 +280,7 @@ def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
 
 def open_logger(experiment: Experiment, path: Path, identity: str) -> AbstractContextManager[RunLogger]:
     """The configured logger, opened for this job."""
-    opened: AbstractContextManager[RunLogger] = make(experiment.logger, _partial_=True)(experiment, path, identity)
+    opened: AbstractContextManager[RunLogger] = instantiate(experiment.logger, _partial_=True)(
+        experiment, path, identity
+    )
     return opened

@@ -19,14 +19,14 @@ def keep_freed() -> None:
 
     It gives large blocks back at once by default, and every step of a training asks for the same again: at 872x1280 a
     million page faults, half of a step's time on the two virtual cores where it was measured. The process holds its
-    peak until `give_back`.
+    peak until `release_memory`.
     """
     if glibc := _glibc():
         glibc.mallopt(_MMAP_THRESHOLD, _MOST)
         glibc.mallopt(_TRIM_THRESHOLD, _MOST)
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give a job's memory back, the GPU's too: the next one may run in this process."""
     gc.collect()
     if torch.cuda.is_initialized():

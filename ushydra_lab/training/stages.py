@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ushydra_lab import __version__
 from ushydra_lab.config.identity import determining, digest
-from ushydra_lab.config.instantiate import make
+from ushydra_lab.config.instantiate import instantiate
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
@@ -140,12 +140,12 @@ def fit(
     last = StageCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     history = History(folder.history, name, logger.epochs)
     callbacks: list[Callback] = [EpochSeed(experiment.seed), FiniteLoss(name)]
-    callbacks += map(make, stage.callbacks.values())
+    callbacks += map(instantiate, stage.callbacks.values())
     if stage.patience:
         callbacks.append(EarlyStopping(task.selection, stage.min_delta, stage.patience))
     callbacks += [history, best, last]  # last: it keeps the state of all others
     trainer = build_trainer(experiment.trainer, callbacks, max_epochs=stage.max_epochs)
-    if resume := folder.continued():
+    if resume := folder.resume_point():
         read_checkpoint(resume)
     log.info("%s: %s", name, "continuing" if resume else f"training on {(data.part == 'train').sum()} images")
     with ctrl_c(), _placed(trainer, name):

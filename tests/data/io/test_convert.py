@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, pixel_mm
 from ushydra_lab.data.io.image import ImageProblem
 from ushydra_lab.errors import UserError
 
@@ -45,7 +45,7 @@ def converter(source: Path) -> Converter:
 def test_pixels_come_back_as_they_were_made_and_are_made_once(source: Path) -> None:
     make = Maker()
     for _ in range(2):
-        (files,) = converter(source).pngs([Job((source,), "v1", make)])
+        (files,) = converter(source).pngs([Conversion((source,), "v1", make)])
         assert list(files) == ["a", "b_mask"]
         np.testing.assert_array_equal(np.asarray(Image.open(files["a"])), PIXELS)
         np.testing.assert_array_equal(np.asarray(Image.open(files["b_mask"])), PIXELS.T)
@@ -55,15 +55,15 @@ def test_pixels_come_back_as_they_were_made_and_are_made_once(source: Path) -> N
 
 def test_a_changed_source_another_reading_or_a_lost_file_is_converted_again(source: Path) -> None:
     make = Maker()
-    (first,) = converter(source).pngs([Job((source,), "v1", make)])
-    (other,) = converter(source).pngs([Job((source,), "v2", make)])
+    (first,) = converter(source).pngs([Conversion((source,), "v1", make)])
+    (other,) = converter(source).pngs([Conversion((source,), "v2", make)])
     assert other != first
     source.write_bytes(b"22")
-    (changed,) = converter(source).pngs([Job((source,), "v1", make)])
+    (changed,) = converter(source).pngs([Conversion((source,), "v1", make)])
     assert changed != first
     changed["a"].unlink()
     changed["b_mask"].write_bytes(b"")
-    assert converter(source).pngs([Job((source,), "v1", make)]) == [changed]
+    assert converter(source).pngs([Conversion((source,), "v1", make)]) == [changed]
     assert Image.open(changed["a"]).size == (4, 3)
     assert Image.open(changed["b_mask"]).size == (3, 4)
     assert make.calls == 4
@@ -72,9 +72,9 @@ def test_a_changed_source_another_reading_or_a_lost_file_is_converted_again(sour
 def test_a_touched_second_file_of_a_source_counts(source: Path) -> None:
     raw, make = source.with_suffix(".raw"), Maker()
     raw.write_bytes(b"1")
-    converter(source).pngs([Job((source, raw), "v1", make)])
+    converter(source).pngs([Conversion((source, raw), "v1", make)])
     os.utime(raw, ns=(1, 1))
-    converter(source).pngs([Job((source, raw), "v1", make)])
+    converter(source).pngs([Conversion((source, raw), "v1", make)])
     assert make.calls == 2
 
 
@@ -82,7 +82,7 @@ def test_files_of_a_relative_cache_are_found_from_anywhere(source: Path, monkeyp
     (elsewhere := source.parents[1] / "elsewhere").mkdir()
     monkeypatch.chdir(elsewhere)
     relative = Converter(Path("multirun/.cache"), source.parent)
-    (files,) = relative.pngs([Job((source,), "v1", Maker())])
+    (files,) = relative.pngs([Conversion((source,), "v1", Maker())])
     monkeypatch.chdir(source.parent)
     assert all(path.is_absolute() and path.is_file() for path in files.values())
     assert files["a"].is_relative_to(elsewhere / "multirun/.cache")
@@ -94,10 +94,10 @@ def test_an_interrupted_conversion_leaves_nothing_that_counts(source: Path) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        converter(source).pngs([Job((source,), "v1", interrupted)])
+        converter(source).pngs([Conversion((source,), "v1", interrupted)])
     assert not list((source.parents[1] / "cache").rglob("*.png"))
     make = Maker()
-    converter(source).pngs([Job((source,), "v1", make)])
+    converter(source).pngs([Conversion((source,), "v1", make)])
     assert make.calls == 1
 
 
@@ -113,8 +113,12 @@ def test_all_sources_that_fail_are_listed_at_once_and_the_others_are_kept(
     outside.write_bytes(b"1")
     link = source.with_name("link.avi")
     link.symlink_to(outside)
-    jobs = [Job((source,), "v0", fail), Job((source,), "v1", make), Job((source.with_name("no.avi"),), "v1", make)]
-    jobs.append(Job((link,), "v1", make))
+    jobs = [
+        Conversion((source,), "v0", fail),
+        Conversion((source,), "v1", make),
+        Conversion((source.with_name("no.avi"),), "v1", make),
+    ]
+    jobs.append(Conversion((link,), "v1", make))
     assert [bool(made) for made in converter(source).pngs(jobs)] == [False, True, False, False]
     printed = capsys.readouterr().out
     with pytest.raises(UserError) as raised:
@@ -136,7 +140,7 @@ def test_all_sources_that_fail_are_listed_at_once_and_the_others_are_kept(
 def test_a_cache_that_cannot_be_written_names_the_setting(source: Path) -> None:
     (source.parents[1] / "cache").write_text("a file")
     with pytest.raises(UserError, match=r"cache: cannot be used.*cache_dir"):
-        converter(source).pngs([Job((source,), "v1", Maker())])
+        converter(source).pngs([Conversion((source,), "v1", Maker())])
 
 
 def test_a_full_disk_says_so(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +149,7 @@ def test_a_full_disk_says_so(source: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(UserError, match=r"no space left.*cache_dir"):
-        converter(source).pngs([Job((source,), "v1", Maker())])
+        converter(source).pngs([Conversion((source,), "v1", Maker())])
 
 
 def _many(source: Path) -> list[dict[str, Path]]:
@@ -153,7 +157,7 @@ def _many(source: Path) -> list[dict[str, Path]]:
         for part in range(3):
             yield f"{part}", np.full((40, 40), n, np.uint8)
 
-    jobs = [Job((source,), f"v{n}", lambda n=n: make(n)) for n in range(30)]  # type: ignore[misc]
+    jobs = [Conversion((source,), f"v{n}", lambda n=n: make(n)) for n in range(30)]  # type: ignore[misc]
     return converter(source).pngs(jobs)
 
 

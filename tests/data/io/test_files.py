@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ushydra_lab.data.io import files
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
@@ -95,7 +95,7 @@ def test_images_of_a_manifest_are_found_by_name_and_through_the_annex_of_the_rep
     table = pd.DataFrame(
         {"image": ["a.png", unicodedata.normalize("NFC", "ü.png")], "site": "A", "subject": ["1", "2"]}
     )
-    assert len(checked(Source(table, "t", root)).table) == 2
+    assert len(check_manifest(Source(table, "t", root)).table) == 2
     (root / "out.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(UserError, match="leads out of"):
-        checked(Source(table.assign(image=["out.png", "a.png"]), "t", root))
+        check_manifest(Source(table.assign(image=["out.png", "a.png"]), "t", root))

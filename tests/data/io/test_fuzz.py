@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.audit import report
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.errors import UserError
 
@@ -90,7 +90,7 @@ def outcome(folder: Path, content: bytes) -> set[str]:
     try:
         source = manifest_csv.read(folder / "manifest.csv", {"head": 1} if b"mask" in content else None)
         found = report.audit(source)
-        checked(source)
+        check_manifest(source)
     except UserError as error:
         return {"refused"} if len(str(error)) > 20 else set()
     assert found.usable

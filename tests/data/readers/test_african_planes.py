@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import african_planes
 from ushydra_lab.errors import UserError
 
@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_patient_number_of_two_countries_is_two_subjects(root: Path) -> None:
-    table = checked(african_planes.read(root)).table
+    table = check_manifest(african_planes.read(root)).table
     assert table["plane"].tolist() == ["abdomen", "brain", "femur", "thorax"]
     assert table["site"].tolist() == ["Algeria", "Algeria", "Malawi", "Malawi"]
     assert table["part"].tolist() == ["train", "train", "test", "test"]
@@ -40,7 +40,7 @@ def test_a_patient_number_of_two_countries_is_two_subjects(root: Path) -> None:
 
 def test_images_that_were_not_downloaded_are_left_out(root: Path) -> None:
     next((root / "Zenodo_dataset" / "Malawi").iterdir()).unlink()
-    assert len(checked(african_planes.read(root)).table) == 3
+    assert len(check_manifest(african_planes.read(root)).table) == 3
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_path_that_leaves_the_folder_is_a_problem_of_its_line(root: Path) -> N
     sheet.write_text(sheet.read_text() + "\n7,Fetal brain,1,..,outside\n")
     Image.new("L", (9, 9)).save(root / "outside.png")
     with pytest.raises(UserError, match=r"(?s)line 6.*leads out of"):
-        checked(african_planes.read(root))
+        check_manifest(african_planes.read(root))
 
 
 def test_what_is_not_there_is_said_with_where_to_get_it(tmp_path: Path) -> None:

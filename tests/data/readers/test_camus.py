@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.readers import camus
 from ushydra_lab.data.source import Source
@@ -84,14 +84,14 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
 ) -> None:
     (elsewhere := tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(elsewhere)
-    table = checked(camus.read(root, Path("multirun/.cache"))).table
+    table = check_manifest(camus.read(root, Path("multirun/.cache"))).table
     assert len(table)
     assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
     assert all(Path(mask).is_file() for mask in table["mask"] if mask)
 
 
 def test_rows_are_depth_and_pixels_square(root: Path) -> None:
-    first = checked(read(root)).table.iloc[0]
+    first = check_manifest(read(root)).table.iloc[0]
     image, labels = frame()
     assert (first["height"], first["width"]) == (ROWS, 2 * COLUMNS)
     assert first["pixel_mm"] == pytest.approx(MM[0])
@@ -111,7 +111,7 @@ def test_only_the_asked_structures_are_in_the_mask(root: Path) -> None:
 
 
 def test_parts_quality_view_and_phase_are_the_data_sets(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = checked(read(root)).table
+    table = check_manifest(read(root)).table
     assert len(table) == 9
     assert "3 of 12 rows name images that are not there" in capsys.readouterr().out
     table = table.set_index(["subject", "view", "phase"])
@@ -132,9 +132,9 @@ def test_older_copies_say_the_same(root: Path, tmp_path: Path) -> None:
     old = tmp_path / "old"
     write_mhd(old / "training" / "patient0001", "patient0001_2CH_ED", image + np.uint8(4), labels)
     write_mhd(old / "testing" / "patient0001", "patient0001_2CH_ED", image, None)
-    table = checked(camus.read(old, tmp_path / "cache", views=["2CH"])).table
+    table = check_manifest(camus.read(old, tmp_path / "cache", views=["2CH"])).table
     assert table["subject"].tolist() == ["testing/patient0001", "training/patient0001"]
-    new = checked(read(root)).table.iloc[0]
+    new = check_manifest(read(root)).table.iloc[0]
     np.testing.assert_array_equal(png(table["image"].iloc[1]), png(new["image"]))
     np.testing.assert_array_equal(png(table["mask"].iloc[1]), png(new["mask"]))
     assert table["pixel_mm"].iloc[1] == pytest.approx(new["pixel_mm"])
@@ -148,7 +148,7 @@ def test_spacing_in_metres_and_float_pixels_are_understood(tmp_path: Path) -> No
     stem = folder / "patient0001_4CH_ED"
     stem.with_suffix(".nii").write_bytes(nifti(image.astype(np.float32), (0.0003, 0.0003), units=1))
     stem.with_name(f"{stem.name}_gt.nii").write_bytes(nifti(labels.astype(np.float64), (0.0003, 0.0003), units=1))
-    row = checked(camus.read(tmp_path / "data", tmp_path / "cache")).table.iloc[0]
+    row = check_manifest(camus.read(tmp_path / "data", tmp_path / "cache")).table.iloc[0]
     assert row["pixel_mm"] == pytest.approx(0.3)
     np.testing.assert_array_equal(png(row["image"]), image)
 
@@ -195,7 +195,7 @@ def test_files_that_cannot_be_used_are_left_out_and_named(
 ) -> None:
     folder = root / "database_nifti" / "patient0001"
     (folder / f"{STEM}{name}.nii.gz").write_bytes(content)
-    assert len(checked(read(root)).table) == 8
+    assert len(check_manifest(read(root)).table) == 8
     assert re.search(message, capsys.readouterr().out)
     with pytest.raises(UserError, match=message) as raised:
         read(root, strict=True)
@@ -206,7 +206,7 @@ def test_files_that_cannot_be_used_are_left_out_and_named(
 def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(root: Path) -> None:
     zeros = gzip.compress(nifti(IMAGE + np.uint8(4), MM) + bytes(400_000_000), compresslevel=1)
     (root / "database_nifti" / "patient0001" / f"{STEM}.nii.gz").write_bytes(zeros)
-    assert len(checked(read(root)).table) == 9
+    assert len(check_manifest(read(root)).table) == 9
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_files_that_say_parts_and_qualities_may_be_absent(root: Path, capsys: py
     assert "no quality: Info_2CH.cfg and Info_4CH.cfg, which say ImageQuality" in printed
     assert "no part: database_split" in printed
     with pytest.raises(UserError, match=r"quality: Info_2CH.cfg and Info_4CH.cfg"):
-        required(checked(source), ["quality"])
+        required(check_manifest(source), ["quality"])
 
 
 def test_patients_are_not_looked_for_in_what_archives_leave_behind(root: Path) -> None:

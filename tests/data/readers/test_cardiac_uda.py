@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import cardiac_uda
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
@@ -74,7 +74,7 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
 ) -> None:
     (elsewhere := tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(elsewhere)
-    table = checked(cardiac_uda.read(root, Path("multirun/.cache"))).table
+    table = check_manifest(cardiac_uda.read(root, Path("multirun/.cache"))).table
     assert len(table)
     assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
     assert all(Path(mask).is_file() for mask in table["mask"] if mask)
@@ -82,7 +82,7 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
 
 def test_labelled_frames_alone_are_rows_with_depth_downwards(root: Path) -> None:
     source = read(root)
-    table = checked(source).table
+    table = check_manifest(source).table
     assert len(table) == 3 * len(LABELLED)
     for n, row in enumerate(table.itertuples()):
         frame = LABELLED[n % 2]
@@ -122,7 +122,7 @@ def test_the_label_order_is_a_setting(root: Path) -> None:
 def test_pixels_that_are_not_square_become_so(root: Path) -> None:
     folder = root / "archive" / "cardiacUDC_dataset" / "Site_G_20"
     (folder / "patient-1-4_image.nii.gz").write_bytes(packed(video(0), (0.2, 0.4)))
-    row = checked(read(root)).table.iloc[0]
+    row = check_manifest(read(root)).table.iloc[0]
     assert (row["height"], row["width"], row["pixel_mm"]) == (ROWS, 2 * COLUMNS, pytest.approx(0.2))
     np.testing.assert_array_equal(png(row["mask"]), np.repeat(labels()[1], 2, axis=1))
 
@@ -153,7 +153,7 @@ def test_files_that_cannot_be_used_are_left_out_and_named(
     root: Path, name: str, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "archive" / "cardiacUDC_dataset" / "Site_G_20" / name).write_bytes(content)
-    assert len(checked(read(root)).table) == 4
+    assert len(check_manifest(read(root)).table) == 4
     assert re.search(message, capsys.readouterr().out)
     with pytest.raises(UserError, match=message) as raised:
         read(root, strict=True)

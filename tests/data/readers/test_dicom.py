@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.errors import UserError
 
@@ -27,14 +27,14 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
     write(root / "a.dcm", study())
     (elsewhere := tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(elsewhere)
-    table = checked(dicom.read(root, "multirun/.cache", "clinic", "multirun/key")).table
+    table = check_manifest(dicom.read(root, "multirun/.cache", "clinic", "multirun/key")).table
     assert len(table)
     assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
 
 
 def test_the_region_alone_is_cut_out_with_its_own_spacing(root: Path) -> None:
     np.testing.assert_array_equal(one_dicom(root, study()), scene()[CUT])
-    row = checked(read_dicom(root)).table.iloc[0]
+    row = check_manifest(read_dicom(root)).table.iloc[0]
     assert (row["height"], row["width"]) == (32, 40)
     assert row["pixel_mm"] == pytest.approx(0.2)
 
@@ -51,7 +51,7 @@ def test_two_panels_are_two_rows_and_other_regions_none(root: Path) -> None:
     flow = region((34, 6, 40, 12), RegionDataType=2)
     panels = [region((0, 4, 29, 35), (0.1, 0.1)), region((32, 4, 63, 35), (0.3, 0.3)), flow, doppler]
     write(root / "a.dcm", study(SequenceOfUltrasoundRegions=panels))
-    table = checked(read_dicom(root)).table
+    table = check_manifest(read_dicom(root)).table
     assert table["pixel_mm"].tolist() == [pytest.approx(0.1), pytest.approx(0.3)]
     assert table["width"].tolist() == [30, 32]
     assert table["subject"].nunique() == 1
@@ -72,7 +72,7 @@ def test_without_a_calibrated_region_the_spacing_is_that_of_the_image_or_none(
     root: Path, changes: dict[str, Any], mm: float | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(root / "a.dcm", study(**changes))
-    spacing = checked(read_dicom(root)).table["pixel_mm"].iloc[0]
+    spacing = check_manifest(read_dicom(root)).table["pixel_mm"].iloc[0]
     assert spacing == pytest.approx(mm) if mm else np.isnan(spacing)
     assert ("1 without a spacing" in capsys.readouterr().out) == (mm is None)
 
@@ -139,7 +139,7 @@ def test_what_is_no_ultrasound_image_is_counted_with_the_reason(root: Path, caps
     (root / "readme.txt").write_text("not DICOM")
     (root / "empty").write_bytes(b"")
     write(root / "short.dcm", study()).write_bytes((root / "good").read_bytes()[:140])
-    assert len(checked(read_dicom(root)).table) == 1
+    assert len(check_manifest(read_dicom(root)).table) == 1
     printed = capsys.readouterr().out
     for text in (
         "1 of 8 files are ultrasound images",

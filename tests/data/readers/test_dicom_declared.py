@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
 from ushydra_lab.data.io import dicom_pixels
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.errors import UserError
 
 from .layouts import COLUMNS, CUT, ROWS, one_dicom, read_dicom, region, scene, study, write
@@ -187,7 +187,7 @@ def test_real_files_with_stale_calibrations_are_left_out(
 ) -> None:
     from ushydra_lab.data.readers import dicom
 
-    table = checked(dicom.read(real_data / "dicom" / "pydicom", tmp_path / "cache", "x", tmp_path / "key")).table
+    table = check_manifest(dicom.read(real_data / "dicom" / "pydicom", tmp_path / "cache", "x", tmp_path / "key")).table
     assert len(table) > 0
     printed = capsys.readouterr().out
     for name in ("examples_palette.dcm", "examples_ybr_color.dcm"):

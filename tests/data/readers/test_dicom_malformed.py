@@ -15,7 +15,7 @@ from pydicom.uid import (
     JPEGLSLossless,
 )
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.errors import UserError
 
 from .layouts import read_dicom, region, scene, study, write
@@ -83,7 +83,7 @@ def test_files_that_cannot_be_used_are_named_without_the_patient(
         made["PixelData"].is_undefined_length = True
     write(root / "good.dcm", study())
     write(root / "bad.dcm", made)
-    assert len(checked(read_dicom(root)).table) == 1
+    assert len(check_manifest(read_dicom(root)).table) == 1
     printed = capsys.readouterr().out
     assert "1 of 2 files cannot be used and are left out (data.strict=true" in printed
     assert re.search(f"bad.dcm: .*({message})", printed)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.audit import report
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.errors import UserError
 
@@ -126,7 +126,7 @@ def test_clutter_is_no_file_and_a_link_to_nothing_is_counted(root: Path, capsys:
     for name in ("._0_0.dcm", ".DS_Store", "Thumbs.db", "__MACOSX/._0_0.dcm"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes((root / "0_0.dcm").read_bytes())
-    assert len(checked(read_dicom(root)).table) == 5
+    assert len(check_manifest(read_dicom(root)).table) == 5
     printed = capsys.readouterr().out
     assert "5 of 6 files are ultrasound images" in printed
     assert "1 left out: a link that leads nowhere" in printed

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import echonet
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
@@ -103,14 +103,14 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
 ) -> None:
     (elsewhere := tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(elsewhere)
-    table = checked(echonet.read(write(), Path("multirun/.cache"))).table
+    table = check_manifest(echonet.read(write(), Path("multirun/.cache"))).table
     assert len(table)
     assert all(Path(image).is_relative_to(elsewhere) for image in table["image"])
     assert all(Path(mask).is_file() for mask in table["mask"] if mask)
 
 
 def test_the_traced_frames_are_cut_out_and_named_by_their_area(write: Write) -> None:
-    table = checked(read(write())).table
+    table = check_manifest(read(write())).table
     assert table["phase"].tolist() == ["ED", "ES"]
     for row, frame in zip(table.itertuples(), (3, 7), strict=True):
         assert np.abs(png(row.image).astype(int) - scene(frame)).mean() < 2
@@ -137,7 +137,7 @@ def test_masks_are_those_of_the_authors_code(write: Write) -> None:
 
 def test_what_is_missing_is_counted(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     root = write()
-    manifest = checked(read(root))
+    manifest = check_manifest(read(root))
     printed = capsys.readouterr().out
     assert "1 videos without two traced frames are left out: 0XC" in printed
     assert "2 of 4 rows name images that are not there" in printed
@@ -146,7 +146,7 @@ def test_what_is_missing_is_counted(write: Write, capsys: pytest.CaptureFixture[
 
 def test_names_may_end_in_avi_in_both_tables(write: Write) -> None:
     root = write(listed=["0XA.avi,55.5,30.1,70.2,112,112,50,12,train"])
-    assert len(checked(read(root)).table) == 2
+    assert len(check_manifest(read(root)).table) == 2
 
 
 def test_a_corrected_tracing_makes_new_masks(write: Write) -> None:

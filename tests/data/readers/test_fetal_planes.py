@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import fetal_planes
 from ushydra_lab.errors import UserError
 
@@ -64,7 +64,7 @@ def test_no_patient_is_of_two_machines(write: Write, capsys: pytest.CaptureFixtu
 def test_the_checked_manifest_leaves_out_what_was_not_downloaded(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = checked(fetal_planes.read(write(), by_machine=False))
+    manifest = check_manifest(fetal_planes.read(write(), by_machine=False))
     assert len(manifest.table) == 5
     assert "1 of 6 rows name images that are not there" in capsys.readouterr().out
 
@@ -124,7 +124,7 @@ def test_a_link_out_of_the_folder_is_a_problem_of_its_row(write: Write, tmp_path
     image.rename(tmp_path / "outside.png")
     image.symlink_to(tmp_path / "outside.png")
     with pytest.raises(UserError, match="leads out of"):
-        checked(fetal_planes.read(root))
+        check_manifest(fetal_planes.read(root))
 
 
 def test_the_machines_without_a_name_are_a_choice(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import fetus_framework
 from ushydra_lab.data.split import Random
 from ushydra_lab.errors import UserError
@@ -48,14 +48,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_boxes_are_rows_before_columns_and_end_at_the_edge_of_the_last_pixel(root: Path) -> None:
-    table = checked(fetus_framework.read(root)).table.set_index("subject")
+    table = check_manifest(fetus_framework.read(root)).table.set_index("subject")
     assert table.loc["2.png", ["nt_x1", "nt_y1", "nt_x2", "nt_y2"]].tolist() == [10, 20, 51, 31]
     assert set(table["site"]) == {"fetus_framework"}
     assert "pixel_mm" not in table
 
 
 def test_every_structure_is_a_box_of_its_own_and_images_without_one_are_kept(root: Path) -> None:
-    table = checked(fetus_framework.read(root)).table.set_index("subject")
+    table = check_manifest(fetus_framework.read(root)).table.set_index("subject")
     assert table.loc["2.png", ["nasal_bone_x1", "nasal_bone_y1", "nasal_bone_x2", "nasal_bone_y2"]].tolist() == [
         6,
         5,
@@ -68,7 +68,7 @@ def test_every_structure_is_a_box_of_its_own_and_images_without_one_are_kept(roo
 def test_images_are_found_in_standard_folders_counted_and_told_apart(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = checked(fetus_framework.read(root)).table
+    table = check_manifest(fetus_framework.read(root)).table
     assert [Path(path).name for path in table["image"]] == ["1.png", "2.png", "4.png", "5.png"]
     assert table["subject"].tolist() == ["1.png", "2.png", "1.png", "5.png"]
     printed = capsys.readouterr().out
@@ -101,7 +101,7 @@ def test_what_is_not_there_is_said_with_where_to_get_it(root: Path, tmp_path: Pa
     for image in root.rglob("*.png"):
         image.unlink()
     with pytest.raises(UserError, match="holds no image"):
-        checked(fetus_framework.read(root))
+        check_manifest(fetus_framework.read(root))
     sheet = next(root.rglob("*.xlsx"))
     pd.DataFrame([ROWS[0][:5]], columns=COLUMNS[:5]).to_excel(sheet, index=False)
     with pytest.raises(UserError, match=r"(?s)columns are missing.*'w_max'"):
@@ -113,7 +113,7 @@ def test_what_is_not_there_is_said_with_where_to_get_it(root: Path, tmp_path: Pa
 
 @pytest.mark.real
 def test_the_real_sample_goes_all_the_way_to_batches(real_data: Path, tmp_path: Path) -> None:
-    manifest = checked(fetus_framework.read(real_data / "nt_fetus_framework"))
+    manifest = check_manifest(fetus_framework.read(real_data / "nt_fetus_framework"))
     assert len(manifest.table) == 51
     data = UltrasoundData(manifest, Random(), 0, (176, 256), 8, ["nt_box"], tmp_path)
     data.setup()

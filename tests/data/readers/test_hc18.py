@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data.geometry import diameters
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import hc18
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.ellipse import Ellipse, contour, fit
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_axes_are_ofd_and_bpd_and_the_filled_mask_has_the_published_circumference(root: Path) -> None:
-    manifest = checked(hc18.read(root))
+    manifest = check_manifest(hc18.read(root))
     assert manifest.masks is not None
     table = manifest.table[manifest.table["mask"] != ""]
     for row, head in zip(table.itertuples(), HEADS.values(), strict=True):
@@ -62,7 +62,7 @@ def test_axes_are_ofd_and_bpd_and_the_filled_mask_has_the_published_circumferenc
 
 
 def test_repeats_are_one_subject_and_the_unlabelled_test_images_belong_to_others(root: Path) -> None:
-    table = checked(hc18.read(root)).table
+    table = check_manifest(hc18.read(root)).table
     assert table["subject"].tolist() == ["000", "010", "010", "020", "test_000"]
     assert table["part"].tolist() == ["train"] * 4 + [""]
     assert table["mask"].tolist()[-1] == ""
@@ -71,7 +71,7 @@ def test_repeats_are_one_subject_and_the_unlabelled_test_images_belong_to_others
 def test_a_head_whose_diameter_ends_outside_the_image_has_a_mask_but_no_landmarks(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = checked(hc18.read(root)).table.set_index("subject").loc["020"]
+    row = check_manifest(hc18.read(root)).table.set_index("subject").loc["020"]
     assert row[hc18.LANDMARKS].isna().all()
     assert row["mask"].endswith("020_HC_Annotation.png")
     assert "1 outlines have no diameters within the image" in capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_rows_of_images_that_are_not_there_are_kept_for_the_audit(
     source = hc18.read(root)
     assert source.table["image"].iloc[0] == "unpacked/training_set/030_HC.png"
     assert source.table.index[0] == f"2 of {hc18.TRAIN}"
-    checked(source)
+    check_manifest(source)
     assert "1 of 6 rows name images that are not there" in capsys.readouterr().out
 
 
@@ -92,7 +92,7 @@ def test_folders_inside_folders_of_their_name_are_found(root: Path) -> None:
     (home / "training_set").rename(home / "inner")
     (home / "training_set").mkdir()
     (home / "inner").rename(home / "training_set" / "training_set")
-    assert len(checked(hc18.read(root)).table) == 5
+    assert len(check_manifest(hc18.read(root)).table) == 5
 
 
 def test_missing_and_damaged_annotations_are_left_out_and_named_with_their_line(
@@ -102,12 +102,12 @@ def test_missing_and_damaged_annotations_are_left_out_and_named_with_their_line(
     (home / "000_HC_Annotation.png").unlink()
     Image.new("L", (160, 110), 255).save(home / "010_HC_Annotation.png")
     message = r"(?s)line 3 of .*000_HC_Annotation.png.*not found.*line 4 of .*no outline"
-    assert len(checked(hc18.read(root)).table) == 3
+    assert len(check_manifest(hc18.read(root)).table) == 3
     assert re.search(
         f"2 of .* files cannot be used and are left out.*{message[4:]}", capsys.readouterr().out, re.DOTALL
     )
     with pytest.raises(UserError, match=message):
-        checked(hc18.read(root, strict=True))
+        check_manifest(hc18.read(root, strict=True))
 
 
 def test_what_is_not_there_is_said_with_where_to_get_it(root: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_is_not_there_is_said_with_where_to_get_it(root: Path, tmp_path: Pa
 
 @pytest.mark.real
 def test_real_perimeters_are_the_published_circumferences(real_data: Path) -> None:
-    table = checked(hc18.read(real_data / "hc18")).table
+    table = check_manifest(hc18.read(real_data / "hc18")).table
     heads = table[table["mask"] != ""]
     assert heads[hc18.LANDMARKS].notna().all(axis=None)
     axes = diameters(heads) / 2

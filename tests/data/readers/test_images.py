@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import images
 from ushydra_lab.errors import UserError
 
@@ -18,7 +18,7 @@ def write(root: Path, *names: str) -> None:
 def test_every_image_below_the_folder_is_a_row(tmp_path: Path) -> None:
     write(tmp_path, "a.png", "p1/b.JPG", "p1/c.tif", "__MACOSX/d.png")
     (tmp_path / "notes.txt").write_text("none")
-    table = checked(images.read(tmp_path, "lung")).table
+    table = check_manifest(images.read(tmp_path, "lung")).table
     assert [Path(path).name for path in table["image"]] == ["a.png", "b.JPG", "c.tif"]
     assert table["subject"].tolist() == ["a.png", "p1/b.JPG", "p1/c.tif"]
     assert images.read(tmp_path, "lung", "folder").table["subject"].tolist() == [".", "p1", "p1"]
@@ -39,29 +39,29 @@ def test_a_damaged_image_is_left_out_and_named_unless_strict(
 ) -> None:
     write(tmp_path, "a.png", "b.png")
     (tmp_path / "c.png").write_text("no image")
-    assert checked(images.read(tmp_path, "lung")).table["subject"].tolist() == ["a.png", "b.png"]
+    assert check_manifest(images.read(tmp_path, "lung")).table["subject"].tolist() == ["a.png", "b.png"]
     assert "1 of 3 files cannot be used and are left out" in (printed := capsys.readouterr().out)
     assert "(c.png): " in printed
     with pytest.raises(UserError, match=r"c.png"):
-        checked(images.read(tmp_path, "lung", strict=True))
+        check_manifest(images.read(tmp_path, "lung", strict=True))
 
 
 def test_a_jpeg_with_a_preview_is_one_image(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((20, 30), grey, np.uint8)) for grey in (200, 10)]
     frames[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=frames[1:])
     assert Image.open(tmp_path / "a.jpg").format == "MPO"
-    table = checked(images.read(tmp_path, "clinic")).table
+    table = check_manifest(images.read(tmp_path, "clinic")).table
     assert (table["height"][0], table["width"][0]) == (20, 30)
 
 
 def test_a_link_that_leads_to_itself_does_not_stop_the_folder(tmp_path: Path) -> None:
     write(tmp_path, "a.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
-    table = checked(images.read(tmp_path, "clinic")).table
+    table = check_manifest(images.read(tmp_path, "clinic")).table
     assert [Path(path).name for path in table["image"]] == ["a.png"]
 
 
 @pytest.mark.real
 def test_the_real_lung_images_are_read(real_data: Path) -> None:
-    found = checked(images.read(real_data / "lung_pocus", "lung")).table
+    found = check_manifest(images.read(real_data / "lung_pocus", "lung")).table
     assert len(found) == len([*(real_data / "lung_pocus/images").iterdir()])

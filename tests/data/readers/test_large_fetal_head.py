@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import large_fetal_head
 from ushydra_lab.errors import UserError
 
@@ -52,7 +52,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def labels(root: Path, name: str) -> list[int]:
-    manifest = checked(large_fetal_head.read(root))
+    manifest = check_manifest(large_fetal_head.read(root))
     assert manifest.masks is not None
     path = next(row.mask for row in manifest.table.itertuples() if row.image.endswith(name))
     return manifest.masks.decode(Path(path).read_bytes())[[0, 15, 25, 35], 40].tolist()
@@ -71,7 +71,7 @@ def test_the_pascal_export_is_read_where_there_is_no_other(root: Path) -> None:
 
 
 def test_the_table_says_site_subject_plane_and_spacing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = checked(large_fetal_head.read(root)).table
+    table = check_manifest(large_fetal_head.read(root)).table
     assert "1 of 5 rows name images that are not there" in capsys.readouterr().out
     assert table[["site", "subject", "brain_plane"]].to_numpy().tolist() == [
         ["FP", "168", "trans-thalamic"],
@@ -92,7 +92,7 @@ def test_a_mask_with_foreign_or_mixed_colours_is_named(root: Path) -> None:
         r"(?s)1_of_3.png\): mask has unknown colours \(\(250, 5, 5\): 400 px.*2_of_3.png\): mask mixes the colours"
     )
     with pytest.raises(UserError, match=message):
-        checked(large_fetal_head.read(root, strict=True))
+        check_manifest(large_fetal_head.read(root, strict=True))
 
 
 def test_an_exports_own_list_of_colours_is_compared(root: Path) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.errors import UserError
 
@@ -21,7 +21,7 @@ def test_spreadsheets_of_all_kinds_say_the_same(
 ) -> None:
     table = write_images({"Zürich": 2}).assign(subject=["007", "1e3"])
     table.to_csv(tmp_path / "m.csv", index=False, sep=separator, encoding=encoding, lineterminator=newline)
-    manifest = checked(manifest_csv.read(tmp_path / "m.csv"))
+    manifest = check_manifest(manifest_csv.read(tmp_path / "m.csv"))
     assert manifest.table["subject"].tolist() == ["007", "1e3"]
     assert manifest.sites == ["Zürich"]
     assert manifest.table["nt_x2"].tolist() == [34.0, 34.0]
@@ -35,7 +35,7 @@ def test_problems_name_the_line_of_the_file_despite_blank_lines_and_quotes(write
     text = "\n".join([header, lines[0], "", ",,,,,,,,,", *lines[1:]])
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(UserError, match=r"line 7 \(a/2.png\): pixel_mm = 'x'"):
-        checked(manifest_csv.read(str(tmp_path / "m.csv")))
+        check_manifest(manifest_csv.read(str(tmp_path / "m.csv")))
     assert text.splitlines()[6].startswith("a/2.png")
 
 
@@ -58,7 +58,7 @@ def test_problems_name_the_line_of_the_file_despite_blank_lines_and_quotes(write
 def test_what_is_no_table_is_refused_with_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        checked(manifest_csv.read(tmp_path / "m.csv"))
+        check_manifest(manifest_csv.read(tmp_path / "m.csv"))
 
 
 def test_a_missing_manifest_names_the_key(tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_masks_are_read_by_the_colours_that_are_given(write_images: Write, tmp_p
     pixels[3:9], pixels[12:15] = 200, 100
     Image.fromarray(pixels).save(tmp_path / "a/mask.png")
     table.to_csv(tmp_path / "m.csv", index=False)
-    manifest = checked(manifest_csv.read(tmp_path / "m.csv", {"head": 200, "csp": [100, 100, 100]}))
+    manifest = check_manifest(manifest_csv.read(tmp_path / "m.csv", {"head": 200, "csp": [100, 100, 100]}))
     assert manifest.masks is not None
     assert manifest.masks.structures == ("head", "csp")
     assert Path(manifest.table["mask"][0]) == tmp_path / "a/mask.png"
     with pytest.raises(UserError, match=r"unknown colours \(100: 120 px\)"):
-        checked(manifest_csv.read(tmp_path / "m.csv", {"head": 200}))
+        check_manifest(manifest_csv.read(tmp_path / "m.csv", {"head": 200}))
 
 
 def test_masks_and_their_colours_are_needed_together(write_images: Write, tmp_path: Path) -> None:
@@ -95,6 +95,6 @@ def test_columns_without_any_value_count_as_absent(tmp_path: Path) -> None:
     Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a.png")
     header = "image,site,subject,mask,ofd_1_x,pixelmm,part,nt_x1,nt_y1,nt_x2,nt_y2,width"
     (tmp_path / "m.csv").write_text(f"{header}\na.png,x,1,, ,,,,,,,\n")
-    manifest = checked(manifest_csv.read(tmp_path / "m.csv"))
+    manifest = check_manifest(manifest_csv.read(tmp_path / "m.csv"))
     assert manifest.masks is None
     assert not manifest.annotations

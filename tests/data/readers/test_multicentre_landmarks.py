@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data.geometry import diameters
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import hc18, multicentre_landmarks
 from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.errors import UserError
@@ -62,13 +62,13 @@ def test_every_site_is_read_once_with_its_own_images(root: Path) -> None:
     }
     assert source.table["site"].value_counts().to_dict() == {"HC18": 3, "UCL": 3, "FP": 1}
     assert "2 of multicentre_HC18/Head.csv" in source.table.index
-    manifest = checked(source)
+    manifest = check_manifest(source)
     assert manifest.sites == ["FP", "HC18", "UCL"]
     assert manifest.table["pixel_mm"].isna().tolist() == [row.site == "UCL" for row in manifest.table.itertuples()]
 
 
 def test_points_are_the_centres_of_pixels(root: Path) -> None:
-    table = checked(multicentre_landmarks.read(root)).table
+    table = check_manifest(multicentre_landmarks.read(root)).table
     assert table.loc[0, hc18.LANDMARKS].tolist() == [10.5, 20.5, 110.5, 40.5, 60.5, 5.5, 50.5, 70.5]
 
 
@@ -86,7 +86,7 @@ def test_repeats_are_one_subject_and_subjects_of_both_parts_do_not_train(
 
 @pytest.mark.parametrize(("anatomy", "annotation"), [("abdomen", "abdomen_landmarks"), ("femur", "femur_landmarks")])
 def test_the_other_anatomies_have_points_of_their_own(root: Path, anatomy: str, annotation: str) -> None:
-    manifest = checked(multicentre_landmarks.read(root, anatomy))
+    manifest = check_manifest(multicentre_landmarks.read(root, anatomy))
     assert set(manifest.annotations) == {annotation, "pixel_mm"}
     assert manifest.table["subject"].tolist() == ["168" if anatomy == "abdomen" else "170"]
 
@@ -96,7 +96,7 @@ def test_rows_with_a_point_outside_the_image_are_kept_without_landmarks(
 ) -> None:
     outside = f"Patient00168_Plane3_1_of_2.png,1,60,40,{ENDS.replace('60,5', '60,-7')},168,0.15,,Train"
     csv(root / "FP" / "annotations" / "Head.csv", HEAD, outside)
-    row = checked(multicentre_landmarks.read(root)).table.set_index("site").loc["FP"]
+    row = check_manifest(multicentre_landmarks.read(root)).table.set_index("site").loc["FP"]
     assert row[hc18.LANDMARKS].isna().all()
     assert "1 rows have a point outside the image" in capsys.readouterr().out
 

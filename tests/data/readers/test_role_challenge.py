@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ushydra_lab.data.geometry import diameters
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import hc18, role_challenge
 from ushydra_lab.errors import UserError
 
@@ -29,8 +29,8 @@ def root(tmp_path: Path) -> Path:
 
 def test_swapped_columns_are_refused_unless_the_swap_is_asked_for(root: Path) -> None:
     with pytest.raises(UserError, match=r"BPD is longer than OFD in 2 of 2 rows.*swap_columns=true"):
-        checked(role_challenge.read(root, root / "labels.csv"))
-    table = checked(role_challenge.read(root, root / "labels.csv", swap_columns=True)).table
+        check_manifest(role_challenge.read(root, root / "labels.csv"))
+    table = check_manifest(role_challenge.read(root, root / "labels.csv", swap_columns=True)).table
     assert table.loc[0, hc18.LANDMARKS].tolist() == [10.5, 50.5, 130.5, 52.5, 70.5, 10.5, 72.5, 90.5]
     assert table.loc[0, ["subject", "pixel_mm", "hc_mm"]].tolist() == ["002", 0.2, 60]
     assert len(table) == 1
@@ -52,7 +52,7 @@ def test_the_real_labels_are_the_swapped_ones(real_data: Path) -> None:
     assert len(source.table) == 622
     assert (bpd > ofd).sum() == 522
     with pytest.raises(UserError, match="522 of 622"):
-        checked(source)
-    table = checked(role_challenge.read(real_data / "hc18", csv, swap_columns=True)).table
+        check_manifest(source)
+    table = check_manifest(role_challenge.read(real_data / "hc18", csv, swap_columns=True)).table
     named = {Path(path).name for path in source.table["image"]}
     assert len(table) == sum(path.name in named for path in (real_data / "hc18/training_set").glob("*_*HC.png")) > 0

@@ -12,7 +12,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from PIL import Image
 
-from ushydra_lab.data.manifest import checked
+from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.errors import UserError
 
@@ -81,7 +81,7 @@ CSV: dict[str, bytes] = {
 
 
 def judge(path: Path) -> None:
-    table = checked(manifest_csv.read(path)).table
+    table = check_manifest(manifest_csv.read(path)).table
     assert table["subject"].tolist() == list(TEXTS)
     assert set(table["site"]) == {"Zürich"}
     assert (table[["pixel_mm", "nt_x1", "nt_x2"]] == [0.25, 2.0, 30.5]).all(axis=None)
@@ -132,7 +132,7 @@ def test_numbers_in_cells_are_what_the_spreadsheet_shows(tmp_path: Path) -> None
         sheet.append([f"{k}.png", "A", value])
     sheet["C7"].number_format = "000"
     book.save(tmp_path / "m.xlsx")
-    subjects = checked(manifest_csv.read(tmp_path / "m.xlsx")).table["subject"].tolist()
+    subjects = check_manifest(manifest_csv.read(tmp_path / "m.xlsx")).table["subject"].tolist()
     assert subjects == ["12", "12", "1.5", "TRUE", "2024-02-01", "007", "1000000000000000"]
     assert load_workbook(tmp_path / "m.xlsx").active is not None
 
@@ -189,7 +189,7 @@ def rows(*numbers: list[str], separator: str = ";") -> bytes:
 def test_what_cannot_be_read_surely_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        checked(manifest_csv.read(tmp_path / "m.csv"))
+        check_manifest(manifest_csv.read(tmp_path / "m.csv"))
 
 
 def test_another_coding_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,12 +202,12 @@ def test_lines_are_counted_as_in_the_file(tmp_path: Path) -> None:
     rows = [COLUMNS, ROWS[0], [*ROWS[1][:3], "x", *ROWS[1][4:]]]
     (tmp_path / "m.csv").write_bytes(("sep=,\n# note\n\n" + joined(rows)).encode())
     with pytest.raises(UserError, match=r"line 6 \(1.png\): pixel_mm = 'x'"):
-        checked(manifest_csv.read(tmp_path / "m.csv"))
+        check_manifest(manifest_csv.read(tmp_path / "m.csv"))
 
 
 def test_a_nameless_column_with_content_is_named_by_its_place(tmp_path: Path) -> None:
     pd.DataFrame(ROWS, columns=COLUMNS).to_csv(tmp_path / "m.csv")  # with the index, as often
-    table = checked(manifest_csv.read(tmp_path / "m.csv")).table
+    table = check_manifest(manifest_csv.read(tmp_path / "m.csv")).table
     assert table["(column 1)"].tolist() == list(map(str, range(len(ROWS))))
 
 

@@ -36,14 +36,14 @@ Images = Iterator[tuple[str, NDArray[np.uint8]]]
 
 
 @dataclass(frozen=True)
-class Job:
+class Conversion:
     """One source. files: all it is made of, the first is named in messages; how: reader, its version and all settings
     that the pixels depend on; make raises ImageProblem and nothing else.
     """
 
     files: tuple[Path, ...]
     how: str
-    make: Callable[[], Images]
+    read_images: Callable[[], Images]
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ class Converter:
     root: Path
     strict: bool = False
 
-    def pngs(self, jobs: Sequence[Job]) -> list[dict[str, Path]]:
+    def pngs(self, jobs: Sequence[Conversion]) -> list[dict[str, Path]]:
         """Name -> PNG file (absolute) of every job, in order; `make` runs only where one is missing. Nothing for a
         source that cannot be converted: these are listed with their reasons.
 
         Raises UserError: no source can be converted, or `strict` and some cannot; cache not writable.
         """
 
-        def convert(job: Job) -> dict[str, Path] | tuple[str, str]:
+        def convert(job: Conversion) -> dict[str, Path] | tuple[str, str]:
             try:
                 entry = self._entry(job)
                 known = _complete(entry)
-                return _written(entry, job.make()) if known is None else known
+                return _written(entry, job.read_images()) if known is None else known
             except ImageProblem as problem:
                 return _name(job.files[0], self.root), str(problem)
 
@@ -90,7 +90,7 @@ class Converter:
             if time.time() - path.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _entry(self, job: Job) -> Path:
+    def _entry(self, job: Conversion) -> Path:
         digest = hashlib.sha256(job.how.encode())
         for file in job.files:
             path = Path(os.path.realpath(file))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ushydra_lab.data.io.dicom_tags import frame_count, given, is_bare, needed, numbers, read_header
+from ushydra_lab.data.io.dicom_tags import frame_count, is_bare, numbers, optional_value, read_header, required_integer
 from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.names import is_placeholder
 from ushydra_lab.errors import UserError
@@ -137,13 +137,13 @@ def _named(header: "Dataset") -> str:
 
 
 def _text(header: "Dataset", keyword: str) -> str:
-    return str(given(header, keyword) or "").strip()
+    return str(optional_value(header, keyword) or "").strip()
 
 
 def _subject(header: "Dataset", by: str) -> str:
     """What tells a person: never shown, only hashed. Raises ImageProblem: the file does not say."""
     if by == "patient":
-        return f"{given(header, 'IssuerOfPatientID') or ''}\0{_text(header, 'PatientID')}"
+        return f"{optional_value(header, 'IssuerOfPatientID') or ''}\0{_text(header, 'PatientID')}"
     if by == "study" and not _text(header, "StudyInstanceUID"):
         raise ImageProblem("has no PatientID or StudyInstanceUID that tells whose image it is; set data.subject=folder")
     return _text(header, "StudyInstanceUID") if by == "study" else ""
@@ -151,7 +151,7 @@ def _subject(header: "Dataset", by: str) -> str:
 
 def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:
     count = frame_count(header)
-    pixels = needed(header, "Rows") * needed(header, "Columns")
+    pixels = required_integer(header, "Rows") * required_integer(header, "Columns")
     if count < 1 or pixels < 1:
         raise ImageProblem("holds no pixels")
     if pixels > MAX_PIXELS or count * pixels > MAX_VIDEO_PIXELS:
@@ -161,16 +161,20 @@ def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:
 
 def _regions(header: "Dataset") -> tuple[Region, ...]:
     """The tissue regions, each once; the whole frame where the file has no regions of any kind."""
-    items = given(header, "SequenceOfUltrasoundRegions") or []
+    items = optional_value(header, "SequenceOfUltrasoundRegions") or []
     own, sides = numbers(header, "PixelSpacing"), numbers(header, "PixelAspectRatio")
     spacing = _usable(own[0], own[1]) if len(own) == 2 else None
     square = (_usable(sides[0], sides[1]) if len(sides) == 2 else None) or (1.0, 1.0)
     if not items:
-        box = (0, 0, needed(header, "Columns"), needed(header, "Rows"))
+        box = (0, 0, required_integer(header, "Columns"), required_integer(header, "Rows"))
         return (Region(box, spacing, spacing or square),)
     for item in items:
         _refuse_stale(item, header)
-    tissue = [i for i in items if given(i, "RegionSpatialFormat") == TWO_D and given(i, "RegionDataType") == TISSUE]
+    tissue = [
+        i
+        for i in items
+        if optional_value(i, "RegionSpatialFormat") == TWO_D and optional_value(i, "RegionDataType") == TISSUE
+    ]
     found = [(_box(item, header), _calibration(item) or spacing) for item in tissue]
     return tuple(dict.fromkeys(Region(box, mm, mm or square) for box, mm in found))
 
@@ -178,7 +182,7 @@ def _regions(header: "Dataset") -> tuple[Region, ...]:
 def _refuse_stale(item: "Dataset", header: "Dataset") -> None:
     """Raises ImageProblem for a region of any kind that ends beyond the frame: calibrations are those of before."""
     right, bottom = (numbers(item, f"RegionLocationMax{axis}1") for axis in "XY")
-    columns, rows = needed(header, "Columns"), needed(header, "Rows")
+    columns, rows = required_integer(header, "Columns"), required_integer(header, "Rows")
     if (right and right[0] >= columns + OVERHANG) or (bottom and bottom[0] >= rows + OVERHANG):
         raise ImageProblem(
             f"has a region that ends at {right[0] if right else 0:g}, {bottom[0] if bottom else 0:g}, beyond its "
@@ -187,15 +191,15 @@ def _refuse_stale(item: "Dataset", header: "Dataset") -> None:
 
 
 def _box(item: "Dataset", header: "Dataset") -> tuple[int, int, int, int]:
-    x1, y1, x2, y2 = (needed(item, f"RegionLocation{end}") for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
-    columns, rows = needed(header, "Columns"), needed(header, "Rows")
+    x1, y1, x2, y2 = (required_integer(item, f"RegionLocation{end}") for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
+    columns, rows = required_integer(header, "Columns"), required_integer(header, "Rows")
     if not (0 <= x1 <= x2 and 0 <= y1 <= y2) or x1 >= columns or y1 >= rows:
         raise ImageProblem(f"its region {x1}, {y1}, {x2}, {y2} (x1, y1, x2, y2) is none of the {columns} x {rows} px")
     return x1, y1, min(x2 + 1, columns), min(y2 + 1, rows)
 
 
 def _calibration(item: "Dataset") -> tuple[float, float] | None:
-    if {given(item, f"PhysicalUnits{axis}Direction") for axis in "XY"} != {CENTIMETRES}:
+    if {optional_value(item, f"PhysicalUnits{axis}Direction") for axis in "XY"} != {CENTIMETRES}:
         return None
     across, down = (numbers(item, f"PhysicalDelta{axis}") for axis in "XY")
     return _usable(10 * abs(down[0]), 10 * abs(across[0])) if across and down else None

@@ -5,7 +5,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ushydra_lab.data.io.dicom_tags import frame_count, needed
+from ushydra_lab.data.io.dicom_tags import frame_count, required_integer
 from ushydra_lab.data.io.image import ImageProblem
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def _pixel_length(file: BinaryIO, header: "Dataset") -> int:
 
 
 def _refuse_other_length(length: int, header: "Dataset") -> None:
-    samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else needed(header, "SamplesPerPixel")
-    row = needed(header, "Columns") * samples * needed(header, "BitsAllocated") / 8
-    wanted = ceil(row * needed(header, "Rows") * frame_count(header))
+    samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else required_integer(header, "SamplesPerPixel")
+    row = required_integer(header, "Columns") * samples * required_integer(header, "BitsAllocated") / 8
+    wanted = ceil(row * required_integer(header, "Rows") * frame_count(header))
     if not wanted <= length < wanted + max(row, 2):  # less than a row more is padding
         raise ImageProblem(
             f"holds {length:,} bytes of pixels, where Rows, Columns and NumberOfFrames make {wanted:,}: they are not "
@@ -69,7 +69,7 @@ def _refuse_other_size(file: BinaryIO, header: "Dataset", index: int) -> None:
         raise ImageProblem(f"holds {held} frames, where NumberOfFrames is {count}; export it again")
     file.seek(start)
     size = _size(get_frame(file, index, number_of_frames=count))
-    said = needed(header, "Rows"), needed(header, "Columns")
+    said = required_integer(header, "Rows"), required_integer(header, "Columns")
     if size and size != said:
         raise ImageProblem(
             f"holds frames of {size[1]} x {size[0]} px, where Columns and Rows are {said[1]} x {said[0]}; export it "

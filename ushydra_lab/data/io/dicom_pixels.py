@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab.data.io.dicom_lengths import refuse_other_lengths
-from ushydra_lab.data.io.dicom_tags import given, needed, numbers, pixel_source, read_header
+from ushydra_lab.data.io.dicom_tags import numbers, optional_value, pixel_source, read_header, required_integer
 from ushydra_lab.data.io.image import ImageProblem
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def _header(path: Path) -> "Dataset":
     """What says how pixels are meant, without empty tags. Raises ImageProblem naming required ones that have none."""
     header = read_header(path, [*REQUIRED, *OPTIONAL, *TABLES])
     for keyword in (*REQUIRED, *OPTIONAL, *TABLES):
-        if keyword in header and given(header, keyword) is None:
+        if keyword in header and optional_value(header, keyword) is None:
             del header[keyword]
     missing = [keyword for keyword in REQUIRED if keyword not in header]
-    if not missing and needed(header, "SamplesPerPixel") > 1 and "PlanarConfiguration" not in header:
+    if not missing and required_integer(header, "SamplesPerPixel") > 1 and "PlanarConfiguration" not in header:
         missing = ["PlanarConfiguration"]
     if "TransferSyntaxUID" not in header.file_meta:
         missing.append("TransferSyntaxUID")
@@ -87,7 +87,7 @@ def _refuse_undecodable(header: "Dataset") -> None:
 
 
 def _grey(pixels: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint8]:
-    kind, stored = header.PhotometricInterpretation, needed(header, "BitsStored")
+    kind, stored = header.PhotometricInterpretation, required_integer(header, "BitsStored")
     if "HighBit" in header and header.HighBit != stored - 1:
         raise ImageProblem(f"stores {stored} bits up to bit {header.HighBit}, which is not known here")
     if stored > DEEPEST:
@@ -112,7 +112,7 @@ def _looked_up(pixels: NDArray[np.generic], header: "Dataset") -> NDArray[np.uin
     """(rows, columns, 3) by the palette, whose entries have 8 or 16 bits; some say 16 and use 8 of them."""
     from pydicom.pixels import apply_color_lut
 
-    everything = np.arange(1 << needed(header, "BitsStored"), dtype=np.uint16)
+    everything = np.arange(1 << required_integer(header, "BitsStored"), dtype=np.uint16)
     deep = apply_color_lut(everything[None], header)[..., :3].max() > 255
     colours = apply_color_lut(pixels, header)[..., :3]
     return (colours >> 8 if deep else colours).astype(np.uint8)
@@ -128,7 +128,7 @@ def _windowed(values: NDArray[np.generic], header: "Dataset") -> NDArray[np.uint
     """The window's range as 0 to 255, without one the range of the stored bits."""
     from pydicom.pixels import apply_rescale, apply_windowing
 
-    stored = needed(header, "BitsStored")
+    stored = required_integer(header, "BitsStored")
     if found := [name for name in LOOKUP if name in header]:
         raise ImageProblem(f"has a lookup table of grey values ({found[0]}); export it without")
     windowed = _checked_window(header)

@@ -47,7 +47,7 @@ def _syntax_told(data: "FileDataset") -> "FileDataset":
     return data
 
 
-def given(data: "Dataset", keyword: str) -> Any:
+def optional_value(data: "Dataset", keyword: str) -> Any:
     """The value of a tag, None where it is absent or empty. Raises ImageProblem for a tag that cannot be read."""
     try:
         value = data.get(keyword)
@@ -58,7 +58,7 @@ def given(data: "Dataset", keyword: str) -> Any:
 
 def numbers(data: "Dataset", keyword: str) -> list[float]:
     """The values of a tag, none where it is absent or empty. Raises ImageProblem for what is no finite number."""
-    value = given(data, keyword)
+    value = optional_value(data, keyword)
     cells = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     try:
         found = [float(cell) for cell in cells if cell is not None and str(cell).strip()]
@@ -69,7 +69,7 @@ def numbers(data: "Dataset", keyword: str) -> list[float]:
     return found
 
 
-def needed(data: "Dataset", keyword: str) -> int:
+def required_integer(data: "Dataset", keyword: str) -> int:
     """The one whole number of a tag. Raises ImageProblem where there is none."""
     if len(found := numbers(data, keyword)) != 1:
         raise ImageProblem(f"has {'several values' if found else 'no value'} in its tag {keyword}")
@@ -77,4 +77,4 @@ def needed(data: "Dataset", keyword: str) -> int:
 
 
 def frame_count(header: "Dataset") -> int:
-    return needed(header, "NumberOfFrames") if given(header, "NumberOfFrames") is not None else 1
+    return required_integer(header, "NumberOfFrames") if optional_value(header, "NumberOfFrames") is not None else 1

@@ -20,7 +20,7 @@ def is_clutter(name: str) -> bool:
     return name.startswith((".", "~$")) or name.lower() in CLUTTER
 
 
-def there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Whether the path leads to anything; no path that cannot exist, such as a name too long, does."""
     try:
         return path.exists()
@@ -77,13 +77,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def spelt(path: Path) -> Path:
     """The path as its letters are coded on disk: é may be one character (NFC) or two (NFD, as macOS writes it)."""
-    if str(path).isascii() or there(path):
+    if str(path).isascii() or exists(path):
         return path
     found = Path(path.anchor)
     for part in path.parts[bool(path.anchor) :]:
         step = found / part
-        found = step if there(step) else found / _names(found).get(unicodedata.normalize("NFC", part), part)
-    return found if there(found) else path
+        found = step if exists(step) else found / _names(found).get(unicodedata.normalize("NFC", part), part)
+    return found if exists(found) else path
 
 
 def _names(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ushydra_lab.data.declared import differs
 from ushydra_lab.data.inspection import resolved
-from ushydra_lab.data.io.convert import Converter, Images, Job
+from ushydra_lab.data.io.convert import Conversion, Converter, Images
 from ushydra_lab.data.io.image import decode, read_bytes
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import DECLARED, IMAGE, SOURCE
@@ -37,7 +37,7 @@ def resampled(source: Source, cache: str | os.PathLike[str], resample: str | Non
     if not rows:
         return source
     chosen = [(Path(paths[row] or ""), (round(sizes[row, 0]), round(sizes[row, 1]))) for row in rows]
-    jobs = [Job((path,), f"{HOW} {size}", partial(_brought_back, path, size)) for path, size in chosen]
+    jobs = [Conversion((path,), f"{HOW} {size}", partial(_brought_back, path, size)) for path, size in chosen]
     home = os.path.commonpath([os.path.realpath(source.root), *(path for path, _ in chosen)])
     pngs = Converter(Path(cache), Path(home), source.strict).pngs(jobs)
     images = table[IMAGE].astype(object)

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.data.io import volumes
-from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, pixel_mm, remarks
+from ushydra_lab.data.io.files import exists
 from ushydra_lab.data.io.files import folders as folders_below
-from ushydra_lab.data.io.files import there
 from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -71,12 +71,12 @@ def read(
     base = folders.existing(root, DOWNLOAD)
     patients = sorted(folder for folder in folders_below(base, folders.LEVELS + 1) if folder.name.startswith("patient"))
     frames = [frame for patient in patients for frame in _frames(patient, views)]
-    found = [frame for frame in frames if there(frame.image)]
+    found = [frame for frame in frames if exists(frame.image)]
     if not found:
         raise UserError(
             f"{base}: no patient0001/patient0001_{views[0]}_ED.nii.gz here; {DOWNLOAD} and set data.root to it"
         )
-    jobs = [Job(_files(frame), HOW, partial(_images, frame)) for frame in found]
+    jobs = [Conversion(_files(frame), HOW, partial(_images, frame)) for frame in found]
     converted = Converter(Path(cache), base, strict).pngs(jobs)
     pngs = dict(zip(found, converted, strict=True))
     table = _table([frame for frame in frames if pngs.get(frame) != {}], pngs, base)
@@ -102,13 +102,13 @@ def _frames(patient: Path, views: Sequence[str]) -> Iterator[Frame]:
         for phase in ("ED", "ES"):
             stem = f"{patient.name}_{view}_{phase}"
             labels = _file(patient, f"{stem}_gt")
-            yield Frame(patient, view, phase, _file(patient, stem), labels if there(labels) else None)
+            yield Frame(patient, view, phase, _file(patient, stem), labels if exists(labels) else None)
 
 
 def _file(folder: Path, stem: str) -> Path:
     """The first of the known endings that is there, else the usual one."""
     candidates = [folder / f"{stem}{suffix}" for suffix in volumes.SUFFIXES]
-    return next((path for path in candidates if there(path)), candidates[0])
+    return next((path for path in candidates if exists(path)), candidates[0])
 
 
 def _files(frame: Frame) -> tuple[Path, ...]:

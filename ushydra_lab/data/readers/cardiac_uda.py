@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from ushydra_lab.data.io import volumes
-from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm, remarks
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, pixel_mm, remarks
 from ushydra_lab.data.io.files import files
 from ushydra_lab.data.io.image import in_threads
 from ushydra_lab.data.io.masks import MaskCode
@@ -70,7 +70,7 @@ def read(
     videos = _videos(base, view)
     known = sorted({*labels.values(), *ignored})
     how = f"{HOW} {known}"
-    jobs = [Job((video.image, video.labels), how, partial(_images, video, known)) for video in videos]
+    jobs = [Conversion((video.image, video.labels), how, partial(_images, video, known)) for video in videos]
     converted = Converter(Path(cache), base, strict).pngs(jobs)
     videos, pngs = [v for v, files in zip(videos, converted, strict=True) if files], [f for f in converted if f]
     spacings = in_threads(lambda video: volumes.header(video.image).spacing, videos, "Reading headers")

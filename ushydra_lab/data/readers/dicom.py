@@ -19,7 +19,7 @@ import pandas as pd
 from filelock import FileLock
 
 from ushydra_lab.data.io import convert, dicom_pixels
-from ushydra_lab.data.io.convert import Converter, Images, Job, isotropic, pixel_mm
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, pixel_mm
 from ushydra_lab.data.io.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
 from ushydra_lab.data.io.files import files as files_below
 from ushydra_lab.data.io.image import ImageProblem, in_threads
@@ -68,7 +68,9 @@ def read(
             files = by_folder(files, key)
         used = [file for file in files if not file.skipped]
         remarks = _report(files, base, subject)
-        jobs = [Job((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used]
+        jobs = [
+            Conversion((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used
+        ]
         pngs = Converter(Path(cache), base, strict).pngs(jobs)
     number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
     rows = [

@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.declared import differs
-from ushydra_lab.data.io.convert import Converter, Images, Job, remarks
-from ushydra_lab.data.io.files import there
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, remarks
+from ushydra_lab.data.io.files import exists
 from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.readers import folders
@@ -86,7 +86,7 @@ def read(root: str | PathLike[str], cache: str | PathLike[str], strict: bool = F
         print(f"{NAME}: {len(untraced)} videos without two traced frames are left out: {', '.join(untraced[:5])}")
     if not pairs:
         raise UserError(f"{folder / TRACINGS}: no video of {LIST} has two traced frames")
-    found = [name for name in pairs if there(_video(folder, name))]
+    found = [name for name in pairs if exists(_video(folder, name))]
     jobs = [_job(_video(folder, name), pairs[name], videos.loc[name, SIZE].to_numpy(float)) for name in found]
     converted = Converter(Path(cache), folder, strict).pngs(jobs)
     pngs = dict(zip(found, converted, strict=True))
@@ -150,10 +150,10 @@ def _video(folder: Path, name: str) -> Path:
     return folder / "Videos" / f"{name}.avi"
 
 
-def _job(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Job:
+def _job(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Conversion:
     """size: (width, height) that the tracings were made at, NaN where the list does not say."""
     traced = [(phase, tracing.frame, tracing.chords.tolist()) for phase, tracing in pair.items()]
-    return Job((video,), f"{HOW} {size.tolist()} {traced}", partial(_images, video, pair, size))
+    return Conversion((video,), f"{HOW} {size.tolist()} {traced}", partial(_images, video, pair, size))
 
 
 def _rows(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ushydra_lab.data.io.files import files
 from ushydra_lab.data.readers import folders
-from ushydra_lab.data.readers.tables import digest, file_names, moved, read_table
+from ushydra_lab.data.readers.tables import digest, file_names, read_table, shift_coordinates
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError, printable
 
@@ -70,7 +70,7 @@ def _boxes(sheet: Path) -> pd.DataFrame:
     if problems:
         raise UserError.listing(f"{sheet}: boxes that are nobody's", problems)
     edges = table[list(EDGES)].copy()
-    edges[["w_max", "h_max"]] = moved(edges[["w_max", "h_max"]], 1)
+    edges[["w_max", "h_max"]] = shift_coordinates(edges[["w_max", "h_max"]], 1)
     return edges.assign(fname=names, structure=words)
 
 

@@ -13,10 +13,10 @@ LEVELS = 2
 def existing(root: str | PathLike[str], download: str) -> Path:
     """The folder itself. Raises UserError: an archive, another file, nothing; `download` says where to get it."""
     path = files.spelt(Path(root))
-    if files.there(path) and path.is_file():
+    if files.exists(path) and path.is_file():
         remedy = "an archive; unpack it first, and" if path.suffix.lower() in ARCHIVES else "a file;"
         raise UserError(f"{path}: is {remedy} set data.root to the folder")
-    if not files.there(path) or not path.is_dir():
+    if not files.exists(path) or not path.is_dir():
         raise UserError(f"{path}: no such folder; {download}, unpack it and set data.root to its folder")
     return path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.data.io.files import files, there
+from ushydra_lab.data.io.files import exists, files
 from ushydra_lab.data.io.image import ImageProblem, in_threads, read_bytes
 from ushydra_lab.data.io.masks import MaskCode, outline_ellipse
 from ushydra_lab.data.readers import folders
@@ -48,7 +48,7 @@ def read(root: str | PathLike[str], strict: bool = False) -> Source:
     train["mask"] = train["image"].map(lambda image: image.removesuffix(".png") + "_Annotation.png")
     ends = in_threads(lambda mask: _ends(root / mask), list(train["mask"]), "Fitting ellipses")
     train[LANDMARKS] = np.reshape(ends, (len(train), len(LANDMARKS)))
-    if cut := sum(there(root / mask) for mask in train.loc[train[LANDMARKS[0]].isna(), "mask"]):
+    if cut := sum(exists(root / mask) for mask in train.loc[train[LANDMARKS[0]].isna(), "mask"]):
         print(f"{SITE}: {cut} outlines have no diameters within the image: they get no landmarks")
     tables = {TRAIN: train}
     if (csv := _csv(root).with_name(TEST)).exists():

@@ -17,7 +17,7 @@ from ushydra_lab.data.io.files import files
 from ushydra_lab.data.io.resample import resampled
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
-from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, moved, read_table, stacked
+from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, read_table, shift_coordinates, stacked
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import ANNOTATIONS, DECLARED, nearest
 from ushydra_lab.errors import UserError
@@ -96,7 +96,7 @@ def _table(path: Path, site: str, anatomy: str) -> pd.DataFrame:
         }
     )
     rows[list(DECLARED)] = 2 * table[CENTRE].apply(pd.to_numeric, errors="coerce")
-    return rows.join(_inside(path, moved(table[points], 0.5), rows[list(DECLARED)]))
+    return rows.join(_inside(path, shift_coordinates(table[points], 0.5), rows[list(DECLARED)]))
 
 
 def _inside(path: Path, points: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:

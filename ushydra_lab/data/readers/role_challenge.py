@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ushydra_lab.data.readers import folders, hc18
-from ushydra_lab.data.readers.tables import file_names, moved, read_table
+from ushydra_lab.data.readers.tables import file_names, read_table, shift_coordinates
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
@@ -32,7 +32,7 @@ def read(
         raise UserError.listing(f"{root}: {hc18.TRAIN} has several rows of one image; remove all but one", repeated)
     if strange := [f"line {line}: {name}" for line, name in names.items() if name not in images.index]:
         raise UserError.listing(f"{csv}: names images that are no training images of HC18 in {root}", strange)
-    points = moved(table[hc18.LANDMARKS], 0.5)
+    points = shift_coordinates(table[hc18.LANDMARKS], 0.5)
     if swap_columns:
         points.columns = [*hc18.LANDMARKS[4:], *hc18.LANDMARKS[:4]]
     rows = images.loc[names].set_axis(table.index)

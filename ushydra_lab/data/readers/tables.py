@@ -100,7 +100,7 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(named).rename_axis(index="line")
 
 
-def moved(cells: pd.DataFrame, px: float) -> pd.DataFrame:
+def shift_coordinates(cells: pd.DataFrame, px: float) -> pd.DataFrame:
     """Coordinates plus `px`; what is no number stays as it is, for the check to name."""
     numbers = cells.apply(pd.to_numeric, errors="coerce")
     return (numbers + px).astype(object).where(numbers.notna(), cells)

@@ -19,7 +19,7 @@ DRIFT, LOST = "nt_abs_drift_px", "nt_lost"
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartCodes:
     """The codes that are fitted on, those of validation images of the same sites, and those of unseen images."""
 
     train: Codes
@@ -36,8 +36,8 @@ class Parts:
         return [name for name in self.train.features if all(name in codes.features for codes in self.others.values())]
 
 
-def measure(
-    parts: Parts, feature: str, seed: int, covariance: Covariance, caliper: pd.DataFrame | None = None
+def probe_feature(
+    parts: PartCodes, feature: str, seed: int, covariance: Covariance, caliper: pd.DataFrame | None = None
 ) -> tuple[Scores, pd.DataFrame]:
     """Every probe on one feature (`z`, `roi` or `texture`), fitted on the training codes alone.
 
@@ -66,11 +66,11 @@ def measure(
     return scores | _of_caliper(table, caliper), table
 
 
-Found = tuple[dict[str, list[Floats]], Scores]
+Probed = tuple[dict[str, list[Floats]], Scores]
 """Column -> (validation images', unseen images'), and the scores."""
 
 
-def _provenance(parts: Parts, feature: str, seed: int) -> Found:
+def _provenance(parts: PartCodes, feature: str, seed: int) -> Probed:
     if len(np.unique(parts.train.site)) < 2:
         return {}, {}
     probe = SiteProbe(parts.train.features[feature], parts.train.site, seed)
@@ -87,12 +87,12 @@ def _provenance(parts: Parts, feature: str, seed: int) -> Found:
     return {"max_softmax": confidence, "entropy": uncertainty}, scores
 
 
-def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> Found:
+def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> Probed:
     found = detect(train, others, covariance)
     return found, {f"{name}_auroc": separation(usual, unusual) for name, (usual, unusual) in found.items()}
 
 
-def _quality(parts: Parts, feature: str) -> Found:
+def _quality(parts: PartCodes, feature: str) -> Probed:
     """The ROI's edge error told from the code, and triage; of other networks than autoencoders the difficulty."""
     fitted, others = parts.train, list(parts.others.values())
     if not all(codes.quality for codes in (fitted, *others)):
