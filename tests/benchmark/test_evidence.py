@@ -17,7 +17,7 @@ from ushydra_lab.benchmark.null_tables import (
 )
 from ushydra_lab.benchmark.null_tables import tests as candidates
 from ushydra_lab.results.crossed import effect_of
-from ushydra_lab.results.statistics import holm
+from ushydra_lab.results.family import holm
 
 
 def test_the_test_that_was_taken_is_the_labs() -> None:

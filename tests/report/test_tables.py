@@ -10,7 +10,8 @@ import pytest
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import report
-from ushydra_lab.report.tables import comparison_cells, comparisons, methods_in, values_table
+from ushydra_lab.report.comparisons import compare_sites, comparison_cells
+from ushydra_lab.report.tables import methods_in, values_table
 from ushydra_lab.report.verdict import summaries
 from ushydra_lab.results.collect import collect
 
@@ -42,6 +43,11 @@ def write_run(
     run = root / "exp" / held_out / f"seed{seed}" / variant
     said = {"status": status, "settings": settings, "error": "out of memory"}
     return fake_runs.write(run, stages, pd.concat([first, second]), config=config, **said)
+
+
+def compared(images: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of the only held-out site."""
+    return compare_sites({"site_c": images})["site_c"]
 
 
 @pytest.fixture
@@ -95,7 +101,7 @@ def test_many_methods_are_each_compared_with_the_one_named_first_in_the_last_sta
         run = write_run(tmp_path, 1, f"arm{5 - number}", 0.01 * number)
         summary = json.loads((run / "run.json").read_text()) | {"started": f"2026-01-01T00:00:0{number}"}
         (run / "run.json").write_text(json.dumps(summary))
-    changes = comparisons(collect(tmp_path / "exp").images)
+    changes = compared(collect(tmp_path / "exp").images)
     assert set(changes["against"]) == {"phase2 arm5"}
     assert set(changes["method"]) == {"phase1", *(f"phase2 arm{k}" for k in range(5))}
 
@@ -116,14 +122,14 @@ def test_values_are_mean_and_sd_over_seeds(experiment: Path) -> None:
 
 
 def test_changes_are_those_put_in(experiment: Path) -> None:
-    found = comparisons(collect(experiment).images).set_index(["method", "against", "metric"])
+    found = compared(collect(experiment).images).set_index(["method", "against", "metric"])
     assert found.loc[("phase2 roi", "phase1", "roi_mae"), "change"] == pytest.approx(-10)
     assert found.loc[("phase2 roi", "phase1", "psnr_content"), "change"] == pytest.approx(1)
     assert len(found) == 3 * 2
 
 
 def test_the_verdict_knows_which_way_is_better(experiment: Path) -> None:
-    sentences = summaries(comparisons(collect(experiment).images))
+    sentences = summaries(compared(collect(experiment).images))
     assert "phase2 roi against phase1: better in PSNR (dB) and ROI-MAE." in sentences
 
 

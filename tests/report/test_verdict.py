@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.tables import comparisons
+from ushydra_lab.report.comparisons import compare_sites
 from ushydra_lab.report.verdict import verdict
 
 
@@ -22,21 +22,21 @@ def images_of(gains: dict[str, float], seeds: int = 4, noise: float = 0.01) -> p
 @pytest.mark.parametrize(
     ("gain", "words", "tone"),
     [
-        (0.1, "b was better than a in Dice head: 0.098 higher (95 % interval 0.095 to 0.102 higher).", "good"),
+        (0.1, "b was better than a in Dice head: 0.098 higher (95 % interval 0.094 to 0.102 higher).", "good"),
         (-0.1, "no method was clearly better; b was worse than a in Dice head: 0.", "look"),
         (0.0, "no clear difference was found between a and b", "dim"),
     ],
 )
 def test_the_verdict_tells_better_from_worse_from_unclear(gain: float, words: str, tone: str) -> None:
     images = images_of({"a": 0.0, "b": gain})
-    found = verdict("c", images, comparisons(images))
+    found = verdict("c", images, compare_sites({"c": images})["c"])
     assert words in found.headline
     assert found.tone == tone
 
 
 def test_an_interval_that_does_not_survive_the_adjustment_is_only_possibly_a_difference() -> None:
     images = images_of({"a": 0.0, "b": 0.1})
-    found = verdict("c", images, comparisons(images).assign(p_holm=0.2))
+    found = verdict("c", images, compare_sites({"c": images})["c"].assign(p_holm=0.2, starred=False))
     assert "no clear difference" in found.headline
     assert "b against a: possibly better in Dice head" in found.details[0]
 
@@ -59,7 +59,7 @@ def test_a_method_is_judged_by_the_control_of_its_own_stage_not_by_the_stage_bef
     images = images_of({"first": -0.3, "control": 0.0, "roi": 0.0})
     images["stage"] = images["stage"].cat.add_categories("later")
     images.loc[images["method"] != "first", "stage"] = "later"
-    found = verdict("c", images, comparisons(images))
+    found = verdict("c", images, compare_sites({"c": images})["c"])
     assert "no clear difference was found between control and roi" in found.headline
     assert found.details[0].startswith("roi against control")
     assert "roi against first: better in" in " ".join(found.details)
@@ -67,7 +67,7 @@ def test_a_method_is_judged_by_the_control_of_its_own_stage_not_by_the_stage_bef
 
 def test_two_seeds_are_not_enough_to_be_sure() -> None:
     images = images_of({"a": 0.0, "b": 0.1}, seeds=2)
-    found = verdict("c", images, comparisons(images))
+    found = verdict("c", images, compare_sites({"c": images})["c"])
     assert found.headline.startswith("As far as 2 seeds can tell: on c")
     assert "b was better than a" in found.headline
     assert found.tone == "dim"

@@ -71,8 +71,10 @@ class Claim:
     """The question an experiment asks, stated before any test image is evaluated; all other comparisons are secondary.
 
     endpoint: a column of the per-image table, at each variant's last stage. against: the variant to compare with;
-    method: the one that the claim is about, null for every other one. margin: superiority by more than it,
-    non-inferiority to within it, equivalence up to it, in the endpoint's unit; source: where the margin comes from.
+    method: the one that the claim is about, null for the only other one. margin: the smallest change that matters, in
+    the unit that changes of the endpoint are told in (per cent, or its own); superiority: better than `against`;
+    non_inferiority: not worse by the margin; equivalence: neither better nor worse by the margin. source: where the
+    margin comes from.
     """
 
     endpoint: str

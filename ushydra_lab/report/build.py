@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +11,13 @@ from rich.text import Text
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import OLD_S, disk_errors, remove_temporary, write_text
+from ushydra_lab.report.comparisons import compare_sites
 from ushydra_lab.report.document import Document, Gap, Heading, Note
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.render import html, latex, markdown, terminal
 from ushydra_lab.report.sections import (
+    claim,
     classification,
     curves,
     measurements,
@@ -22,11 +25,13 @@ from ushydra_lab.report.sections import (
     routing,
     segmentation,
     sites,
+    trust,
     uncertainty,
     values,
 )
-from ushydra_lab.report.tables import PART_TITLES, comparisons
+from ushydra_lab.report.tables import PART_TITLES, metrics_in
 from ushydra_lab.results.collect import Collected, collect
+from ushydra_lab.results.lost import bounded
 
 PART_SECTIONS: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
     segmentation.section,
@@ -39,6 +44,7 @@ PART_SECTIONS: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
 Each writes its own CSV and figures, and returns nothing where the images lack its columns.
 """
 EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
+    trust.section,
     sites.section,
     nt_caliper.section,
     registry.section,
@@ -63,11 +69,14 @@ def report(experiment: Path) -> None:
     with disk_errors(folder, "run the report on a copy of the runs"):
         remove_temporary(folder, OLD_S)
         if collected.images.empty:
-            page = html.write(collected, [], {}, experiment)
+            page = html.write(collected, [], [], {}, experiment)
             reasons = [f"{run.path}: {reason.text}" for run, reason in collected.unfinished.items()]
             raise NoFinishedRun.listing(f"No finished run below {experiment}; {page} says so too.", reasons)
-        results, changes = build(collected, folder)
-        page = html.write(collected, results, changes, experiment)
+        collected, replaced = _without_infinities(collected)
+        claims = claim.stated(experiment, collected)
+        sections, changes = build(collected, folder)
+        results = [*claim.section(claims, collected, folder), *replaced, *sections]
+        page = html.write(collected, claims, results, changes, experiment)
         whole = [*title(collected, experiment.name), *results, *unfinished(collected)]
         write_text(folder / "tables.md", markdown.render(whole))
         write_text(folder / "tables.tex", latex.render(whole))
@@ -80,12 +89,29 @@ def report(experiment: Path) -> None:
 def build(collected: Collected, folder: Path) -> tuple[Document, dict[str, pd.DataFrame]]:
     """Return all sections, and for each held-out site the comparisons on its test images; write CSV and figures."""
     blocks: Document = []
-    changes: dict[str, pd.DataFrame] = {}
-    for held_out, images in collected.images.groupby("held_out"):
+    sites = {str(held_out): images for held_out, images in collected.images.groupby("held_out")}
+    changes = {part: compare_sites(_of_part(sites, part)) for part in PART_TITLES}
+    for held_out, images in sites.items():
         stages = collected.stages[collected.stages["held_out"] == held_out]
-        of_site, changes[str(held_out)] = _held_out(str(held_out), images, folder)
-        blocks += [*of_site, *starting_weights(stages), *unverified(stages)]
-    return blocks + [block for section in EXPERIMENT_SECTIONS for block in section(collected, folder)], changes
+        blocks += _held_out(held_out, images, changes, folder)
+        blocks += [*starting_weights(stages), *unverified(stages)]
+    test = {held_out: changes["test"].get(held_out, pd.DataFrame()) for held_out in sites}
+    return blocks + [block for section in EXPERIMENT_SECTIONS for block in section(collected, folder)], test
+
+
+def _of_part(sites: dict[str, pd.DataFrame], part: str) -> dict[str, pd.DataFrame]:
+    """The images of one part of each held-out site that has some."""
+    chosen = {held_out: images[images["part"] == part] for held_out, images in sites.items()}
+    return {held_out: images for held_out, images in chosen.items() if len(images)}
+
+
+def _without_infinities(collected: Collected) -> tuple[Collected, Document]:
+    """The images with finite values alone, and a note on those that were infinite: the PSNR of a perfect image is."""
+    images, replaced = bounded(collected.images, metrics_in(collected.images))
+    labels = {name: metric.label for name, metric in metrics_in(collected.images).items()}
+    words = ", ".join(f"{count} of {labels[name]}" for name, count in replaced.items())
+    notes: Document = [Note(f"Infinite values count as the furthest finite one: {words}.")] if replaced else []
+    return replace(collected, images=images), notes
 
 
 def title(collected: Collected, name: str) -> Document:
@@ -116,18 +142,18 @@ def unverified(stages: pd.DataFrame) -> Document:
     return [Note(f"Unverified: {', '.join(runs)} ({why}).")] if runs else []
 
 
-def _held_out(held_out: str, images: pd.DataFrame, folder: Path) -> tuple[Document, pd.DataFrame]:
-    """The tables of each part, and the comparisons on the test images."""
+def _held_out(
+    held_out: str, images: pd.DataFrame, changes: dict[str, dict[str, pd.DataFrame]], folder: Path
+) -> Document:
+    """The tables of each part. changes: part -> what was held out -> comparisons."""
     blocks: Document = [Heading(f"held out: {held_out}", 2)]
-    changes = {}
     for part in PART_TITLES:
         chosen = images[images["part"] == part]
         if len(chosen):
             file = folder / f"{held_out}_{part}"
-            changes[part] = comparisons(chosen)
-            blocks += values.section(chosen, changes[part], held_out, part, file)
+            blocks += values.section(chosen, changes[part][held_out], held_out, part, file)
             blocks += [block for section in PART_SECTIONS for block in section(chosen, file)]
-    return blocks, changes.get("test", pd.DataFrame())
+    return blocks
 
 
 def _show(collected: Collected, results: Document, folder: Path, page: Path) -> None:

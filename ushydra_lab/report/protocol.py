@@ -25,9 +25,9 @@ SYNTHETIC = f"All images are {NO_PATIENT}."
 SHARED = "subjects in two parts"
 STATISTICS = (
     "Mean ± SD over seeds (ddof 1) of the mean over images. Two methods are compared on the same images and seeds: "
-    "95 % interval by a bootstrap that draws seeds and, independently, subjects, widened for the few seeds that there "
-    "are (Student's t); Wilcoxon signed-rank test over subjects, Holm-adjusted within each table. A missing run is "
-    "left out and listed, never averaged over."
+    "one test of seeds crossed with subjects, each variance times its own squared Student quantile; p Holm-adjusted "
+    "for all comparisons of all held-out sites together, and intervals that hold for all of them at once. No star from "
+    "one seed or from fewer than six subjects. A missing run is left out and listed, never averaged over."
 )
 
 

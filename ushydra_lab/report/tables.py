@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.results.metrics import metrics_of, px_column
-from ushydra_lab.results.statistics import compare, holm, spread
+from ushydra_lab.results.statistics import spread
 from ushydra_lab.tasks.columns import Metric
 
 PART_TITLES = {"val": "validation images of the seen sites", "test": "unseen site"}
 """How the evaluated parts are described, in the order of the tables."""
 NOT_RUN, NOTHING = "not run", "–"
 """Cells beside printed numbers: NOT_RUN where we have no number, NOTHING where the paper prints none."""
-ALL_PAIRS = 5
-"""Up to so many methods every pair is compared; more pairs are hard to read, and Holm's adjustment leaves no power."""
 
 
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:
@@ -75,62 +73,6 @@ def mean_cell(mean: float, sd: float, digits: int) -> str:
     if np.isnan(mean):
         return "n/a"
     return f"{mean:.{digits}f}" if np.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
-
-
-def pairs(images: pd.DataFrame) -> list[tuple[str, str]]:
-    """(method, reference): all pairs of up to ALL_PAIRS methods, else each against the first of the last stage."""
-    methods = methods_in(images)
-    if len(methods) <= ALL_PAIRS:
-        return [(b, a) for i, b in enumerate(methods) for a in methods[:i]]
-    reference = methods_in(images[images["stage"] == images["stage"].max()])[0]
-    return [(method, reference) for method in methods if method != reference]
-
-
-def comparisons(images: pd.DataFrame) -> pd.DataFrame:
-    """Compare methods pairwise on the images of one part: columns method, against, metric, Comparison's, p_holm.
-
-    Holm's adjustment is over all rows of the table.
-    """
-    by_method = dict(tuple(images.groupby("method")))
-    rows = [
-        {"method": b, "against": a, "metric": name}
-        | vars(compare(by_method[a], by_method[b], name, m.change == "%", m.most))
-        for b, a in pairs(images)
-        for name, m in metrics_in(images).items()
-    ]
-    table = pd.DataFrame(rows)
-    return table.assign(p_holm=holm(table["p"].tolist())) if rows else table
-
-
-def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Comparisons as shown, one row per pair: change, 95 % interval, and a star where it `is_clear`."""
-    metrics = metrics_of(table["metric"])
-    cells = table.assign(
-        comparison=table["method"] + " vs " + table["against"],
-        cell=[_change_cell(row, metrics[row["metric"]], is_clear(row)) for _, row in table.iterrows()],
-        metric=[metrics[name].title + (" %" if metrics[name].change == "%" else " Δ") for name in table["metric"]],
-    )
-    wide = cells.pivot_table(index="comparison", columns="metric", values="cell", aggfunc="first", sort=False)
-    return wide.reset_index().rename_axis(columns=None)
-
-
-def is_clear(change: pd.Series) -> bool:
-    """Whether a row of `comparisons` is a clear difference: its interval leaves out zero and adjusted p < 0.05.
-
-    Both, since p is of these trainings alone and the interval of others too.
-    """
-    return bool(change["low"] > 0 or change["high"] < 0) and bool(change["p_holm"] < 0.05)
-
-
-def _change_cell(row: pd.Series, metric: Metric, starred: bool) -> str:
-    if np.isnan(row["change"]):
-        return "n/a"
-    if row["change"] == row["low"] == row["high"] == 0:
-        return "none"
-    digits = 1 if metric.change == "%" else metric.digits
-    if np.isnan(row["low"]):
-        return f"{row['change']:+.{digits}f}\n[no interval]"
-    return f"{row['change']:+.{digits}f}{'*' * starred}\n[{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 
 
 def with_printed(cells: dict[str, str], printed: Sequence[str] | None, whose: str = "paper") -> dict[str, str]:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.tables import is_clear, methods_in, plural, values_table
+from ushydra_lab.report.comparisons import INTERVAL
+from ushydra_lab.report.tables import methods_in, plural, values_table
 from ushydra_lab.results.metrics import metrics_of
-from ushydra_lab.results.statistics import INTERVAL
 from ushydra_lab.tasks.columns import Metric
 
 RULE = (
-    f"Better or worse: the {INTERVAL}, leaves out zero, and p < 0.05 in the Wilcoxon signed-rank test, Holm-adjusted "
-    "for all comparisons of the table. Possibly: the interval leaves out zero, but p does not hold after the "
-    "adjustment."
+    f"Better or worse: p < 0.05, Holm-adjusted for all comparisons of this report on unseen sites, of at least six "
+    f"subjects; shown with the {INTERVAL}. Possibly: its own 95 % interval alone leaves out zero. Means follow images, "
+    "tests follow subjects. docs/statistics.md says how often such verdicts are wrong."
 )
-BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR = (
-    "better in", "worse in", "possibly better in", "possibly worse in", "no clear difference in"
-)  # fmt: skip
+BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE = "better in", "worse in", "possibly better in", "possibly worse in"
+UNCLEAR, UNTESTABLE = "no clear difference in", "too few seeds or subjects for any difference to be significant in"
+GRADES = (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR, UNTESTABLE)
 NAMED = 3
 """The most methods that a sentence names; of more it gives the number."""
 FEW_SEEDS = 3
@@ -58,13 +58,13 @@ class _Pair:
 
     @property
     def sentence(self) -> str:
-        is_clear = [
+        told = [
             f"{grade} {', '.join(f'{label}: {amount}' for label, amount in self.changes[grade])}"
             for grade in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE)
             if self.changes[grade]
         ]
-        rest = [f"{UNCLEAR} {self.labels(UNCLEAR)}"] if self.changes[UNCLEAR] else []
-        return f"{self.method} against {self.against}: {'; '.join([*is_clear, *rest])}."
+        rest = [f"{grade} {self.labels(grade)}" for grade in (UNCLEAR, UNTESTABLE) if self.changes[grade]]
+        return f"{self.method} against {self.against}: {'; '.join([*told, *rest])}."
 
 
 def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdict:
@@ -75,7 +75,7 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
 
     Args:
         images: of the unseen site, as collected.
-        changes: their comparisons (`tables.comparisons`), empty where there is nothing to compare.
+        changes: their comparisons (`comparisons.compare_sites`), empty where there is nothing to compare.
     """
     where, last = where_tested(held_out), methods_in(images[images["stage"] == images["stage"].max()])
     basis = _basis(images)
@@ -96,7 +96,7 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
 
 
 def summaries(changes: pd.DataFrame) -> list[str]:
-    """One sentence per method: the metrics in which it was better or worse than the first of `tables.comparisons`."""
+    """One sentence per method: the metrics in which it was better or worse than the first one."""
     if changes.empty:
         return []
     return [pair.brief for pair in _pairs(changes[changes["against"] == changes["against"].iloc[0]])]
@@ -122,7 +122,7 @@ def held_out_subjects(held_out: str) -> bool:
 
 
 def _pair(rows: pd.DataFrame) -> _Pair:
-    changes: dict[str, list[tuple[str, str]]] = {g: [] for g in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR)}
+    changes: dict[str, list[tuple[str, str]]] = {grade: [] for grade in GRADES}
     metrics = metrics_of(rows["metric"])
     for name, metric in metrics.items():
         row = rows[rows["metric"] == name].iloc[0]
@@ -131,32 +131,50 @@ def _pair(rows: pd.DataFrame) -> _Pair:
 
 
 def _grade(row: pd.Series, metric: Metric) -> str:
-    if not (row["low"] > 0 or row["high"] < 0):
-        return UNCLEAR
     good = metric.improves(row["change"])
-    if is_clear(row):
+    if row["starred"]:
         return BETTER if good else WORSE
-    return MAYBE_BETTER if good else MAYBE_WORSE
+    if row["own_low"] > 0 or row["own_high"] < 0:
+        return MAYBE_BETTER if good else MAYBE_WORSE
+    return UNCLEAR if row["can_be_starred"] else UNTESTABLE
 
 
 def amount(row: pd.Series, metric: Metric) -> str:
     """'12.3 % lower (95 % interval 5.1 to 19.0 % lower)' of a row of the comparisons."""
-    low, high = row["low"], row["high"]
+    ends = ("low", "high") if row["starred"] else ("own_low", "own_high")
+    low, high = (row[end] for end in ends)
+    if np.isnan(low):
+        return _signed(row["change"], metric)
     if np.sign(low) == np.sign(high):
         near, far = sorted((low, high), key=abs)
         interval = f"{_size(near, metric)} to {_signed(far, metric)}"
     else:
         interval = f"{_signed(low, metric)} to {_signed(high, metric)}"
-    return f"{_signed(row['change'], metric)} (95 % interval {interval})"
+    return f"{_signed(row['change'], metric)} (95 % interval {interval}{_reserve(row, metric)})"
+
+
+def _reserve(row: pd.Series, metric: Metric) -> str:
+    """What to keep in mind about a change: most images went the other way, or the methods lost different images."""
+    words = ""
+    if not row["agrees"]:
+        other, way = (row["smaller"], "lower") if row["change"] > 0 else (row["larger"], "higher")
+        words += f"; yet {other} of {row['images']} images are {way}"
+    if row["lost"] != row["lost_against"]:
+        words += f"; {row['method']} lost {row['lost']} values and {row['against']} {row['lost_against']}"
+        if not np.isnan(row["change_imputed"]):
+            words += f": {_signed(row['change_imputed'], metric)} if those count as the worst"
+    return words
 
 
 def _signed(change: float, metric: Metric) -> str:
-    unit = " %" if metric.change == "%" else ""
+    unit = " %" if metric.change == "%" and np.isfinite(change) else ""
     return f"{_size(change, metric)}{unit} {'higher' if change > 0 else 'lower'}"
 
 
 def _size(change: float, metric: Metric) -> str:
     digits = 1 if metric.change == "%" else metric.digits
+    if np.isinf(change):
+        return "any amount"
     text = f"{abs(change):.{digits}f}"
     return text if float(text) or not change else f"under {10**-digits:.{digits}f}"
 
@@ -174,6 +192,9 @@ def _headline(where: str, pairs: list[_Pair]) -> tuple[str, str]:
         return f"{where}, no method was clearly better; {says}", "look"
     methods = list(dict.fromkeys([name for pair in pairs for name in (pair.against, pair.method)]))
     names = _joined(methods) if len(methods) <= NAMED else f"{len(methods)} methods"
+    if not any(found for pair in pairs for grade, found in pair.changes.items() if grade != UNTESTABLE):
+        few = f"too few seeds or subjects for any difference between {names} to be significant"
+        return f"{where}, there are {few}.", "dim"
     return f"{where}, no clear difference was found between {names}.", "dim"
 
 

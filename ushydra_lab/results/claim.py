@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from ushydra_lab.config.schema import Claim, Kind
 from ushydra_lab.results.crossed import Effect
 from ushydra_lab.results.power import Variances, detectable, power, seeds_needed, subjects_needed
 from ushydra_lab.tasks.columns import Metric
-
-Kind = Literal["superiority", "non_inferiority", "equivalence"]
 
 
 class Measured(Protocol):
@@ -23,25 +22,9 @@ class Measured(Protocol):
     def p(self, null: float = 0.0) -> float: ...
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What is claimed of a method against another one.
-
-    endpoint: a column of per_image.csv. margin: the smallest change that matters, positive, in the unit that changes of
-    the endpoint are told in (per cent, or its own). superiority: better than `against`; non_inferiority: not worse by
-    the margin; equivalence: neither better nor worse by the margin. source: where the margin comes from.
-    """
-
-    endpoint: str
-    against: str
-    margin: float
-    kind: Kind
-    source: str = ""
-
-    @property
-    def alpha(self) -> float:
-        """An interval at confidence 1 - alpha decides: 95 %, of equivalence 90 %, which is two tests at 5 % each."""
-        return 0.1 if self.kind == "equivalence" else 0.05
+def alpha_of(claim: Claim) -> float:
+    """An interval at confidence 1 - alpha decides: 95 %, of equivalence 90 %, which is two tests at 5 % each."""
+    return 0.1 if claim.kind is Kind.equivalence else 0.05
 
 
 @dataclass(frozen=True)
@@ -49,7 +32,7 @@ class Judgement:
     """What runs say to a claim.
 
     holds: whether it is shown, None where nothing could be tested; refuted: whether the opposite is shown. gain, low,
-    high: the change towards better and its interval at confidence 1 - `claim.alpha`. p: two-sided for superiority,
+    high: the change towards better and its interval at confidence 1 - `alpha_of(claim)`. p: two-sided for superiority,
     one-sided for non-inferiority (shown at 0.025), the larger of two one-sided ones for equivalence (shown at 0.05).
     """
 
@@ -85,16 +68,16 @@ def judge(claim: Claim, method: str, found: Measured, metric: Metric) -> Judgeme
     """
     sign, margin = (1.0 if metric.better == "higher" else -1.0), claim.margin
     gain = sign * found.change
-    low, high = sorted(sign * end for end in found.interval(claim.alpha))
+    low, high = sorted(sign * end for end in found.interval(alpha_of(claim)))
     if np.isnan([gain, low, high]).any():
         words = (
             f"It could not be tested whether {_claimed(claim, method, metric)}: that takes two seeds and two subjects."
         )
         return Judgement(claim, None, False, gain, low, high, np.nan, words)
-    if claim.kind == "equivalence":
+    if claim.kind is Kind.equivalence:
         holds, refuted = -margin < low and high < margin, low > margin or high < -margin
     else:
-        bound = 0.0 if claim.kind == "superiority" else -margin
+        bound = 0.0 if claim.kind is Kind.superiority else -margin
         holds, refuted = low > bound, high < bound
     words = _answer(claim, method, metric, gain, (low, high), holds, refuted)
     return Judgement(claim, holds, refuted, gain, low, high, _p(claim, found, gain, sign), words)
@@ -105,18 +88,18 @@ def _p(claim: Claim, found: Measured, gain: float, sign: float) -> float:
         half = found.p(sign * bound) / 2
         return half if gain > bound else 1 - half
 
-    if claim.kind == "superiority":
+    if claim.kind is Kind.superiority:
         return found.p()
     worse = above(-claim.margin)
-    return worse if claim.kind == "non_inferiority" else max(worse, 1 - above(claim.margin))
+    return worse if claim.kind is Kind.non_inferiority else max(worse, 1 - above(claim.margin))
 
 
 def _claimed(claim: Claim, method: str, metric: Metric) -> str:
     by = _amount(claim.margin, metric)
     relation = {
-        "superiority": f"is better than {claim.against}",
-        "non_inferiority": f"is not worse than {claim.against} by {by}",
-        "equivalence": f"differs from {claim.against} by less than {by}",
+        Kind.superiority: f"is better than {claim.against}",
+        Kind.non_inferiority: f"is not worse than {claim.against} by {by}",
+        Kind.equivalence: f"differs from {claim.against} by less than {by}",
     }[claim.kind]
     return f"{method} {relation} in {metric.label}"
 
@@ -126,9 +109,9 @@ def _answer(
 ) -> str:
     """One sentence: shown, refuted or open, with the change, its interval, and for superiority the margin."""
     shown = "It is shown" if holds else "It is refuted" if refuted else "It is not shown"
-    measured = f"{_towards(gain, metric)} ({100 * (1 - claim.alpha):.0f} % interval {_between(*ends, metric)})"
+    measured = f"{_towards(gain, metric)} ({100 * (1 - alpha_of(claim)):.0f} % interval {_between(*ends, metric)})"
     words = f"{shown} that {_claimed(claim, method, metric)}: {measured}"
-    if not (holds and claim.kind == "superiority"):
+    if not (holds and claim.kind is Kind.superiority):
         return f"{words}."
     by = _amount(claim.margin, metric)
     surely = "by more" if ends[0] > claim.margin else "perhaps by less"
@@ -159,11 +142,11 @@ def need(claim: Claim, effect: Effect, metric: Metric) -> Need:
     if not effect.testable:
         return Need(0.0, np.inf, None, None, "One seed detects nothing: how another training would differ is unknown.")
     unit = float(effect.means[0]) / 100 if effect.relative else 1.0
-    found, margin, within = Variances.of(effect), claim.margin * unit, claim.kind == "equivalence"
-    reached = power(found, margin, effect.seeds, claim.alpha, within)
-    least = detectable(found, effect.seeds, claim.alpha, within) / unit
-    seeds = seeds_needed(found, margin, claim.alpha, within)
-    subjects = subjects_needed(found, effect.subjects, margin, effect.seeds, claim.alpha, within)
+    found, margin, within = Variances.of(effect), claim.margin * unit, claim.kind is Kind.equivalence
+    reached = power(found, margin, effect.seeds, alpha_of(claim), within)
+    least = detectable(found, effect.seeds, alpha_of(claim), within) / unit
+    seeds = seeds_needed(found, margin, alpha_of(claim), within)
+    subjects = subjects_needed(found, effect.subjects, margin, effect.seeds, alpha_of(claim), within)
     words = f"{effect.seeds} seeds detect {_amount(least, metric)} in {metric.label}; the margin of"
     if least <= claim.margin:
         more = "is larger."

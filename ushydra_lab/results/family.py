@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 
 from ushydra_lab.results.crossed import Effect
-from ushydra_lab.results.statistics import holm
 
 Key = TypeVar("Key")
 ALPHA = 0.05
@@ -67,3 +66,15 @@ def _of_one_sign(interval: tuple[float, float], effect: Effect) -> tuple[float, 
     """An interval cut at 0 towards the change's own side."""
     low, high = interval
     return (max(low, 0.0), high) if effect.change > 0 else (low, min(high, 0.0))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down adjustment; NaN stays NaN and is not counted."""
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full_like(p, np.nan)
+    order = [i for i in np.argsort(p) if not np.isnan(p[i])]
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, float(p[i]) * (len(order) - rank)))
+        adjusted[i] = running
+    return adjusted.tolist()

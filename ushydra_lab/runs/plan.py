@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from ushydra_lab.config.schema import Claim, Kind
+from ushydra_lab.config.schema import Claim, Experiment, Kind
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, disk_errors, read_json, write_json
-from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED, TIME
@@ -45,21 +44,21 @@ class Plan:
         return self.claim == other.claim and all(set(theirs) <= set(own) for own, theirs in parts)
 
 
-def write_plans(directories: Sequence[RunDirectory]) -> None:
-    """Add what a command plans to the plan of each experiment that it has jobs of.
+def write_plans(jobs: Mapping[Path, Experiment]) -> None:
+    """Add what a command plans, the experiment of each run's directory, to the plans of those experiments.
 
     Raises:
         UserError: it cannot be written, or what is there is damaged.
     """
-    for folder in dict.fromkeys(one.path.parents[2] for one in directories):
-        jobs = [one for one in directories if one.path.parents[2] == folder]
+    for folder in dict.fromkeys(path.parents[2] for path in jobs):
+        own = {path: experiment for path, experiment in jobs.items() if path.parents[2] == folder}
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
-                plans, new = read_plans(folder), _new(folder, jobs)
+                plans, new = read_plans(folder), _new(folder, own)
                 _refuse_impossible(new.claim, folder, new.variants)
                 if not any(plan.covers(new) for plan in plans[-1:]):
-                    write_json(folder / PLAN, {"plans": [_to_json(plan) for plan in [*plans, new]]})
+                    write_json(folder / PLAN, {"plans": [plan_to_json(plan) for plan in [*plans, new]]})
 
 
 def read_plans(folder: Path) -> list[Plan]:
@@ -78,13 +77,13 @@ def read_plans(folder: Path) -> list[Plan]:
         raise DamagedFile(folder / PLAN, f"is damaged ({error})", remedy) from error
 
 
-def _new(folder: Path, jobs: Sequence[RunDirectory]) -> Plan:
-    experiments = [one.experiment for one in jobs]
+def _new(folder: Path, jobs: Mapping[Path, Experiment]) -> Plan:
+    experiments = list(jobs.values())
     return Plan(
         time.strftime(TIME),
         experiments[0].claim,
         list(dict.fromkeys(experiment.variant for experiment in experiments)),
-        list(dict.fromkeys(one.path.parents[1].name for one in jobs)),
+        list(dict.fromkeys(path.parents[1].name for path in jobs)),
         list(dict.fromkeys(experiment.seed for experiment in experiments)),
         sum(job_state(run).state == FINISHED for run in runs_below(folder)),
     )
@@ -101,6 +100,8 @@ def _refuse_impossible(claim: Claim | None, folder: Path, planned: Iterable[str]
     variants = sorted({*planned, *(run.name.rpartition("/")[2] for run in runs_below(folder))})
     if claim.against is None:
         problems.append("claim.against: give the variant to compare with")
+    if claim.method is None and len(others := [one for one in variants if one != claim.against]) > 1:
+        problems.append(f"claim.method: name the one that the claim is about ({', '.join(others)})")
     for key, variant in (("against", claim.against), ("method", claim.method)):
         if variant is not None and variant not in variants:
             problems.append(f"claim.{key}={variant}: no variant that is planned or trained ({', '.join(variants)})")
@@ -108,7 +109,8 @@ def _refuse_impossible(claim: Claim | None, folder: Path, planned: Iterable[str]
         raise UserError.listing("The claim cannot be answered:", problems)
 
 
-def _to_json(plan: Plan) -> dict[str, Any]:
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """A plan as plan.json holds it."""
     return asdict(plan) | {"claim": plan.claim and plan.claim.as_dict()}
 
 

@@ -50,7 +50,7 @@ class Sweep(Callback):
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
             planned = import_jobs().validate(jobs())
-            write_plans(planned)
+            write_plans({directory.path: directory.experiment for directory in planned})
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]

@@ -19,6 +19,7 @@ from ushydra_lab.files import write_text
 from ushydra_lab.report.document import Block, Document, Figure, Gap, Heading, Note, Table, cells_of
 from ushydra_lab.report.missing import command, missing
 from ushydra_lab.report.protocol import SYNTHETIC, protocol, synthetic
+from ushydra_lab.report.sections.claim import FOREST, UNSTATED, Stated
 from ushydra_lab.report.tables import methods_in, metrics_in
 from ushydra_lab.report.verdict import RULE, verdict
 from ushydra_lab.results.collect import Collected
@@ -48,30 +49,41 @@ class Case(NamedTuple):
     source: str
 
 
-def write(collected: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> Path:
+def write(
+    collected: Collected, claims: list[Stated], results: Document, changes: dict[str, pd.DataFrame], experiment: Path
+) -> Path:
     """Write `report/index.html` of an experiment, whose figures lie beside it already, and return its path.
 
     results: without the report's title and the list of runs that are missing. changes: what was held out -> the
     comparisons on its test images.
     """
     page = experiment / "report" / "index.html"
-    write_text(page, render(collected, results, changes, experiment))
+    write_text(page, render(collected, claims, results, changes, experiment))
     return page
 
 
-def render(collected: Collected, results: Document, changes: dict[str, pd.DataFrame], experiment: Path) -> str:
-    """The page as HTML. Everything that comes from data, such as names of sites and methods, is escaped."""
+def render(
+    collected: Collected, claims: list[Stated], results: Document, changes: dict[str, pd.DataFrame], experiment: Path
+) -> str:
+    """The page as HTML: the forest plot and the claim's answer, then everything else.
+
+    Everything that comes from data, such as names of sites and methods, is escaped.
+    """
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     shown, withheld = _cases(collected) if len(collected.stages) else ([], [])
     how = protocol(collected) if len(collected.stages) else None
+    forest = next((block for block in results if isinstance(block, Figure) and block.title.startswith(FOREST)), None)
     compared = any(len(one) and one["change"].notna().any() for one in changes.values())
     return environment.get_template("page.html").render(
         name=experiment.name,
         synthetic=SYNTHETIC if how and synthetic(collected) else "",
+        claims=claims,
+        forest=figure_html(forest) if forest else "",
+        unstated="" if claims or not changes else UNSTATED,
         verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(collected)],
         rule=RULE if compared else "",
-        results=to_html(results),
+        results=to_html([block for block in results if block is not forest]),
         extremes=[(held_out, table_html(Table(table))) for held_out, table in _extremes(collected)],
         cases=shown,
         withheld=withheld,

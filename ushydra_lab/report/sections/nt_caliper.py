@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.files import write_csv
+from ushydra_lab.report.comparisons import ALL_PAIRS
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
-from ushydra_lab.report.tables import ALL_PAIRS, PART_TITLES, count_cell, methods_in
+from ushydra_lab.report.tables import PART_TITLES, count_cell, methods_in
 from ushydra_lab.results.collect import Collected
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"

@@ -7,16 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.files import write_csv
+from ushydra_lab.report.comparisons import INTERVAL, comparison_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.tables import PART_TITLES, comparison_cells, metrics_in, plural, values_table
+from ushydra_lab.report.tables import PART_TITLES, metrics_in, plural, values_table
 from ushydra_lab.report.verdict import held_out_subjects, summaries
-from ushydra_lab.results.statistics import INTERVAL
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 CHANGE_CAPTION = (
     f"Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; {INTERVAL}. "
-    "* The interval leaves out zero and p < 0.05: Wilcoxon signed-rank over subjects, averaged over these seeds, "
-    "Holm-adjusted within the table."
+    "* p < 0.05, Holm-adjusted for all comparisons of the report on images of this part, of at least six subjects. One "
+    "seed gives neither interval nor star."
 )
 
 

@@ -17,7 +17,7 @@ from ushydra_lab.report.papers.nt.printed import DIFFER, TABLE_1, TABLE_3, TABLE
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
-from ushydra_lab.results.statistics import compare
+from ushydra_lab.results.crossed import effect
 from ushydra_lab.tasks.columns import Metric
 
 COLUMNS = {
@@ -45,8 +45,8 @@ CAPTIONS = {
     "nt_table1": f"Images; 'or' where they differ between seeds. {SITES}",
     "nt_table3": "Mean ± SD over seeds (ddof 1) of the mean over images of the unseen site; n: seeds x images. "
     f"{SELECTION} {REGION} {SITES}",
-    "nt_table10": "Change from Phase 1 on the same images and seeds, with its 95 % interval by bootstrap over seeds "
-    f"and subjects: ROI-MAE and ROI Edge-MAE in % of Phase 1's mean, the others the difference. n: seeds x images. "
+    "nt_table10": "Change from Phase 1 on the same images and seeds, with its own 95 % interval from seeds crossed "
+    f"with subjects: ROI-MAE and ROI Edge-MAE in % of Phase 1's mean, the others the difference. n: seeds x images. "
     f"{SELECTION} {REGION} {SITES} It prints the averages of its development split, H1 + H2 to H3. {DIFFER}",
 }
 
@@ -182,11 +182,13 @@ def _why_empty(images: pd.DataFrame) -> str:
 
 def _change(first: pd.DataFrame, second: pd.DataFrame, column: str, metric: Metric) -> str:
     relative = metric.change == "%"
-    change = compare(first, second, column, relative, metric.most)
-    if np.isnan(change.change):
+    found = effect(first, second, column, relative, metric.most)
+    if np.isnan(found.change):
         return "n/a"
+    low, high = found.interval()
     digits, unit = (2, " %") if relative else (metric.digits, " dB" if column == "psnr" else "")
-    return f"{change.change:+.{digits}f}{unit}\n[{change.low:+.{digits}f}, {change.high:+.{digits}f}]"
+    interval = "no interval" if np.isnan(low) else f"{low:+.{digits}f}, {high:+.{digits}f}"
+    return f"{found.change:+.{digits}f}{unit}\n[{interval}]"
 
 
 def _count(images: pd.DataFrame, collected: Collected) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.document import Document, Note
-from ushydra_lab.results.statistics import compare
+from ushydra_lab.results.crossed import effect
 from ushydra_lab.tasks.columns import Metric
 
 FULL_CANVAS = {
@@ -38,7 +38,7 @@ def _opposite(name: str, first: pd.DataFrame, second: pd.DataFrame, column: str)
     content = f"{column}_content"
     if first.empty or second.empty or not {column, content} <= set(first) & set(second):
         return []
-    without, full = (compare(first, second, region, relative=False).change for region in (content, column))
+    without, full = (effect(first, second, region).change for region in (content, column))
     label, unit = NAMES[column]
     digits = FULL_CANVAS[column].digits
     if np.isnan([without, full]).any() or round(without, digits) * round(full, digits) >= 0:

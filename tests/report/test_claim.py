@@ -1,0 +1,116 @@
+"""The report answers the claim that was planned, first of all and with its margin, at one hospital and over several."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ushydra_lab.config.schema import Claim, Kind
+from ushydra_lab.files import write_json
+from ushydra_lab.report.build import report
+from ushydra_lab.results.collect import collect
+from ushydra_lab.results.hospitals import across_hospitals
+from ushydra_lab.runs.plan import PLAN, Plan, plan_to_json
+
+from .small_experiments import reconstructions, write
+from .test_same_tables import fast
+
+CLAIM = Claim("roi_edge_mae", "global", "roi", 5.0, Kind.superiority, "the protocol of a study")
+SITES = ("anna", "berta", "clara", "doris")
+
+
+def experiment(folder: Path, held_out: tuple[str, ...], seeds: tuple[int, ...], *gains: float) -> Path:
+    """Runs of two variants whose Phase 2 has these gains: of the control and of the method."""
+    root = folder / "nt_phase2"
+    for site in held_out:
+        for seed in seeds:
+            for variant, gain in zip(("global", "roi"), gains, strict=True):
+                stages = {"phase1": reconstructions(0), "phase2": reconstructions(gain)}
+                write(root, site, seed, variant, stages, sites=SITES)
+    return root
+
+
+def planned(root: Path, *plans: tuple[Claim | None, int]) -> None:
+    """Plans with a claim each, and how many jobs had finished before."""
+    content = [
+        plan_to_json(Plan("2026-01-02T03:04:05+0000", claim, ["global", "roi"], ["anna"], [1], finished))
+        for claim, finished in plans
+    ]
+    write_json(root / PLAN, {"plans": content})
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast(monkeypatch)
+
+
+def page(root: Path) -> str:
+    report(root)
+    text = re.sub(r"<style>.*?</style>|<img[^>]*>", "", (root / "report" / "index.html").read_text(), flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_the_page_begins_with_the_answer_its_margin_and_its_interval(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3, 4, 5), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    text = page(root)
+    said = re.search(
+        r"On anna, a site that no method had been trained on: It is shown that phase2 roi is better than global in ROI "
+        r"Edge-MAE: ([\d.]+) % better \(95 % interval ([\d.]+) % to ([\d.]+) % better\), by more than the margin of 5",
+        text,
+    )
+    assert said, text[:600]
+    assert text.index(said[0]) < 400
+    assert text.index(said[0]) < text.index("Secondary comparisons")
+    assert "Stated on 2026-01-02, before any job had finished." in text
+    assert "Source of the claim: the protocol of a study." in text
+    images = collect(root).images
+    test = images[(images["part"] == "test")].groupby("method")["roi_edge_mae"].mean()
+    assert float(said[1]) == pytest.approx(100 * (1 - test["phase2 roi"] / test["phase2 global"]), abs=0.06)
+
+
+def test_several_hospitals_are_answered_together_with_a_forest_plot_first(tmp_path: Path) -> None:
+    root = experiment(tmp_path, SITES, (1, 2, 3), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    text = page(root)
+    assert "Over 4 hospitals, each tested by networks that had not been trained on it: It is shown" in text
+    assert "At a new hospital like these, expect a change in ROI Edge-MAE between -" in text
+    table = pd.read_csv(root / "report" / "claim_hospitals.csv").set_index("held out")
+    sites = table.loc[list(SITES), "change"]
+    expected = across_hospitals(sites, [1.0] * 4)
+    assert table.loc["mean", "change"] == pytest.approx(sites.mean(), abs=1e-3)
+    assert tuple(table.loc["a new hospital", ["low", "high"]]) == pytest.approx(expected.prediction, abs=2e-3)
+    html = (root / "report" / "index.html").read_text()
+    assert html.index("Change at each hospital") < html.index("It is shown")
+
+
+def test_a_changed_claim_shows_both_and_the_later_one_is_no_test(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3), 0.0, 0.3)
+    planned(root, (CLAIM, 0), (Claim("roi_mae", "global", "roi", 1.0, Kind.equivalence), 6))
+    text = page(root)
+    assert "better than global in ROI Edge-MAE" in text
+    assert "differs from global by less than 1.0 % in ROI-MAE" in text
+    assert "when 6 jobs had finished: no test of it. This is claim 2 of 2: it was changed." in text
+
+
+def test_without_a_claim_everything_is_exploratory(tmp_path: Path) -> None:
+    text = page(experiment(tmp_path, ("anna",), (1, 2), 0.0, 0.3))
+    assert "No claim was stated before these results" in text
+
+
+def test_a_claim_that_the_runs_cannot_answer_says_why(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2), 0.0, 0.3)
+    planned(root, (Claim("roi_edge_mae", "global", "dino"), 0))
+    assert "has no answer: no finished run of dino." in page(root)
+
+
+def test_one_seed_answers_nothing(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1,), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    text = page(root)
+    assert "It could not be tested whether phase2 roi is better than global" in text
+    assert "*" not in (root / "report" / "anna_test_changes.csv").read_text()
+    tables = (root / "report" / "tables.md").read_text()
+    assert "[no interval]" in tables
+    assert not re.search(r"[\d]\*", tables)

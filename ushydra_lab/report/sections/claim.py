@@ -1,0 +1,193 @@
+"""The claim that was planned beforehand, and what the finished runs answer: first of all that a report says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ushydra_lab.config.schema import Claim, Kind
+from ushydra_lab.figures.style import COLOURS
+from ushydra_lab.files import write_csv
+from ushydra_lab.report.document import Document, Heading, Note, Table, save_figure
+from ushydra_lab.report.tables import methods_in, metrics_in, plural
+from ushydra_lab.report.verdict import where_tested
+from ushydra_lab.results.answer import Answer, Unanswered, answer
+from ushydra_lab.results.collect import Collected
+from ushydra_lab.results.hospitals import AcrossHospitals
+from ushydra_lab.runs.plan import Plan, read_plans
+from ushydra_lab.tasks.columns import Metric
+
+UNSTATED = (
+    "No claim was stated before these results (claim.endpoint=COLUMN claim.against=VARIANT), so that every comparison "
+    "below is exploratory: it may suggest a claim to test on other seeds or subjects, not more."
+)
+FOREST = "Change at each hospital that was held out"
+FOREST_CAPTION = (
+    "One row per held-out hospital, each by networks that had not been trained on it: change and its own 95 % "
+    "interval. Diamond: the mean over hospitals and its 95 % interval (Hartung and Knapp, equal weights); the line "
+    "below it: what to expect of a new hospital like these (95 % prediction interval). Dotted: the margin that matters."
+)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim of the plan with its answer. when: how it was stated; beforehand: before any job had finished."""
+
+    answer: Answer | Unanswered
+    when: str
+    beforehand: bool
+
+    @property
+    def headline(self) -> str:
+        """The answer in a sentence."""
+        found = self.answer
+        if isinstance(found, Unanswered):
+            claim = found.claim
+            return f"The claim about {claim.endpoint} against {claim.against} has no answer: {found.why}."
+        return f"{_where(found)}: {found.judgement.sentence}"
+
+    @property
+    def tone(self) -> str:
+        """good where it holds, look where the opposite is shown, else dim; dim too unless stated beforehand."""
+        if isinstance(self.answer, Unanswered) or not self.beforehand:
+            return "dim"
+        judgement = self.answer.judgement
+        return "good" if judgement.holds else "look" if judgement.refuted else "dim"
+
+    @property
+    def details(self) -> list[str]:
+        """What to expect of a new hospital, what the margin takes, where it comes from, and when it was stated."""
+        found, lines = self.answer, []
+        if isinstance(found, Answer):
+            if found.across:
+                lines += [_prediction(found.across, found.metric), found.across.caution]
+            if found.need:
+                lines.append(found.need.sentence)
+        source = found.claim.source
+        return [line for line in (*lines, f"Source of the claim: {source}." if source else "", self.when) if line]
+
+
+def _where(found: Answer) -> str:
+    if found.across:
+        return f"Over {found.across.k} hospitals, each tested by networks that had not been trained on it"
+    return where_tested(next(iter(found.effects)))
+
+
+def _prediction(across: AcrossHospitals, metric: Metric) -> str:
+    low, high = across.prediction
+    if np.isnan(low):
+        return ""
+    digits, unit = (1, " %") if metric.change == "%" else (metric.digits, "")
+    better = "lower" if metric.better == "lower" else "higher"
+    return (
+        f"At a new hospital like these, expect a change in {metric.label} between {low:+.{digits}f}{unit} and "
+        f"{high:+.{digits}f}{unit} (95 % prediction interval; {better} is better)."
+    )
+
+
+def stated(experiment: Path, collected: Collected) -> list[Stated]:
+    """Every claim of an experiment's plan with its answer, the first one first; empty where none was planned.
+
+    Raises:
+        DamagedFile: plan.json is not as it was written.
+    """
+    plans = [plan for plan in read_plans(experiment) if plan.claim is not None]
+    different = [plan for place, plan in enumerate(plans) if place == 0 or plan.claim != plans[place - 1].claim]
+    return [
+        Stated(answer(plan.claim, collected), _when(plan, place, len(different)), plan.finished == 0)
+        for place, plan in enumerate(different)
+        if plan.claim is not None
+    ]
+
+
+def _when(plan: Plan, place: int, count: int) -> str:
+    changed = f" This is claim {place + 1} of {count}: it was changed." if count > 1 else ""
+    day = plan.written[:10]
+    if plan.finished == 0:
+        return f"Stated on {day}, before any job had finished.{changed}"
+    return f"Stated on {day}, when {plural(plan.finished, 'job')} had finished: no test of it.{changed}"
+
+
+def section(claims: list[Stated], collected: Collected, folder: Path) -> Document:
+    """Each claim's answer and forest plot; without a claim, a word on that and a forest plot of the last method."""
+    blocks: Document = [Heading("The claim", 2)]
+    if not claims:
+        blocks.append(Note(UNSTATED))
+    for number, one in enumerate(claims):
+        blocks += _answered(one.answer, folder / f"claim{number + 1 if number else ''}")
+        blocks += [Note(text) for text in (one.headline, *one.details)]
+    if not claims and (claim := _default(collected)):
+        blocks += _answered(answer(claim, collected), folder / "hospitals")
+    return blocks
+
+
+def _default(collected: Collected) -> Claim | None:
+    """What is drawn where nothing was claimed: the last variant against the first in the first metric of the tables."""
+    test = collected.images[collected.images["part"] == "test"]
+    last = test[test["stage"] == test["stage"].max()] if len(test) else test
+    variants = list(dict.fromkeys(last["variant"]))
+    metrics = list(metrics_in(last)) if len(last) else []
+    if len(methods_in(last)) < 2 or len(variants) < 2 or not metrics:
+        return None
+    return Claim(metrics[0], variants[0], variants[-1])
+
+
+def _answered(found: Answer | Unanswered, file: Path) -> Document:
+    """The forest plot of a claim at several hospitals, and its numbers."""
+    if isinstance(found, Unanswered) or found.across is None:
+        return []
+    table = effects_table(found)
+    write_csv(file.with_name(f"{file.name}_hospitals.csv"), table)
+    title = f"{FOREST}: {found.method} against {found.against}, {found.metric.label}"
+    return [save_figure(draw(found, table), file.with_name(f"{file.name}_forest"), title, FOREST_CAPTION), Table(table)]
+
+
+def effects_table(found: Answer) -> pd.DataFrame:
+    """One row per hospital, then their mean and a new hospital: change, low, high, seeds, subjects."""
+    rows = [
+        {"held out": held_out, "change": one.change, "low": one.interval()[0], "high": one.interval()[1],
+         "seeds": str(one.seeds), "subjects": str(one.subjects)}
+        for held_out, one in found.effects.items()
+    ]  # fmt: skip
+    assert found.across is not None
+    for what, (low, high) in {"mean": found.across.interval(), "a new hospital": found.across.prediction}.items():
+        rows.append(
+            {"held out": what, "change": found.across.mean, "low": low, "high": high, "seeds": "", "subjects": ""}
+        )
+    digits = 1 if found.metric.change == "%" else found.metric.digits
+    return pd.DataFrame(rows).round(digits + 2)
+
+
+def draw(found: Answer, table: pd.DataFrame) -> Figure:
+    """Draw the forest plot: hospitals from the top, then their mean and what to expect of a new one."""
+    figure = Figure(figsize=(7.5, 1.2 + 0.34 * len(table)), layout="constrained")
+    axis = figure.subplots()
+    places = -np.arange(len(table))
+    for place, row in zip(places, table.to_dict("records"), strict=True):
+        summary = row["held out"] in ("mean", "a new hospital")
+        colour = COLOURS[1] if summary else COLOURS[0]
+        axis.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2 if summary else 1.4)
+        if row["held out"] != "a new hospital":
+            axis.plot(row["change"], place, "D" if summary else "s", color=colour, markersize=7 if summary else 5)
+    axis.axvline(0, color="black", linewidth=0.8)
+    for margin in _margins(found.claim, found.metric):
+        axis.axvline(margin, color="black", linewidth=0.8, linestyle=":")
+    axis.set_yticks(places, list(table["held out"]))
+    unit = "%" if found.metric.change == "%" else "difference"
+    axis.set_xlabel(f"change in {found.metric.label} ({unit}); {found.metric.better} is better")
+    axis.margins(y=0.12)
+    return figure
+
+
+def _margins(claim: Claim, metric: Metric) -> list[float]:
+    """Where the margin lies on the axis of changes."""
+    better = 1 if metric.better == "higher" else -1
+    if not claim.margin:
+        return []
+    if claim.kind is Kind.equivalence:
+        return [-claim.margin, claim.margin]
+    return [better * claim.margin if claim.kind is Kind.superiority else -better * claim.margin]
