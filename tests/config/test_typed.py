@@ -22,7 +22,7 @@ from ushydra_lab.config.typed import normalise, quoted, split_at_spaces
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
-from ushydra_lab.sweep.callback import drop_lost, expand
+from ushydra_lab.sweep.sweeper import drop_missing_keys, expand
 
 
 def values(word: str) -> list[Any]:
@@ -191,7 +191,7 @@ def sweep(experiment: str, *typed: str) -> list[list[str]]:
         words = [f"+experiment={experiment}", "scale=laptop", *typed]
         config = compose("config", overrides=words[:2], return_hydra_config=True)
         OmegaConf.update(config, "hydra.overrides.task", words, force_add=True)
-        drop_lost(config)
+        drop_missing_keys(config)
         jobs = expand(config)
         for job in jobs:
             compose("config", overrides=job)  # each can be composed

@@ -1,4 +1,4 @@
-"""From an `Experiment` to the objects it describes: data, tasks, trainer, logger."""
+"""Building the objects that an `Experiment` describes: data, tasks, trainer and logger."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _rehearsed: set[str] = set()
 
 
 def rehearse(experiment: Experiment) -> UltrasoundData:
-    """Everything that can be refused before anything is written: the data and their split, every stage's task.
+    """Check all that can be checked before anything is written: the data, their split and every stage's task.
 
     Raises:
         UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
@@ -73,7 +73,7 @@ def rehearse(experiment: Experiment) -> UltrasoundData:
 
 
 def job_data(experiment: Experiment) -> UltrasoundData:
-    """A job's data module.
+    """The data module of a job.
 
     Raises:
         UserError: the data cannot be used, or a stage's own images (`instead`) are held out by the experiment.
@@ -119,7 +119,7 @@ def _subjects(table: pd.DataFrame) -> pd.MultiIndex:
 
 
 def read_manifest(reader: Node) -> Manifest:
-    """The checked manifest; read once a process, whatever number of jobs use it."""
+    """The checked manifest of a reader; read once per process, however many jobs use it."""
     key = digest(reader)
     if key not in _manifests:
         source: Source = instantiate(reader)
@@ -128,13 +128,13 @@ def read_manifest(reader: Node) -> Manifest:
 
 
 def task_class(stage: Stage) -> type[Task]:
-    """The class of a stage's task, for what is known of it without an object."""
+    """The class of a stage's task, for questions that need no instance."""
     found: type[Task] = get_object(stage.task["_target_"])
     return found
 
 
 def build_data(experiment: Experiment) -> UltrasoundData:
-    """The data module: the manifest checked, the split drawn."""
+    """Build the data module: check the manifest and draw the split."""
     requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
     manifest = read_manifest(experiment.data)
     rows, columns = experiment.canvas
@@ -178,14 +178,14 @@ def build_task(experiment: Experiment, stage: str) -> Task:
 
 @dataclass(frozen=True)
 class FreshTask:
-    """A task as it was built, and the state in which that left torch's generator."""
+    """A newly built task, and the state of torch's generators after building it."""
 
     task: Task
     seed: int
     generator: torch.Tensor
 
     def restore_generators(self) -> None:
-        """Let training draw what it would have drawn had it begun right after the task was built."""
+        """Restore torch's generators to their state after building, whatever has drawn from them since."""
         L.seed_everything(self.seed, workers=True, verbose=False)
         torch.set_rng_state(self.generator)
 
@@ -197,7 +197,7 @@ def fresh_task(experiment: Experiment, stage: str) -> FreshTask:
 
 
 def quieten_lightning() -> None:
-    """Leave out what Lightning says at every start and nobody can act on."""
+    """Silence Lightning's messages at every start that need no action."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*LeafSpec.*is deprecated",
@@ -210,7 +210,7 @@ def quieten_lightning() -> None:
 
 
 def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
-    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
+    """The configured trainer; with a progress bar on a terminal only, since the history logs lines elsewhere.
 
     Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
     SLURM is never Lightning's business: it would queue a job again that the launcher queues.
@@ -247,7 +247,7 @@ def parallel(trainer: Node, fits: bool) -> Node:
 
 
 def load_network(task: Task, checkpoint: Path) -> None:
-    """Put a checkpoint's network weights, and nothing else that was fitted, into a task.
+    """Load a checkpoint's network weights into a task, and nothing else that was fitted.
 
     Raises:
         UserError: the file is damaged, or holds another network.
@@ -258,7 +258,7 @@ def load_network(task: Task, checkpoint: Path) -> None:
 
 
 def load_task(task: Task, checkpoint: Path) -> None:
-    """Put all that a stage has fitted into a task.
+    """Load everything that a stage has fitted into a task.
 
     Raises:
         UserError: the file is damaged, or holds another network.
