@@ -1,4 +1,4 @@
-"""Where in the frame each landmark lies, site by site: a site that swapped ends or columns swaps colours."""
+"""Figures of where each landmark lies in the frame, site by site: swapped ends or columns show as swapped colours."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What the audits return."""
+"""The results of audits: flags and findings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What there is of everything, per site and per part."""
+"""Tables of counts per site and per part: images, subjects, annotations, classes, sizes."""
 
 import numpy as np
 import pandas as pd

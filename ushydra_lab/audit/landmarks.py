@@ -1,4 +1,4 @@
-"""End points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
+"""Audit of the end points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Order of the two ends of a diameter (paper 2; SYSTEMS.md, section 2): whether there is one, and who breaks it."""
+"""Audit of the order of a diameter's two ends (paper 2; SYSTEMS.md, section 2), and of the rows that break it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Rows far from the rest, by statistics that the outliers themselves do not distort."""
+"""Robust outlier detection: statistics that the outliers themselves do not distort."""
 
 import warnings
 

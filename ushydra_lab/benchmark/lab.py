@@ -1,4 +1,4 @@
-"""The experiments that are measured: as composed for a scale, on a few phantom images."""
+"""The experiments that the benchmark measures: as composed for a scale, on a few phantom images."""
 
 from __future__ import annotations
 

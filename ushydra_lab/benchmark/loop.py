@@ -1,4 +1,4 @@
-"""A stage as an experiment trains it, timed from inside, with other works in turns between its epochs."""
+"""Timing a stage from inside its training, alternating with other works between its epochs."""
 
 from __future__ import annotations
 

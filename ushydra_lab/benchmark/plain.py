@@ -1,4 +1,4 @@
-"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch."""
+"""A plain baseline for comparison: pytorch-msssim, NCHW, unfused Adam, every image decoded in every epoch."""
 
 from __future__ import annotations
 

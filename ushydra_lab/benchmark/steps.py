@@ -1,4 +1,4 @@
-"""One training step on a batch that is there, without data and Lightning."""
+"""One training step on a given batch, without data loading and Lightning."""
 
 from __future__ import annotations
 

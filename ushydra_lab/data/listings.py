@@ -1,4 +1,4 @@
-"""What the check of a data set found, in words."""
+"""Messages about the problems that the check of a data set found."""
 
 from ushydra_lab.data import checks, inspection
 from ushydra_lab.data.source import Source

@@ -1,4 +1,4 @@
-"""The manifest: one row per image, checked once, with all problems listed at once.
+"""The manifest: a checked table with one row per image.
 
 Columns: `image`, `site`, `subject` (unique only together with the site), optionally `part` (the data set's
 own train/val/test), the annotations of `vocabulary`, and what the check adds: native `height` and `width`

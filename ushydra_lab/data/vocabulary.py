@@ -1,4 +1,4 @@
-"""The words a manifest may use. A new annotation is one entry in ANNOTATIONS, of a kind below.
+"""The vocabulary of a manifest: its columns and annotations. A new annotation is one entry in ANNOTATIONS.
 
 Coordinates are continuous px, x right, y down: pixel (row r, column c) covers [c, c+1) x [r, r+1) and its
 centre is (c + 0.5, r + 0.5). A box is its edges (x1, y1, x2, y2). A canvas is (rows, columns).

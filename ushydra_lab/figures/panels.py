@@ -1,4 +1,4 @@
-"""Pictures of single images: the original, what every stage made of it, and the region of interest enlarged."""
+"""Panels of single images: the original, every stage's output, and the region of interest enlarged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heatmaps of landmarks: drawn from points, read back as points, and how sure they are (landmark report).
+"""Heatmaps of landmarks: drawing them from points, decoding them to points, and their uncertainty (landmark report).
 
 **Reading of a network's output.** Logits z (B, P, h, w) stand for the map m = sigmoid(z + OFFSET) in (0, 1),
 everywhere: the loss compares m with the drawn Gaussian, decoders and uncertainty normalise it as p ~ m^(1/T), T the

@@ -1,4 +1,4 @@
-"""What every task is: a LightningModule around a plain network, one loss to watch, metrics for each image."""
+"""The base of all tasks: a LightningModule around a plain network, with one loss to select by and metrics per image."""
 
 from __future__ import annotations
 

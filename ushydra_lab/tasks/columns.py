@@ -1,4 +1,4 @@
-"""The columns of per_image.csv, each declared once: what it holds, its unit, and how tables show it.
+"""Declarations of the columns of per_image.csv: content, unit, and how tables show them.
 
 Plain Python, for tasks that emit them and reports that read them alike. A family is a column for each structure,
 plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.

@@ -1,4 +1,4 @@
-"""Tags of DICOM files: a tag that is present but empty counts as absent. Files without preamble are read too."""
+"""Reading tags of DICOM files, with or without preamble: an empty tag counts as absent."""
 
 import math
 from collections.abc import Sequence

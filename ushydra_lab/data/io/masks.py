@@ -1,4 +1,4 @@
-"""Mask files -> label maps: which colour is which structure."""
+"""Decoding mask files to label maps, by the colour of each structure."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tables and folders as data sets ship them: every cell is text, every row knows its line."""
+"""Reading the tables of data sets: every cell is text, every row keeps its line number."""
 
 import hashlib
 import unicodedata
