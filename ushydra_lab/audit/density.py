@@ -21,8 +21,10 @@ ABREAST, INCHES = 4, 2.7
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Of one site. places (N, landmarks, 2): in widths and heights of the image, NaN where missing; aspect: the median
-    height of its images, in widths.
+    """The landmarks of one site.
+
+    places (N, landmarks, 2): in widths and heights of the image, NaN where missing; aspect: the median height of its
+    images, in widths.
     """
 
     places: Floats
@@ -50,13 +52,13 @@ def pictures(table: pd.DataFrame) -> dict[str, str]:
 
 
 def draw_density(table: pd.DataFrame, annotation: Annotation) -> Figure | None:
-    """Of one kind of landmarks; none where no row has any."""
+    """The figure of one kind of landmarks; None where no row has any."""
     found = panels(table, annotation)
     return draw(found, [column[:-2].upper() for column in annotation.columns[::2]]) if found else None
 
 
 def draw(found: dict[str, Panel], names: list[str]) -> Figure:
-    """A panel a site and a colour a landmark; those that lie outside their image are drawn at its edge."""
+    """Draw one panel per site and one colour per landmark; those that lie outside their image are drawn at its edge."""
     down = ceil(len(found) / ABREAST)
     abreast = ceil(len(found) / down)
     aspects = np.pad([panel.aspect for panel in found.values()], (0, down * abreast - len(found)))

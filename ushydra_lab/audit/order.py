@@ -48,8 +48,10 @@ def audit(table: pd.DataFrame, diameters: Mapping[str, Floats]) -> Finding:
 
 
 def order_entropy(vectors: Floats) -> tuple[float, float]:
-    """From the first to the second end, (N, 2): entropy (bits) of the side that the second lies on, along the most
-    frequent direction; the share of one of the two sides.
+    """Order statistics of vectors (N, 2) from the first to the second end.
+
+    Entropy (bits) of the side that the second end lies on, along the most frequent direction; the share of one of the
+    two sides.
     """
     share = float((_along(vectors) > 0).mean())
     return _bits(share), share

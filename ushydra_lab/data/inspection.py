@@ -59,7 +59,7 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
 def inspect(
     images: list[Path | None], masks: list[Path | None], code: MaskCode | None, observe: Observer | None
 ) -> list[InspectedFile]:
-    """Every image, and the mask beside it, decoded in full."""
+    """Decode every image and the mask beside it in full."""
 
     def one(position: int) -> InspectedFile:
         image, mask = images[position], masks[position]

@@ -14,12 +14,12 @@ def problems(name: str, found: checks.Examined) -> UserError:
 
 
 def left_out(found: checks.Examined) -> str:
-    """What a partial data set goes without, with the reasons."""
+    """List the rows that a partial data set leaves out, with the reasons."""
     return inspection.left_out(_placed(found), len(found.table) - len(found.absent))
 
 
 def unusable(found: checks.Examined) -> list[str]:
-    """What a partial data set leaves out, each with its place and reason, those alike together."""
+    """List the files that a partial data set leaves out, with place and reason, like ones grouped."""
     return inspection.grouped(_placed(found))
 
 
@@ -28,10 +28,10 @@ def _placed(found: checks.Examined) -> list[tuple[str, str]]:
 
 
 def no_image(source: Source) -> UserError:
-    """Of a partial data set without any of its files."""
+    """The message for a partial data set without any of its files."""
     return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
 
 
 def located(found: checks.Examined) -> list[str]:
-    """What blocks training, each with its place."""
+    """List the problems that block training, with their places."""
     return [text if row < 0 else f"{checks.place(found.table, row)}: {text}" for row, text in found.problems]

@@ -35,7 +35,7 @@ class Manifest:
 
     @cached_property
     def annotations(self) -> dict[str, Annotation]:
-        """Those that some image has, by name."""
+        """The annotations that some image has, by name."""
         return {name: a for name, a in annotations(self.table.columns).items() if self.has(a).any()}
 
     def has(self, annotation: Annotation) -> pd.Series:

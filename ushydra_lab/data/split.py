@@ -169,7 +169,7 @@ class Stratified:
 
 @dataclass(frozen=True)
 class External:
-    """Every image is tested: a finished run on other data."""
+    """A split that tests every image: a finished run on other data."""
 
     name: str = "external"
 

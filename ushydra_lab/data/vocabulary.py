@@ -63,7 +63,7 @@ ANNOTATIONS = {
 
 
 def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
-    """Those of ANNOTATIONS of which some column is there, and every further box."""
+    """The annotations of which some column exists, and every further box."""
     given = set(columns)
     known = {a.name: a for a in ANNOTATIONS.values() if given & set(a.columns)}
     names = sorted({column.removesuffix(edge) for column in given for edge in EDGES if column.endswith(edge)})
@@ -73,7 +73,7 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
 
 
 def number_columns(columns: Iterable[str]) -> list[str]:
-    """Those that hold numbers, of the annotations that some column is of, and the crop's."""
+    """The columns of these annotations and of the crop that hold numbers."""
     known = [*annotations(columns).values(), CROP]
     return [column for annotation in known if annotation.numeric for column in annotation.columns]
 

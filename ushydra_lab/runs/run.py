@@ -64,7 +64,7 @@ class Run:
 
     @property
     def fold(self) -> str:
-        """What was held out: a site, or one of several folds."""
+        """The held-out site, or one of several folds."""
         return self._place.parent.parent.name
 
     @property

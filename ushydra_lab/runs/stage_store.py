@@ -55,7 +55,7 @@ class StageFolder:
 
     @property
     def history(self) -> Path:
-        """Curves, one row an epoch."""
+        """The file of the curves, one row per epoch."""
         return self.path / "history.csv"
 
     @property

@@ -95,7 +95,7 @@ class CanvasCache:
         return Canvases(pixels, [native for native, _, _ in results], [digest for _, digest, _ in results])
 
     def entry(self, content: bytes, crop: Crop | None = None, masks: MaskCode | None = None) -> Path:
-        """Where the canvas of a file with this content lies."""
+        """Path of the cached canvas of a file with this content."""
         key = hashlib.sha256(content).hexdigest()
         size = "x".join(map(str, self.canvas))
         kind = f"labels-{masks.key}" if masks else "canvas"
