@@ -17,7 +17,8 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch, Task
-from ushydra_lab.training.assembly import build_data, build_task
+from ushydra_lab.training.assembly import build_data
+from ushydra_lab.training.stage_tasks import build_task
 
 
 @dataclass(frozen=True)

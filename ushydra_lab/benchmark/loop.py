@@ -18,7 +18,7 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import fresh_task
+from ushydra_lab.training.stage_tasks import fresh_task
 from ushydra_lab.training.stages import fit
 from ushydra_lab.training.wandb_logger import RunLogger
 

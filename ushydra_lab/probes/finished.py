@@ -30,7 +30,8 @@ from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.tasks.base import Task
 from ushydra_lab.tasks.reconstruction import Reconstruction
-from ushydra_lab.training.assembly import build_data, task_class
+from ushydra_lab.training.assembly import build_data
+from ushydra_lab.training.stage_tasks import task_class
 from ushydra_lab.training.stages import finished_tasks
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]

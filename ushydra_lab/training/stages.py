@@ -25,18 +25,11 @@ from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.summary import StageSummary
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import (
-    FreshTask,
-    build_data,
-    build_trainer,
-    fresh_task,
-    load_network,
-    load_task,
-    task_class,
-)
+from ushydra_lab.training.assembly import build_data, build_trainer
 from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.training.callbacks.finite_loss import FiniteLoss
 from ushydra_lab.training.callbacks.history import History
+from ushydra_lab.training.stage_tasks import FreshTask, fresh_task, load_network, load_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
 log = logging.getLogger(__name__)
