@@ -1,4 +1,4 @@
-"""`python -m ushydra_lab VERB ...`, once installed `ushydra_lab VERB ...`: one command, a module in `commands` a verb.
+"""The command line `python -m ushydra_lab VERB ...` (or `ushydra_lab VERB ...`); a verb is a module in `commands`.
 
 Without a verb, and with Hydra's overrides, it trains: `python -m ushydra_lab +experiment=nt_phase2 seed=1000,1001`.
 """
@@ -45,19 +45,19 @@ def main() -> None:
 
 
 def is_word(argument: str) -> bool:
-    """Whether it is a word where a verb is expected, and not one of Hydra's overrides or flags."""
+    """Whether an argument is a plain word, as a verb is, and not one of Hydra's overrides or flags."""
     return "=" not in argument and argument[:1] not in "+-~"
 
 
 def unknown(word: str) -> str:
-    """What is said to a verb that there is not."""
+    """The message for an unknown verb."""
     near = difflib.get_close_matches(word, VERBS, n=1, cutoff=0.5)
     hint = f" Did you mean `python -m ushydra_lab {near[0]}`?" if near else ""
     return f"{word}: no such verb.{hint} There are {', '.join(VERBS)}."
 
 
 def overview() -> str:
-    """All verbs, one a line."""
+    """All verbs, one per line."""
     return "\n".join(
         [
             "usage: python -m ushydra_lab VERB ...      (installed: ushydra_lab VERB ...)",

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The error whose message is written for users."""
 
 import io
 import re
@@ -23,7 +23,7 @@ def use_any_display() -> None:
 
 
 class UserError(Exception):
-    """Something the user can put right: the message names the file, row or key and the remedy.
+    """An error that the user can correct: the message names the file, row or key and the remedy.
 
     Commands print it without a traceback and exit with status 1.
 

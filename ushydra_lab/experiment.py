@@ -1,4 +1,4 @@
-"""The spine: stages in order, then every stage on the validation and the test images, into one run directory."""
+"""One job from start to end: train the stages in order, evaluate them on validation and test images, write the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def run(experiment: Experiment, path: Path) -> None:
-    """Do one job, or what is missing of it.
+    """Run one job, or the part of it that is missing.
 
     Raises:
         Busy: another process is running this job.
@@ -38,7 +38,7 @@ def run(experiment: Experiment, path: Path) -> None:
 
 
 def prepare(experiment: Experiment) -> tuple[UltrasoundData, str]:
-    """A job's images in memory, and its identity.
+    """Load a job's images into memory, and compute its identity.
 
     Raises:
         UserError: bad input.

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and JSON that carries its own checksum."""
+"""Atomic writing and checked reading of files; JSON carries its own checksum."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def sha256(file: Path) -> str:
-    """Of a file's bytes."""
+    """SHA-256 of a file's bytes."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -22,7 +22,7 @@ from ushydra_lab.config.typed import normalise, quoted, split_at_spaces
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
-from ushydra_lab.sweep.callback import drop_missing_keys, expand
+from ushydra_lab.sweep.sweeper import drop_missing_keys, expand
 
 
 def values(word: str) -> list[Any]:

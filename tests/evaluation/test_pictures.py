@@ -16,7 +16,7 @@ from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.evaluation import pictures
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import build_task
+from ushydra_lab.training.stage_tasks import build_task
 
 
 def prepared(manifest: Path, root: Path) -> tuple[Experiment, dict[str, Task], UltrasoundData]:

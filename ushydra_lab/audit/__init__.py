@@ -1,1 +1,1 @@
-"""What a data set should be looked at for before training: flags that do not block, with the image and row of each."""
+"""Audits of a data set before training: flags that do not block it, with the image and row of each."""

@@ -1,4 +1,4 @@
-"""Coordinates of boxes and points that may be no px from the upper left corner: percent or mm, or counted from 1."""
+"""Audit of coordinates that may not be px from the upper left corner: percent, mm, or counted from 1."""
 
 from collections.abc import Iterator
 

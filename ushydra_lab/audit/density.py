@@ -1,4 +1,4 @@
-"""Where in the frame each landmark lies, site by site: a site that swapped ends or columns swaps colours."""
+"""Figures of where each landmark lies in the frame, site by site: swapped ends or columns show as swapped colours."""
 
 import base64
 import io
@@ -21,8 +21,10 @@ ABREAST, INCHES = 4, 2.7
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Of one site. places (N, landmarks, 2): in widths and heights of the image, NaN where missing; aspect: the median
-    height of its images, in widths.
+    """The landmarks of one site.
+
+    places (N, landmarks, 2): in widths and heights of the image, NaN where missing; aspect: the median height of its
+    images, in widths.
     """
 
     places: Floats
@@ -50,24 +52,24 @@ def pictures(table: pd.DataFrame) -> dict[str, str]:
 
 
 def draw_density(table: pd.DataFrame, annotation: Annotation) -> Figure | None:
-    """Of one kind of landmarks; none where no row has any."""
+    """The figure of one kind of landmarks; None where no row has any."""
     found = panels(table, annotation)
     return draw(found, [column[:-2].upper() for column in annotation.columns[::2]]) if found else None
 
 
-def draw(found: dict[str, Panel], names: list[str]) -> Figure:
-    """A panel a site and a colour a landmark; those that lie outside their image are drawn at its edge."""
-    down = ceil(len(found) / ABREAST)
-    abreast = ceil(len(found) / down)
-    aspects = np.pad([panel.aspect for panel in found.values()], (0, down * abreast - len(found)))
+def draw(panels_by_site: dict[str, Panel], names: list[str]) -> Figure:
+    """Draw one panel per site and one colour per landmark; those that lie outside their image are drawn at its edge."""
+    down = ceil(len(panels_by_site) / ABREAST)
+    abreast = ceil(len(panels_by_site) / down)
+    aspects = np.pad([panel.aspect for panel in panels_by_site.values()], (0, down * abreast - len(panels_by_site)))
     heights = INCHES * aspects.reshape(down, abreast).max(axis=1) + 0.7
     figure = Figure(figsize=(INCHES * max(abreast, 1.5) + 0.6, heights.sum() + 0.3), layout="constrained")
     axes = figure.subplots(down, abreast, squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
     colours = colours_of(names)
-    for (site, panel), axis in zip(found.items(), axes, strict=False):
+    for (site, panel), axis in zip(panels_by_site.items(), axes, strict=False):
         _scatter(axis, panel, list(colours.values()))
         axis.set_title(f"{site}: {len(panel.places)} images", fontsize=9, parse_math=False)
-    for axis in axes[len(found) :]:
+    for axis in axes[len(panels_by_site) :]:
         axis.remove()
     keys = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in colours.items()]
     figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), frameon=False, fontsize=9)

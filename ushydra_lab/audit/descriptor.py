@@ -1,4 +1,4 @@
-"""What an image looks like in 660 bytes: a perceptual hash (pHash) with its numbers kept instead of their signs.
+"""A perceptual descriptor of an image in 660 bytes: pHash, with the numbers kept instead of their signs.
 
 The low frequencies of the DCT of a 48 x 48 thumbnail, each weighted by its frequency, since natural images have little
 power where they differ most; scaled to length 1. Blind to size, brightness and contrast; a mirrored image is the

@@ -1,4 +1,4 @@
-"""Whether there is anything to learn from at all: images that show nothing, too few subjects; files given twice."""
+"""Audit of what there is to learn from: images that show nothing, too few subjects, files given twice."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What the audits keep of every decoded image: some hundred bytes, so that no image is decoded twice."""
+"""Features of every decoded image that the audits keep, some hundred bytes, so that no image is decoded twice."""
 
 import numpy as np
 from numpy.typing import NDArray

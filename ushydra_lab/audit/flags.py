@@ -1,4 +1,4 @@
-"""What the audits return."""
+"""The results of audits: flags and findings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def flagged_rows(findings: Iterable[Finding]) -> set[int]:
 
 
 def positions(chosen: NDArray[np.bool_]) -> list[int]:
-    """Where a column of yes and no says yes."""
+    """Positions where a boolean column is true."""
     return [int(row) for row in np.flatnonzero(chosen)]
 
 

@@ -1,4 +1,4 @@
-"""What there is of everything, per site and per part."""
+"""Tables of counts per site and per part: images, subjects, annotations, classes, sizes."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def parts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def repeats(table: pd.DataFrame) -> str:
-    """How many subjects have several images."""
+    """The number of subjects with several images, as text."""
     counts = table.groupby([SITE, SUBJECT]).size()
     several = int((counts > 1).sum())
     said = f"{len(table)} rows of {len(counts)} subjects"

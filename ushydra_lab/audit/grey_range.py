@@ -1,4 +1,4 @@
-"""Images that use little of the 8 or 16 bits of their file, and so are nearly black."""
+"""Audit of images that use little of the 8 or 16 bits of their file, and so are nearly black."""
 
 from collections.abc import Sequence
 

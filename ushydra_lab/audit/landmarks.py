@@ -1,4 +1,4 @@
-"""End points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
+"""Audit of the end points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ METHOD = (
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Of N rows. swapped: the two diameters were exchanged here.
+    """Shape statistics of two diameters in N rows. swapped: the two diameters were exchanged here.
 
     seen (N, 4): the second's midpoint, then the second itself, along and across the first; length: px of the first.
     """
@@ -42,7 +42,7 @@ class Shape:
 
     @classmethod
     def of(cls, ends: Floats, swappable: bool) -> "Shape":
-        """From (N, 2 diameters, 2 ends, 2 coordinates); rows that miss any, or whose first is a point, are left out.
+        """Build from (N, 2 diameters, 2 ends, 2 coordinates), without rows that miss any or whose first is a point.
 
         swappable: the first is the longer diameter by definition; where most rows say otherwise the two are exchanged.
         """
@@ -77,7 +77,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """How much each row's OFD and BPD count in training, by this audit of the training rows alone.
+    """Weights of each row's OFD and BPD in training, by this audit of the training rows alone.
 
     flagged: weight of implausible rows, 0 to leave them out; doubtful: of those neither flagged nor core. With fewer
     rows than the robust distance needs, only the fixed limits flag.

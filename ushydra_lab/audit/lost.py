@@ -1,4 +1,4 @@
-"""Annotations that a canvas is too small for, or that the crop cuts off: training leaves such images out."""
+"""Audit of annotations that a canvas is too small for, or that the crop cuts off: training skips such images."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Whether a mask's outline follows the edges of its image, or would after a shift."""
+"""Test whether a mask's outline follows the edges of its image better after a shift."""
 
 import numpy as np
 from numpy.typing import NDArray

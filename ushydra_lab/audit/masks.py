@@ -1,4 +1,4 @@
-"""Masks that do not look like the others: structures with exchanged colours, misplaced, empty, or shifted."""
+"""Audit of masks that differ from the others: structures with exchanged colours, misplaced, empty or shifted."""
 
 from collections.abc import Iterator
 

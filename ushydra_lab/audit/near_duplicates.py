@@ -1,4 +1,4 @@
-"""The same image twice under different subjects: a split by subject would leak it from training to test."""
+"""Audit of near-duplicate images under different subjects, which would leak from training to test images."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Pairs of similar descriptors among hundreds of thousands, without comparing all with all."""
+"""Search for similar image descriptors in hundreds of thousands, without comparing all pairs."""
 
 from collections.abc import Iterator
 

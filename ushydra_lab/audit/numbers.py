@@ -1,4 +1,4 @@
-"""Numbers in the wrong unit: spacing and lengths that differ from their site's by a factor, or from the geometry."""
+"""Audit of units: spacings and lengths that differ by a factor from those of their site, or from the geometry."""
 
 from collections.abc import Iterator
 

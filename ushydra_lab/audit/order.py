@@ -1,4 +1,4 @@
-"""Order of the two ends of a diameter (paper 2; SYSTEMS.md, section 2): whether there is one, and who breaks it."""
+"""Audit of the order of a diameter's two ends (paper 2; SYSTEMS.md, section 2), and of the rows that break it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -48,8 +48,10 @@ def audit(table: pd.DataFrame, diameters: Mapping[str, Floats]) -> Finding:
 
 
 def order_entropy(vectors: Floats) -> tuple[float, float]:
-    """From the first to the second end, (N, 2): entropy (bits) of the side that the second lies on, along the most
-    frequent direction; the share of one of the two sides.
+    """Order statistics of vectors (N, 2) from the first to the second end.
+
+    Entropy (bits) of the side that the second end lies on, along the most frequent direction; the share of one of the
+    two sides.
     """
     share = float((_along(vectors) > 0).mean())
     return _bits(share), share

@@ -1,4 +1,4 @@
-"""Rows far from the rest, by statistics that the outliers themselves do not distort."""
+"""Robust outlier detection: statistics that the outliers themselves do not distort."""
 
 import warnings
 
@@ -42,7 +42,7 @@ class RobustCovariance:
 
     @property
     def limit(self) -> float:
-        """Of the squared distance: a new row's, Hotelling's T², as if estimated from the trusted rows alone.
+        """The limit of the squared distance of a new row: Hotelling's T², as if estimated from the trusted rows alone.
 
         χ² would flag 25 % of clean rows where there are 20 (simulated, 4 columns), this 1 %; both 0.15 % of 1,000.
         """

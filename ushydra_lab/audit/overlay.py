@@ -1,4 +1,4 @@
-"""Thumbnails with what is annotated drawn on them."""
+"""Thumbnails of images with their annotations drawn on."""
 
 import base64
 import io

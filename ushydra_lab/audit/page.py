@@ -1,4 +1,4 @@
-"""The report as a folder: one self-contained page, and what was flagged as tables."""
+"""Writing the audit report as a folder: one self-contained HTML page, and the flags as a table."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Where annotations lie in their images, and how large: a shifted one, or one of another image, stands apart."""
+"""Audit of position and size of annotations: a shifted one, or one of another image, is an outlier."""
 
 from collections.abc import Iterator
 

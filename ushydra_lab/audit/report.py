@@ -1,4 +1,4 @@
-"""All audits of one data set."""
+"""Running all audits of a data set, and collecting their findings in a report."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Names of sites that may be one hospital's by a slip of the pen, found without comparing every name with every other.
+"""Detection of site names that may be misspellings of one hospital's, without comparing all pairs.
 
 Two names are nearly the same where the same letters remain when some are left out of each. So every name is filed under
 all that remains of it, and names that meet there are alike: the effort grows with the number of names.

@@ -1,4 +1,4 @@
-"""Sites that may be one hospital, and subjects that may be one: a site held out would then not be unseen."""
+"""Audit of sites that may be one hospital and subjects that may be one person: a held-out site would not be unseen."""
 
 import re
 import unicodedata

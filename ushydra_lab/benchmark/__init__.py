@@ -1,4 +1,4 @@
-"""What the lab costs on this machine, beside named references and the machine's own limit."""
+"""The benchmark: the lab's speed and memory on this machine, beside named references and the machine's own limit."""
 
 SCALES = ("paper", "laptop", "tiny")
 """Sizes of what is measured; tiny is for tests."""

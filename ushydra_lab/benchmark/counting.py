@@ -1,4 +1,4 @@
-"""Operations, bytes and memory of a work, counted, not timed."""
+"""Counting the operations, bytes and peak memory of a function call."""
 
 from __future__ import annotations
 

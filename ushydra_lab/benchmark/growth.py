@@ -1,4 +1,4 @@
-"""How the cost grows with images, sites, seeds, canvas and rows of a manifest: linearly, or it is a fault."""
+"""Growth of the cost with images, sites, seeds, canvas and rows of a manifest, which should be linear."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEEN = 16
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """Each with everything else fixed; every fit is a whole one, with Lightning, data, curves and checkpoints."""
+    """Measure each growth with all else fixed; every fit is complete, with Lightning, data, curves and checkpoints."""
     lab = replace(lab, repeats=min(lab.repeats, REPEATS))
     yield from _grown(lab, "training step", "canvas px", _canvases(lab))
     yield from _fits(lab)
@@ -50,7 +50,7 @@ def _grown(lab: Lab, what: str, of: str, works: Mapping[int, Work]) -> Iterator[
 
 
 def size_rows(what: str, of: str, times: dict[int, list[float]]) -> Iterator[Row]:
-    """A row a size, then the exponent of the shortest times: what else the machine does only adds to them."""
+    """One row per size, then the exponent of the shortest times, which other load on the machine disturbs least."""
     for size, taken in times.items():
         yield Row(PART, what, f"{size:,} {of}", Quartiles.of(taken), "s")
     fitted = growth_exponent(list(times), [min(taken) for taken in times.values()])
@@ -129,7 +129,7 @@ def manifest_rows(size: int) -> pd.DataFrame:
 
 
 def check_rows(table: pd.DataFrame) -> None:
-    """All that is checked in the rows themselves."""
+    """Run all checks of a manifest that need no files."""
     source = Source(table, "rows", Path())
     typed, problems = checks.typed(source.table)
     paths: list[Path | None] = [Path(name) for name in table["image"]]

@@ -1,4 +1,4 @@
-"""The experiments that are measured: as composed for a scale, on a few phantom images."""
+"""The experiments that the benchmark measures: as composed for a scale, on a few phantom images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.tasks.base import Batch, Task
-from ushydra_lab.training.assembly import build_data, build_task
+from ushydra_lab.training.assembly import build_data
+from ushydra_lab.training.stage_tasks import build_task
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A step against what this machine can do at most: its own copy bandwidth and matrix rate (Williams et al. 2009)."""
+"""A training step against this machine's roofline: its copy bandwidth and matrix rate (Williams et al. 2009)."""
 
 from __future__ import annotations
 

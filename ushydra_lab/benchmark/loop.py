@@ -1,4 +1,4 @@
-"""A stage as an experiment trains it, timed from inside, with other works in turns between its epochs."""
+"""Timing a stage from inside its training, alternating with other works between its epochs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import fresh_task
+from ushydra_lab.training.stage_tasks import fresh_task
 from ushydra_lab.training.stages import fit
 from ushydra_lab.training.wandb_logger import RunLogger
 

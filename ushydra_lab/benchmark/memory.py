@@ -1,4 +1,4 @@
-"""Peak memory of a step."""
+"""Peak memory of a training step."""
 
 from __future__ import annotations
 

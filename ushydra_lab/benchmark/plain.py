@@ -1,4 +1,4 @@
-"""The plain way, to compare with: pytorch-msssim, NCHW, Adam not fused, every image decoded again in every epoch."""
+"""A plain baseline for comparison: pytorch-msssim, NCHW, unfused Adam, every image decoded in every epoch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PlainImages(Dataset[Tensor]):
 
 
 def plain_loader(images: PlainImages, batch_size: int) -> DataLoader[Tensor]:
-    """With workers that stay between epochs."""
+    """A data loader whose workers stay between epochs."""
     return DataLoader(images, batch_size, shuffle=True, num_workers=WORKERS, persistent_workers=True)
 
 
@@ -93,11 +93,11 @@ class PlainProcess:
         self.process.join()
 
     def step(self) -> None:
-        """On the first batch, which is in memory."""
+        """Train on the first batch, which is in memory."""
         self._do("step")
 
     def epoch(self) -> None:
-        """Over all images, which workers decode."""
+        """Train on all images, which workers decode."""
         self._do("epoch")
 
     def _do(self, what: str) -> None:

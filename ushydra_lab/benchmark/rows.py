@@ -1,4 +1,4 @@
-"""What the benchmark found: one row a measurement, as a table and as JSON."""
+"""Results of the benchmark: one row per measurement, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ushydra_lab.benchmark.timing import Quartiles, ratio_quartiles
 
 @dataclass(frozen=True)
 class Row:
-    """A measurement, perhaps beside another.
+    """A measurement, perhaps beside a reference.
 
     ratio: of the two, in the words of `reads`; at_least, at_most: the aim for the ratio, or for the value where there
     is none.
@@ -52,7 +52,7 @@ def faster(
     theirs: Sequence[float],
     at_least: float | None = None,
 ) -> Row:
-    """How many times as fast as a reference, from times (s) taken in turns."""
+    """A row that says how many times as fast as a reference we are, from alternating times (s)."""
     both = Quartiles.of(ours), "s", against, Quartiles.of(theirs)
     return Row(part, what, size, *both, ratio_quartiles(theirs, ours), "x as fast", at_least=at_least)
 
@@ -66,13 +66,13 @@ def longer(
     theirs: Sequence[float],
     at_most: float | None = None,
 ) -> Row:
-    """How many times as long as the least there is to do, from times (s) taken in turns."""
+    """A row that says how many times as long as the necessary work we take, from alternating times (s)."""
     both = Quartiles.of(ours), "s", against, Quartiles.of(theirs)
     return Row(part, what, size, *both, ratio_quartiles(ours, theirs), "x as long", at_most=at_most)
 
 
 def table(rows: Sequence[Row], title: str) -> Table:
-    """One line a row: median and, in brackets, the quartiles."""
+    """The rows as a table: median and, in brackets, the quartiles."""
     shown = Table("what", "size", "", "against", "", "ratio", "aim", title=title, title_justify="left")
     for before, row in zip([None, *rows], rows, strict=False):
         if before is None or before.part != row.part:

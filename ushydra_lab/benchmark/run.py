@@ -1,4 +1,4 @@
-"""The benchmark: its parts in order, at each scale."""
+"""Running the benchmark: its parts in order, at each scale."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_parts(scales: list[str], parts: list[str], repeats: int, cache_dir: Path
 
 
 def machine() -> str:
-    """What it was measured on, without names of hosts or users."""
+    """The machine that was measured, without names of hosts or users."""
     device = _device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"

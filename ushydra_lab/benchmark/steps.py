@@ -1,4 +1,4 @@
-"""One training step on a batch that is there, without data and Lightning."""
+"""One training step on a given batch, without data loading and Lightning."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Step:
         self.optimizer.step()
 
     def validate(self) -> None:
-        """What a batch costs that is only watched."""
+        """Run a validation step on the batch."""
         with torch.no_grad():
             self.task.losses(self.batch)
 
     def state_bytes(self) -> int:
-        """Of weights, buffers, gradients and the optimiser's moments."""
+        """Bytes of weights, buffers, gradients and the optimiser's moments."""
         weights = [*self.task.parameters(), *self.task.buffers()]
         gradients = [p.grad for p in self.task.parameters() if p.grad is not None]
         moments = [v for state in self.optimizer.state.values() for v in state.values() if torch.is_tensor(v)]

@@ -1,4 +1,4 @@
-"""Each system's step, as its experiment trains it, and its answers."""
+"""Speed of each system: its training step as its experiment trains it, and its inference."""
 
 from __future__ import annotations
 

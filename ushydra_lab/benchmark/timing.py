@@ -1,4 +1,4 @@
-"""Warm wall times of several works, taken in turns: what else the machine does falls on all of them alike."""
+"""Warm wall times of several works, alternating, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Quartiles:
 
 
 def synchronised_time(device: torch.device) -> float:
-    """Seconds, after all that the device was given is done."""
+    """The time in seconds, after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -57,7 +57,7 @@ def interleaved(works: Mapping[str, Work], repeats: int, device: torch.device) -
 
 
 def ratio_quartiles(above: Sequence[float], below: Sequence[float]) -> Quartiles:
-    """Spread of the ratios of measurements that were taken side by side."""
+    """Quartiles of the ratios of measurements taken side by side."""
     return Quartiles.of([a / b for a, b in zip(above, below, strict=True)])
 
 

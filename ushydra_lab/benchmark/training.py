@@ -1,4 +1,4 @@
-"""The autoencoder's step and epoch against the network alone, a bare loop and the plain way; its data against both."""
+"""Speed of the autoencoder's step and epoch against the network alone, a bare loop and a plain baseline."""
 
 from __future__ import annotations
 

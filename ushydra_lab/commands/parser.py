@@ -1,4 +1,4 @@
-"""What the verbs' command lines have in common."""
+"""The argument parser that all verbs share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes and functions a configuration may name in a `_target_`.
+"""The classes and functions that a configuration may name in a `_target_`.
 
 A run that somebody passed on has a configuration that somebody wrote, and whatever that names would be imported and
 called. So only components are found here: those of the lab, torch's optimizers and schedulers, the Trainer; and what

@@ -1,4 +1,4 @@
-"""What Hydra refuses, in the lab's words: with the nearest name there is, or how it is to be quoted."""
+"""Messages for words that Hydra refuses: the nearest existing name, or how to quote the value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ushydra_lab.data.vocabulary import nearest
 
 
 def explain(error: HydraException) -> str:
-    """The message for whoever typed what Hydra refuses."""
+    """The message for the user about an error of Hydra."""
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not understood. {typing_remedy(error.override)}"

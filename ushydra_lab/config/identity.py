@@ -1,4 +1,4 @@
-"""What of a configuration determines numbers, its hash and text, and what of it may be shared."""
+"""The parts of a configuration: those that determine numbers, and those that may be shared; its hash and YAML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_DETERMINING = (
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
-"""What nobody else should see: paths."""
+"""Keys that hold paths, which are not shared."""
 _ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
 PATH = re.compile(rf"(^|[^\w./\\}}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
 """What begins as a path does, anywhere in a text: `/x`, `~user/x`, `../x`, `C:/x`, `$HOME/x`, `home/user/x`."""

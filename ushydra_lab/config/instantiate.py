@@ -1,4 +1,4 @@
-"""From a composed configuration to plain values, and from a node with a `_target_` to the object it describes."""
+"""Turning a composed configuration into plain values, and a node with a `_target_` into the object it describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def instantiate(node: Node | DictConfig, **settings: Any) -> Any:
 
 
 def component_error(error: Exception, what: str) -> Exception:
-    """What to tell of an error that building a component ended with.
+    """The error to raise when building a component failed.
 
     A UserError where the component refused its settings, in its own words if it raised one itself; a mistake in its
     code stays what it is, and shows its traceback.
@@ -43,7 +43,7 @@ def component_error(error: Exception, what: str) -> Exception:
 
 
 def to_plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolved, in plain Python types.
+    """The resolved configuration in plain Python types.
 
     Raises:
         UserError: a value is missing (`???`) or refers to something that does not exist.

@@ -13,7 +13,7 @@ from ushydra_lab.config.paths import CONF
 
 
 def length_with_background(structures: Sequence[str]) -> int:
-    """How many labels a segmentation has: one a structure, and the background."""
+    """Number of labels of a segmentation: one per structure, and the background."""
     return len(structures) + 1
 
 

@@ -1,4 +1,4 @@
-"""What a configuration contains, as objects: an `Experiment` and its `Stage`s. Validation makes them."""
+"""The configuration as objects: an `Experiment` and its `Stage`s, built by validation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Node = dict[str, Any]
 
 
 class Inherited(Enum):
-    """What a stage has where it has no setting of its own."""
+    """A sentinel: the stage uses the experiment's setting."""
 
     INHERITED = "inherited"
 
@@ -23,7 +23,7 @@ INHERITED = Inherited.INHERITED
 
 @dataclass(frozen=True)
 class OwnSettings:
-    """Settings of the experiment that differ in one stage, each of the same kind as there."""
+    """Settings of the experiment that one stage overrides (`instead`)."""
 
     data: Node | Inherited = INHERITED
     split: Node | Inherited = INHERITED
@@ -32,7 +32,7 @@ class OwnSettings:
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that the stage has, null among them."""
+        """The settings that the stage overrides, including those set to null."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in values.items() if value is not INHERITED}
 
@@ -124,7 +124,7 @@ class Experiment:
     label_audit: Node | None = None
 
     def with_own(self, stage: Stage) -> Experiment:
-        """The experiment as a stage sees it that has settings of its own."""
+        """The experiment with the settings that a stage overrides."""
         return replace(self, **stage.instead.given)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The configuration of a finished run, used on this machine: its places told anew, or other data chosen."""
+"""Using a finished run's configuration on this machine: with other paths, or on other data."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ushydra_lab.errors import UserError
 
 PLACES = ("cache_dir", "network.weights")
 LOCAL = ("trust", *PLACES, *(key for key in NOT_DETERMINING if key.startswith("data.")))
-"""What may be told anew of a finished run."""
+"""The keys of a finished run that may be given anew on the command line."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """What somebody types about this machine to use a finished run on it: whom to trust, and where things lie."""
+    """Settings of this machine for using a finished run on it: trusted modules and paths."""
 
     trust: Sequence[str] = ()
     cache_dir: str | None = None
@@ -40,7 +40,7 @@ class Local:
 
     @classmethod
     def of(cls, words: Sequence[str]) -> Local:
-        """From key=value words.
+        """Parse key=value words.
 
         Raises:
             UserError: a word is not understood, or its key is none of these.
@@ -64,17 +64,17 @@ class Local:
 
 
 AS_STORED = Local()
-"""Nothing is told anew."""
+"""Every path as the run has it."""
 
 
 def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
-    """The folders of a command line, and its key=value words; a folder's name may have a = too."""
+    """Separate a command line's folders from its key=value words; a folder's name may contain = too."""
     typed = [word for word in words if word.partition("=")[0] in LOCAL and not Path(word).exists()]
     return [Path(word) for word in words if word not in typed], Local.of(typed)
 
 
 def on_this_machine(experiment: Experiment, local: Local) -> Experiment:
-    """A stored experiment for this machine.
+    """A stored experiment with the paths of this machine.
 
     A cache_dir that is not on this machine, as in a run that was received, becomes that of a new run; what the data
     have below it moves along.
@@ -137,7 +137,7 @@ def _several(words: Sequence[str]) -> Iterator[str]:
 
 
 def with_moved_paths(content: Any, before: str, after: str) -> Any:
-    """A configuration, or a part of it, in which every path at or below one folder lies below another."""
+    """A configuration, or part of it, with every path at or below `before` moved below `after`."""
     if is_dataclass(content) and not isinstance(content, type):
         return replace(
             content, **{f.name: with_moved_paths(getattr(content, f.name), before, after) for f in fields(content)}

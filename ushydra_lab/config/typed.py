@@ -1,4 +1,4 @@
-"""What is typed as key=value: read as it is meant, quoted as Hydra wants it, and put right where Hydra refuses it.
+"""Typed key=value words: reading them as they are meant, quoting them for Hydra, and suggesting corrections.
 
 Hydra makes a number of `1_000` or `1e5`, a truth value of TRUE, and a text of `01`. Here a site, a name or a folder is
 the text that was typed, and everywhere else a number may begin with zeros.
@@ -27,7 +27,7 @@ PADDED = re.compile(r"([+-]?)0+(?=\d)")
 
 
 def normalise(word: str) -> str:
-    """A typed word such that Hydra reads what is meant; other words as they are."""
+    """A typed word rewritten such that Hydra reads what is meant; other words unchanged."""
     key, equals, value = word.partition("=")
     name = key.lstrip("+~").partition("@")[0]
     if not equals or SPECIAL.search(value) or name.startswith("hydra"):
@@ -50,7 +50,7 @@ def _as_number(element: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as Hydra takes it for one."""
+    """A text quoted such that Hydra reads it as a text."""
     return str(QuotedString(text, Quote.single).with_quotes())
 
 
@@ -90,7 +90,7 @@ def _parses(word: str) -> bool:
 
 
 def split_at_spaces(words: Sequence[str]) -> Iterator[str]:
-    """Problems of key=value words that a shell tore at their spaces: `seed=1000, 1001`, `held_out=St Anna`."""
+    """Problems of key=value words that the shell split at spaces: `seed=1000, 1001`, `held_out=St Anna`."""
     pieces: list[str] = []
     for word, before in zip([*words, "end="], ["", *words], strict=True):
         if "=" not in word and not word.startswith(("-", "~")) and pieces and not before.startswith("-"):

@@ -1,4 +1,4 @@
-"""Refusing a configuration before anything is done with it.
+"""Validation of a configuration before anything is done with it.
 
 Hydra does not validate plain YAML: `+model.lrx=1` merges silently. After composition every node with a `_target_` is
 checked against the callable's signature, every other key against the dataclasses of `schema`.
@@ -27,7 +27,7 @@ RESERVED_TRAINER_KEYS = {
     "callbacks", "plugins", "logger", "default_root_dir", "profiler", "enable_progress_bar", "enable_checkpointing",
     "max_epochs", "fast_dev_run", "overfit_batches", "limit_predict_batches", "limit_test_batches",
 }  # fmt: skip
-"""What the Trainer may not be told: the lab sets it, it writes files elsewhere, or leaves out images unnoticed."""
+"""Settings of the Trainer that are refused: the lab sets them, or they write files elsewhere or skip images."""
 READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.")
 """Modules of readers, and the only places where a configuration names one."""
 MOST_SEED = 2**32 - 1
@@ -54,7 +54,7 @@ def check(cfg: DictConfig) -> Experiment:
 
 
 def check_content(content: dict[str, Any], trusted: Sequence[str], headline: str) -> Experiment:
-    """Plain content as an experiment, its values converted. Raises UserError listing problems below the headline."""
+    """Convert and check plain content, and build the experiment. Raises UserError that lists all problems."""
     if not isinstance(content.get("stages"), dict) or not content["stages"]:
         raise UserError("stages: an experiment needs at least one, as in conf/experiment/nt_phase2.yaml")
     if problems := list(_unknown_keys(content, trusted)):
@@ -221,7 +221,7 @@ def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def order_stages(stages: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Stages as written, but for those that begin from another, which come after it."""
+    """Order stages as written, except that a stage comes after the one it begins from."""
     done: dict[str, dict[str, Any]] = {}
     while ready := next((n for n, s in stages.items() if n not in done and s.get("init") in (None, *done)), None):
         done[ready] = stages[ready]

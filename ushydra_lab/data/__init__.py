@@ -1,1 +1,1 @@
-"""From files to batches: manifest, letterbox, split, one datamodule. Knows no task."""
+"""Data from files to batches: readers, manifest, letterbox, split, one data module. Knows no task."""

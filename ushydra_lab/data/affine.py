@@ -1,4 +1,4 @@
-"""One affine map of the canvas for all of a batch that lies on it: image, mask, points, boxes and pixel spacing.
+"""Affine maps of the canvas, applied to image, mask, points, boxes and pixel spacing of a batch alike.
 
 A map is float32 (B, 2, 3) on continuous canvas px (x, y), new = map[:, :, :2] old + map[:, :, 2]: pixel centres lie
 at index + 0.5, the canvas ends at (0, 0) and (W, H). That is grid_sample's convention with align_corners=False,

@@ -1,4 +1,4 @@
-"""Random changes of training images, on image and annotations together, on whatever device the batch lies.
+"""Random augmentation of training batches, image and annotations together, on the batch's device.
 
 An augmentation takes a batch (`datamodule`) and a numpy generator, which alone decides: the same generator state gives
 the same batch, on every device up to rounding. It returns a new batch and leaves the given one alone.

@@ -1,4 +1,4 @@
-"""What can be wrong with a manifest, all of it at once."""
+"""Checks of a manifest and its files, reporting all problems at once."""
 
 import unicodedata
 from collections.abc import Iterator

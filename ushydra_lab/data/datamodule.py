@@ -1,4 +1,4 @@
-"""The one LightningDataModule: manifest, split and canvas size -> batches (dicts of tensors).
+"""The LightningDataModule of every experiment: from manifest, split and canvas size to batches (dicts of tensors).
 
 A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `digest` int64 (B,)
 from 0, a hash of the image on the canvas, whatever else the manifest holds; `site` int64 (B,), the index into

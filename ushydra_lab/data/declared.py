@@ -1,5 +1,5 @@
-"""The size that a table says its images have (columns `width` and `height`, px): annotations were made at that size,
-and on a copy of another size they lie elsewhere.
+"""Check of declared image sizes (columns `width` and `height`, px): annotations were made at that size, and on a copy
+of another size they lie elsewhere.
 """
 
 from collections.abc import Iterator

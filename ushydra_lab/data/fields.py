@@ -1,4 +1,4 @@
-"""The annotations of a manifest's rows on the canvas, as tensors."""
+"""Annotations of a manifest's rows on the canvas, as tensors of a batch."""
 
 from collections.abc import Sequence
 

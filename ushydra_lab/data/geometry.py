@@ -1,4 +1,4 @@
-"""What can be wrong with boxes and points: (position of the row, or -1 for the table; what and the remedy)."""
+"""Checks of boxes and points, as problems: (position of the row, or -1 for the table; fault and remedy)."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Where the files of a manifest lie, and what each of them holds: every image and mask is decoded once, in full."""
+"""Inspection of the files of a manifest: every image and mask is located and decoded once, in full."""
 
 import os
 import re
@@ -27,8 +27,10 @@ _NUMBER = re.compile(r"(?<![\w/.])[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?(?![\w/]|\.\
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """An image file: native rows and columns (NaN where unreadable), digest, structures that the mask shows, joined by
-    +; the largest value where it has 16 bits; what is wrong with the row.
+    """An inspected image file.
+
+    Native rows and columns (NaN where unreadable), digest, structures that the mask shows, joined by +; the largest
+    value where it has 16 bits; the problem of the row, if any.
     """
 
     height: float = np.nan
@@ -57,7 +59,7 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
 def inspect(
     images: list[Path | None], masks: list[Path | None], code: MaskCode | None, observe: Observer | None
 ) -> list[InspectedFile]:
-    """Every image, and the mask beside it, decoded in full."""
+    """Decode every image and the mask beside it in full."""
 
     def one(position: int) -> InspectedFile:
         image, mask = images[position], masks[position]

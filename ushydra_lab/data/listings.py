@@ -1,37 +1,37 @@
-"""What the check of a data set found, in words."""
+"""Messages about the problems that the check of a data set found."""
 
 from ushydra_lab.data import checks, inspection
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
 
-def problems(name: str, found: checks.Examined) -> UserError:
+def problems(name: str, examined: checks.Examined) -> UserError:
     """All problems with their places, those alike together."""
     lines = inspection.grouped(
-        [(checks.place(found.table, row) if row >= 0 else "", text) for row, text in found.problems]
+        [(checks.place(examined.table, row) if row >= 0 else "", text) for row, text in examined.problems]
     )
-    return UserError.listing(f"{name}: {checks.counted(found.problems)}", lines)
+    return UserError.listing(f"{name}: {checks.counted(examined.problems)}", lines)
 
 
-def left_out(found: checks.Examined) -> str:
-    """What a partial data set goes without, with the reasons."""
-    return inspection.left_out(_placed(found), len(found.table) - len(found.absent))
+def left_out(examined: checks.Examined) -> str:
+    """List the rows that a partial data set leaves out, with the reasons."""
+    return inspection.left_out(_placed(examined), len(examined.table) - len(examined.absent))
 
 
-def unusable(found: checks.Examined) -> list[str]:
-    """What a partial data set leaves out, each with its place and reason, those alike together."""
-    return inspection.grouped(_placed(found))
+def unusable(examined: checks.Examined) -> list[str]:
+    """List the files that a partial data set leaves out, with place and reason, like ones grouped."""
+    return inspection.grouped(_placed(examined))
 
 
-def _placed(found: checks.Examined) -> list[tuple[str, str]]:
-    return [(checks.place(found.table, row), text) for row, text in found.unusable]
+def _placed(examined: checks.Examined) -> list[tuple[str, str]]:
+    return [(checks.place(examined.table, row), text) for row, text in examined.unusable]
 
 
 def no_image(source: Source) -> UserError:
-    """Of a partial data set without any of its files."""
+    """The message for a partial data set without any of its files."""
     return UserError(f"{source.name}: holds no image that its table names; download them below {source.root}")
 
 
-def located(found: checks.Examined) -> list[str]:
-    """What blocks training, each with its place."""
-    return [text if row < 0 else f"{checks.place(found.table, row)}: {text}" for row, text in found.problems]
+def located(examined: checks.Examined) -> list[str]:
+    """List the problems that block training, with their places."""
+    return [text if row < 0 else f"{checks.place(examined.table, row)}: {text}" for row, text in examined.problems]

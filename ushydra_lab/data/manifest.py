@@ -1,4 +1,4 @@
-"""The manifest: one row per image, checked once, with all problems listed at once.
+"""The manifest: a checked table with one row per image.
 
 Columns: `image`, `site`, `subject` (unique only together with the site), optionally `part` (the data set's
 own train/val/test), the annotations of `vocabulary`, and what the check adds: native `height` and `width`
@@ -35,7 +35,7 @@ class Manifest:
 
     @cached_property
     def annotations(self) -> dict[str, Annotation]:
-        """Those that some image has, by name."""
+        """The annotations that some image has, by name."""
         return {name: a for name, a in annotations(self.table.columns).items() if self.has(a).any()}
 
     def has(self, annotation: Annotation) -> pd.Series:

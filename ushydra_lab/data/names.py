@@ -1,4 +1,4 @@
-"""Names of people and hospitals: which spellings are one name, and which names are nobody's."""
+"""Comparing names of people and hospitals: spellings of one name, and placeholders such as 'unknown'."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What an experiment needs of a manifest: annotations, and words of categories. Refused with what is missing where."""
+"""Requirements of an experiment on a manifest: annotations, and words of categories."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What another machine or setting does to an image, in graded strengths, to see how a trained network bears it.
+"""Perturbations of images in graded strengths, as other machines or settings cause them, to test robustness.
 
 Each takes images (B, 1, H, W) in [0, 1], a strength, a generator on their device and the `content` of the batch, boxes
 (B, 4) px; it returns images in [0, 1]. Padding, outside `content`, is left as it is and decides nothing.

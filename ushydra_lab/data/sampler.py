@@ -1,4 +1,4 @@
-"""The order in which training images are seen: a function of (seed, epoch) alone, so a resumed run goes on in it."""
+"""Samplers of training images: the order is a function of (seed, epoch) alone, so a resumed run continues it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

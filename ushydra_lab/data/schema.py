@@ -1,4 +1,4 @@
-"""What a single cell of a typed manifest may hold, and what is wrong with those that hold something else."""
+"""The schema of single cells of a typed manifest, and the problems of those that violate it."""
 
 from collections.abc import Iterator
 
@@ -49,7 +49,7 @@ SCHEMA = _schema()
 
 
 def cells(table: pd.DataFrame) -> Iterator[Problem]:
-    """Every single cell against the schema."""
+    """Check every single cell against the schema."""
     try:
         SCHEMA.validate(table.reset_index(drop=True), lazy=True)
     except pa.errors.SchemaErrors as errors:

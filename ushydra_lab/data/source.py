@@ -1,4 +1,4 @@
-"""What a reader hands over: one row an image, not checked yet."""
+"""The result of a reader: one row per image, not checked yet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ushydra_lab.data.io.masks import MaskCode
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a reader found, not checked yet: one row per image, cells may be text.
+    """The unchecked table of a reader: one row per image, cells may be text.
 
     The table's index tells where a row stands: name it "line" for the lines of a file. Relative paths of images and
     masks lie under `root`. masks: how mask files are read, where there are any. partial: rows whose image is not there

@@ -1,4 +1,4 @@
-"""Who is trained, validated and tested on. A split is a function of (table, seed) -> a part for every row.
+"""Splits of a data set into training, validation and test images: functions (table, seed) -> a part for every row.
 
 Validation is a fraction of the training images, `round()`ed, drawn by subject: a subject is a (site, subject)
 pair and never in two parts. The draw orders the subjects by a hash of (seed, site, subject), so it depends on
@@ -169,7 +169,7 @@ class Stratified:
 
 @dataclass(frozen=True)
 class External:
-    """Every image is tested: a finished run on other data."""
+    """A split that tests every image: a finished run on other data."""
 
     name: str = "external"
 

@@ -1,4 +1,4 @@
-"""The annotations of a manifest's rows in px of the canvas, and which rows keep theirs there.
+"""Mapping annotations to the canvas, and which rows keep theirs there.
 
 ON_CANVAS has one entry for every kind of numbers. What is usable is decided here, for the check and for training alike.
 """

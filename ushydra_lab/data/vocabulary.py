@@ -1,4 +1,4 @@
-"""The words a manifest may use. A new annotation is one entry in ANNOTATIONS, of a kind below.
+"""The vocabulary of a manifest: its columns and annotations. A new annotation is one entry in ANNOTATIONS.
 
 Coordinates are continuous px, x right, y down: pixel (row r, column c) covers [c, c+1) x [r, r+1) and its
 centre is (c + 0.5, r + 0.5). A box is its edges (x1, y1, x2, y2). A canvas is (rows, columns).
@@ -63,7 +63,7 @@ ANNOTATIONS = {
 
 
 def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
-    """Those of ANNOTATIONS of which some column is there, and every further box."""
+    """The annotations of which some column exists, and every further box."""
     given = set(columns)
     known = {a.name: a for a in ANNOTATIONS.values() if given & set(a.columns)}
     names = sorted({column.removesuffix(edge) for column in given for edge in EDGES if column.endswith(edge)})
@@ -73,7 +73,7 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
 
 
 def number_columns(columns: Iterable[str]) -> list[str]:
-    """Those that hold numbers, of the annotations that some column is of, and the crop's."""
+    """The columns of these annotations and of the crop that hold numbers."""
     known = [*annotations(columns).values(), CROP]
     return [column for annotation in known if annotation.numeric for column in annotation.columns]
 

@@ -1,4 +1,4 @@
-"""A finished run on other labelled images.
+"""Evaluating a finished run on other labelled images.
 
 Writes the same per-image table and metrics below RUN/external/, and says which sites the run has never seen.
 """
@@ -82,7 +82,7 @@ def with_external(experiment: Experiment, reader: Node) -> Experiment:
 
 
 def read_results(folder: Path) -> tuple[pd.DataFrame, set[str]]:
-    """What `evaluate` left in a folder: the per-image table, and the sites that the run has never seen.
+    """Read the results of `evaluate`: the per-image table, and the sites that the run has never seen.
 
     Raises:
         DamagedFile: a file is missing or not as it was written.

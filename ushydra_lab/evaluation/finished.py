@@ -1,4 +1,4 @@
-"""The images of a finished run, and the sites that it has seen."""
+"""Loading the images of a finished run, and listing the sites that it has seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The per-image table: every stage on every image of the validation and test parts."""
+"""The per-image table: metrics of every stage on every validation and test image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ushydra_lab.training.stages import ctrl_c
 
 
 def evaluate_stages(experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
-    """stage, part, record, site and every metric, one row an image, for the parts there are."""
+    """Evaluate every stage: stage, part, record, site and every metric, one row per image of the existing parts."""
     tables = []
     trainer = build_trainer(experiment.trainer, [])
     for name, task in tasks.items():
@@ -29,7 +29,7 @@ def evaluate_stages(experiment: Experiment, tasks: dict[str, Task], data: Ultras
 
 
 def part_means(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """stage -> part -> metric -> mean over the images that have it."""
+    """Means of the per-image table: stage -> part -> metric -> mean over the images that have it."""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for keys, rows in table.groupby(["stage", "part"], sort=False):
         stage, part = map(str, keys)

@@ -1,4 +1,4 @@
-"""A run's own pictures, in its folder figures/."""
+"""Drawing the pictures of a run, in its folder figures/."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EXTREMES = {"hardest": 10, "easiest": 4}
 FLAGGED = 6
 """Images with the least plausible landmarks that are drawn."""
 SAMPLES = 3
-"""Of each site."""
+"""Images drawn of each site."""
 
 
 def draw_panels(
     experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData, folder: Path
 ) -> dict[str, Figure]:
-    """Some images of each evaluated part through every stage: PNG below `folder`; returned is what may be logged."""
+    """Draw some images of each evaluated part through every stage, as PNG below `folder`; return what may be logged."""
     shareable: dict[str, Figure] = {}
     for part in (part for part in data.parts if part != "train"):
         batch = _examples(next(iter(data.part_loader(part))), experiment.panel_images)
@@ -65,7 +65,7 @@ def draw_extremes(
 
 
 def draw_sites(experiment: Experiment, tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
-    """Some images of each site, as the networks see them, with what is known of them: figures/sites.png."""
+    """Draw some images of each site as the networks see them, with their annotations: figures/sites.png."""
     chosen: dict[str, list[Batch]] = {site: [] for site in data.manifest.sites}
     for images in (_images(data, part) for part in data.parts):
         for row, site in enumerate(images.fields["site"][images.rows].tolist()):
@@ -76,7 +76,7 @@ def draw_sites(experiment: Experiment, tasks: dict[str, Task], run: Path, data: 
 
 
 def draw_landmarks(experiment: Experiment, tasks: dict[str, Task], run: Path, data: UltrasoundData) -> None:
-    """Where in the frame the required landmarks lie, site by site: figures/density.png.
+    """Draw where in the frame the required landmarks lie, site by site: figures/density.png.
 
     And the training images on which they are least plausible, with the reasons: figures/flagged.png. What a label audit
     left out is not among them.

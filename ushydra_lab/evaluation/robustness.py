@@ -1,4 +1,4 @@
-"""How segmentations bear noise, and how well they repeat.
+"""Robustness of segmentations against noise and other perturbations, and their repeatability.
 
 Every finished run's last stage meets its test images under each perturbation of `data.perturbations`. Writes
 RUN/robustness.csv, one row an image and strength, and robustness.json, its checksum and what it belongs to; and beside
@@ -49,7 +49,7 @@ KEPT_FAMILIES = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px
 
 
 def robustness(experiment: Path, local: Local = AS_STORED) -> tuple[pd.DataFrame, pd.DataFrame, Path]:
-    """Measure every finished run below a directory, or take its table; write what they say together.
+    """Measure every finished run below a directory, or read its table; write the summary of all.
 
     Returns `curves`, `agreement` and the folder that they were written to.
 
@@ -116,7 +116,7 @@ def _measured(file: Path, record: Path, checksum: str) -> pd.DataFrame:
 
 
 def perturbed_images(run: Run, local: Local) -> pd.DataFrame:
-    """kind, strength, record and the areas and Dice of every structure; without rows for another system's run.
+    """Evaluate a run on perturbed images: kind, strength, record, areas and Dice; no rows unless it is a segmentation.
 
     Raises:
         UserError: the run is damaged, or the images are not those of the run.
@@ -142,7 +142,7 @@ def perturbed_images(run: Run, local: Local) -> pd.DataFrame:
 
 
 def curves(images: pd.DataFrame) -> pd.DataFrame:
-    """held_out, variant, kind, strength, structure: mean Dice over images that show it, and its SD over seeds."""
+    """Mean Dice over images that show a structure, and its SD over seeds, by held_out, variant, kind and strength."""
     keys = ["held_out", "variant", "kind", "strength"]
     columns = {f"dice_{structure}": structure for structure in members(images, "dice")}
     per_seed = images.groupby([*keys, "seed"])[list(columns)].mean().rename(columns=columns).reset_index()
@@ -168,7 +168,7 @@ def agreement(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_curves(curve_table: pd.DataFrame) -> Figure:
-    """One panel a perturbation, one line a structure and variant, the band being ± SD over seeds."""
+    """Draw Dice over strength: a panel per perturbation, a line per structure and variant, the band ± SD over seeds."""
     kinds, structures = list(curve_table["kind"].unique()), list(curve_table["structure"].unique())
     figure = Figure(figsize=(3.2 * len(kinds), 3.4), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):

@@ -1,4 +1,4 @@
-"""Pictures of single images: the original, what every stage made of it, and the region of interest enlarged."""
+"""Panels of single images: the original, every stage's output, and the region of interest enlarged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABEL_COLOURS = ("#56b4e9", "#ffb000", "#cc79a7", "#009e73")  # of Okabe and Ito
 
 @dataclass(frozen=True)
 class Scale:
-    """How the numbers of a picture become colours, and what its colour bar says."""
+    """Mapping of a picture's numbers to colours, and the labels of its colour bar."""
 
     colours: Colormap
     span: Normalize
@@ -59,7 +59,7 @@ def stage_panel(
     roi_only: bool = False,
     captions: Sequence[str] = (),
 ) -> Figure:
-    """Two rows an image: the whole frame with the box, then the box enlarged; one column a picture.
+    """Draw two rows per image, the whole frame with the box and the box enlarged, and one column per picture.
 
     Args:
         images: (B,H,W) in [0, 1].

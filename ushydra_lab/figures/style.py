@@ -1,4 +1,4 @@
-"""What the figures of a report share: colours the colour-blind tell apart, files to look at and to print."""
+"""The style of all figures: colour-blind-safe colours, and saving as PNG and PDF."""
 
 from __future__ import annotations
 

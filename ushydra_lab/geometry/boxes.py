@@ -26,7 +26,7 @@ def spans(box: Tensor, shape: tuple[int, int]) -> tuple[tuple[Tensor, Tensor], t
 
 
 def inside(index: Tensor, span: tuple[Tensor, Tensor]) -> Tensor:
-    """Which of the rows or columns (N,) or (B, N) each span (B,), (B,) contains: boolean (B, N)."""
+    """Mask of the rows or columns (N,) or (B, N) that each span (B,), (B,) contains: boolean (B, N)."""
     return (index >= span[0][:, None]) & (index < span[1][:, None])
 
 

@@ -33,7 +33,7 @@ class Ellipse:
         return np.array([self.x, self.y]) + offsets
 
     def radius(self, points: Points) -> Points:
-        """Of points (..., 2): 0 at the centre, 1 on the outline, more outside."""
+        """Relative radius of points (..., 2): 0 at the centre, 1 on the outline, more outside."""
         x, y = points[..., 0] - self.x, points[..., 1] - self.y
         along, across = x * cos(self.angle) + y * sin(self.angle), y * cos(self.angle) - x * sin(self.angle)
         distance: Points = np.hypot(along / self.major, across / self.minor)
@@ -45,7 +45,7 @@ class Ellipse:
 
 
 def perimeter(major: ArrayLike, minor: ArrayLike) -> Points:
-    """Of ellipses with these semi-axes, exact: 4 a E(e^2), E the complete elliptic integral of the second kind."""
+    """Exact perimeter by the semi-axes: 4 a E(e^2), E the complete elliptic integral of the second kind."""
     a, b = np.asarray(major, float), np.asarray(minor, float)
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN for what is no ellipse
         return np.asarray(4 * a * ellipe(1 - (b / a) ** 2))

@@ -1,4 +1,4 @@
-"""Heatmaps of landmarks: drawn from points, read back as points, and how sure they are (landmark report).
+"""Heatmaps of landmarks: drawing them from points, decoding them to points, and their uncertainty (landmark report).
 
 **Reading of a network's output.** Logits z (B, P, h, w) stand for the map m = sigmoid(z + OFFSET) in (0, 1),
 everywhere: the loss compares m with the drawn Gaussian, decoders and uncertainty normalise it as p ~ m^(1/T), T the
@@ -55,7 +55,7 @@ def draw(points: Tensor, size: tuple[int, int], stride: float, sigma: float) -> 
 
 
 def is_annotated(points: Tensor) -> Tensor:
-    """Which of points (B, P, 2) have both coordinates, (B, P)."""
+    """Mask (B, P) of the points (B, P, 2) that have both coordinates."""
     return ~points.isnan().any(-1)
 
 
@@ -227,7 +227,7 @@ def _taylor_step(w: Tensor) -> Tensor:
 
 
 def uncertainty(logits: Tensor, stride: float, temperature: float | Tensor = TEMPERATURE) -> dict[str, Tensor]:
-    """How widely each normalised map is spread on the canvas: a peak that the border cuts seems narrower than it is.
+    """Spread of each normalised map on the canvas: a peak that the border cuts seems narrower than it is.
 
     At temperature 1 both measure little but the background: with 1 % of the mass spread evenly over a 256 px
     canvas, `spread_px` is over 10 px however sharp the peak.

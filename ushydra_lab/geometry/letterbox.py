@@ -1,5 +1,4 @@
-"""Letterbox: scale an image to fit the canvas, centre it, pad with zeros. One affine map for everything on
-it.
+"""Letterboxing: scale an image to fit the canvas, centre it, pad with zeros; one affine map for everything on it.
 
 SYSTEMS convention (paper 1, section 2.1): s = min(Wt / W, Ht / H). The content has the whole size (round(s
 H), round(s W)), so the two axes' scales may differ from s by less than half a canvas px over the image.

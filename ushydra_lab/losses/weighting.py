@@ -14,7 +14,7 @@ def _stack(terms: Sequence[str], losses: Mapping[str, Tensor]) -> Tensor:
 
 
 class Weighting(nn.Module):
-    """How K named terms become one objective, and one score that compares epochs."""
+    """Combines K named terms into one objective, and one score that compares epochs."""
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The objective, a scalar."""

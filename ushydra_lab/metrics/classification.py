@@ -1,4 +1,4 @@
-"""How well classes are told apart, over a set of images, by the definitions of scikit-learn.
+"""Classification scores over a set of images, by the definitions of scikit-learn.
 
 A class that is absent from the truth has no value: NaN for the class, and no part in a mean. (scikit-learn counts it
 as 0 in macro means if it was predicted once, and refuses an AUC.) What was predicted as such a class is still an error

@@ -1,4 +1,4 @@
-"""How well an image was reconstructed: whole canvas, letterboxed content, and inside the NT box."""
+"""Reconstruction metrics of an image: on the whole canvas, the letterboxed content, and inside the NT box."""
 
 import torch
 from torch import Tensor

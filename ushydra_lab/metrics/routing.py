@@ -1,4 +1,4 @@
-"""How well a router picks decoders, and what its picks cost.
+"""Metrics of a router: how well it picks decoders, and the cost of wrong picks.
 
 The oracle is the decoder of the image's own domain, as in the paper; it need not be the best for an image, so regret
 against it may be negative. An image whose domain is unknown (code -1) has no oracle.
@@ -15,7 +15,7 @@ from ushydra_lab.metrics.classification import Codes, confusion_matrix
 
 
 def routing_scores(scores: Tensor, route: Tensor, domain: Tensor) -> dict[str, Tensor]:
-    """What routing gave each image, and what else was to be had, all (B,).
+    """Score of each image by the decoder picked, and by those that might have been picked, all (B,).
 
     Args:
         scores: of each image by each decoder (B, D), higher is better.

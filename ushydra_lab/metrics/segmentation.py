@@ -28,5 +28,5 @@ def confusion(pred: Tensor, true: Tensor, classes: int) -> Tensor:
 
 
 def counts_of(confusions: Tensor) -> Counts:
-    """Of confusion matrices (..., K, K): tensors (..., K)."""
+    """`Counts` (..., K) of confusion matrices (..., K, K), as tensors."""
     return Counts(confusions.diagonal(dim1=-2, dim2=-1), confusions.sum(-1), confusions.sum(-2))

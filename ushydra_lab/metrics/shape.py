@@ -1,4 +1,4 @@
-"""How unusual a segmented structure is, judged without an expert's mask: a prior over shapes seen in training."""
+"""Anomaly of a segmented structure's shape without an expert's mask, by a prior over shapes of the training masks."""
 
 import numpy as np
 import torch

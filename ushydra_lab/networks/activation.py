@@ -1,4 +1,4 @@
-"""What goes on inside a network: where in an image it found its answer, and what it makes of the image as a whole."""
+"""Inspecting a network's activations: Grad-CAM of its prediction, and one code per image."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Intensity(nn.Module):
         self.register_buffer("high", torch.ones(()))
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """On batches of training images, as in `forward`; of use to `dataset_minmax` alone."""
+        """Fit to batches of training images, as in `forward`; needed by `dataset_minmax` alone."""
         if self.kind == "dataset_minmax":
             limits = [_limits(image, inside) for image, inside in batches]
             self.low.copy_(torch.cat([low for low, _ in limits]).min())

@@ -152,7 +152,7 @@ def _precision(away: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder makes of images (B, 1, H, W): levels (B, ...) for a decoder."""
+    """Features of images (B, 1, H, W) by an encoder: levels (B, ...) for a decoder."""
 
     image: Tensor
     levels: tuple[Tensor, ...]

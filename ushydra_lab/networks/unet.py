@@ -28,7 +28,7 @@ def _upsampling(a: int, b: int, how: Upsampling) -> nn.Module:
 
 
 class AttentionGate(nn.Module):
-    """How much of a skip connection passes at each pixel: sigmoid(psi(relu(W_x skip + W_g signal))).
+    """Weighs a skip connection at each pixel: sigmoid(psi(relu(W_x skip + W_g signal))).
 
     W_x, W_g and psi are 1x1 convolutions, each with batch norm; inside there are half as many channels. Oktay
     et al. take the signal from the coarser level and enlarge the map; here the signal is enlarged first, so

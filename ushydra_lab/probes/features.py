@@ -1,4 +1,4 @@
-"""Codes of images under a frozen encoder: z and ROI-pooled features, and how well the ROI was reconstructed."""
+"""Extracting codes of images with a frozen encoder: z, ROI-pooled and texture features, and the ROI's error."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def extract(network: ConvAutoencoder, batches: Iterable[Batch], roi: str, sites:
 
 
 class Probed(Protocol):
-    """What a task must have for `extract_any`."""
+    """The interface of a task that `extract_any` needs."""
 
     def code(self, batch: Batch) -> Tensor: ...
     def evaluate(self, batch: Batch) -> dict[str, Tensor]: ...

@@ -1,4 +1,4 @@
-"""What the probes leave beside a run, and whether it is whole."""
+"""Writing and reading the probes' files beside a run, with their checksums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACES = {"record", "pca_1", "pca_2", "knn"}
 
 
 def write(folder: Path, content: dict[str, Any], images: pd.DataFrame) -> dict[str, Any]:
-    """Write probes.csv, a row an image, stage and feature, and probes.json, scores by stage and feature; the latter."""
+    """Write probes.csv (one row per image, stage and feature) and probes.json (scores), and return the latter."""
     write_csv(folder / CSV, images)
     content = content | {"files": {CSV: sha256(folder / CSV)}}
     write_json(folder / JSON, content)
@@ -25,7 +25,7 @@ def write(folder: Path, content: dict[str, Any], images: pd.DataFrame) -> dict[s
 
 
 def read(folder: Path, *, old: bool = False) -> tuple[dict[str, Any], pd.DataFrame]:
-    """What was written: probes.json and probes.csv.
+    """Read probes.json and probes.csv.
 
     old: also without checksums, as versions before 0.3.0 wrote them.
 

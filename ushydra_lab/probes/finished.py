@@ -1,4 +1,4 @@
-"""The probes of a finished run: measured from its own images, or from others, once."""
+"""Probing a finished run once, on its own images or on others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.tasks.base import Task
 from ushydra_lab.tasks.reconstruction import Reconstruction
-from ushydra_lab.training.assembly import build_data, task_class
+from ushydra_lab.training.assembly import build_data
+from ushydra_lab.training.stage_tasks import task_class
 from ushydra_lab.training.stages import finished_tasks
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
@@ -38,7 +39,7 @@ PICTURE = "interpolation"
 
 
 def probe(run: Run, covariance: Covariance, against: list[str], local: Local) -> tuple[dict[str, Any] | None, str]:
-    """What probes.json holds, and where or whether it was made now; None and the reason for a run without probes.
+    """The content of probes.json and a word on its origin; None and the reason for a run without probes.
 
     Raises:
         UserError: a file is damaged, the images are not those of the run, there are too few.

@@ -1,4 +1,4 @@
-"""From one image to another through the decoder: is what lies between their codes an image too (paper 1, Figure 7)."""
+"""Interpolation between the codes of two images through the decoder (paper 1, Figure 7)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_PAIRS = 2
 
 
 def pair_indices(count: int) -> list[int]:
-    """Which of so many images: first, second of each pair, spread evenly over all; none where there is no pair."""
+    """Indices of the images of all pairs, spread evenly over `count` images; empty for fewer than two."""
     images = min(count // 2, MOST_PAIRS) * 2
     return [round(place) for place in np.linspace(0, max(0, count - 1), images)]
 
@@ -40,7 +40,7 @@ def interpolate(network: ConvAutoencoder, images: Tensor) -> Tensor:
 
 
 def title(network: ConvAutoencoder) -> str:
-    """What is interpolated."""
+    """The title of the figure, by the network's decoder."""
     if network.decoder_input == "map":
         channels, rows, columns = network.map_shape
         return f"Between two test images: the {channels} x {rows} x {columns} map that the decoder reads, not z"
@@ -48,7 +48,7 @@ def title(network: ConvAutoencoder) -> str:
 
 
 def draw(images: NDArray[np.float32], steps: NDArray[np.float32], what: str) -> Figure:
-    """A row a pair: the first image, what the decoder makes of the points between, the second image.
+    """Draw one row per pair: the first image, the decoded points between, the second image.
 
     images: (2 P, H, W) in [0, 1]; steps: (P, S, H, W); what: the figure's title.
     """

@@ -1,4 +1,4 @@
-"""How far is a code from the training codes (paper 1, section 3.4 and appendix C.2, Table 5)? Higher is farther."""
+"""Out-of-distribution scores: a code's distance from the training codes (paper 1, section 3.4, C.2, Table 5)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Neighbours:
 
 
 def detect(train: Floats, others: list[Floats], covariance: Covariance) -> dict[str, list[Floats]]:
-    """Every detector's scores of each of `others`, (N, D) to (N,), fitted on the training codes."""
+    """Scores of every detector, fitted on the training codes, for each set of codes in `others`, (N, D) to (N,)."""
     mahalanobis, knn = Mahalanobis(train, covariance), Neighbours(train)
     unit = Mahalanobis(normalize(train), covariance)
     return {

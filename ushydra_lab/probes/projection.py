@@ -1,4 +1,4 @@
-"""Codes in the plane, to be looked at (paper 1, Figure 8); fitted on the training codes."""
+"""Projection of codes to the plane by PCA and UMAP (paper 1, Figure 8), fitted on the training codes."""
 
 from __future__ import annotations
 

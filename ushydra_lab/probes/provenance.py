@@ -1,4 +1,4 @@
-"""Can a line through the codes tell the hospitals apart (paper 1, section 3.4 and appendix C.2, Table 4)?"""
+"""A linear probe that predicts an image's site from its code (paper 1, section 3.4 and appendix C.2, Table 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the answer good, the ROI's reconstruction or any other: told by the code, and for triage (paper 1, 2.5, C.2)."""
+"""Predicting the error of a network's output from the code, and a triage score (paper 1, section 2.5, C.2)."""
 
 from __future__ import annotations
 

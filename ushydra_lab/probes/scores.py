@@ -1,4 +1,4 @@
-"""All probes of one stage: scores of the parts, and what each image got."""
+"""Running all probes on one feature of a stage: scores of the parts, and one row per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DRIFT, LOST = "nt_abs_drift_px", "nt_lost"
 
 @dataclass(frozen=True)
 class PartCodes:
-    """The codes that are fitted on, those of validation images of the same sites, and those of unseen images."""
+    """Codes of the training images, of validation images of the same sites, and of unseen images."""
 
     train: Codes
     val: Codes
@@ -32,7 +32,7 @@ class PartCodes:
 
     @property
     def features(self) -> list[str]:
-        """Those that all parts have."""
+        """The features that all parts have."""
         return [name for name in self.train.features if all(name in codes.features for codes in self.others.values())]
 
 
@@ -66,11 +66,11 @@ def probe_feature(
     return scores | _of_caliper(table, caliper), table
 
 
-Probed = tuple[dict[str, list[Floats]], Scores]
-"""Column -> (validation images', unseen images'), and the scores."""
+ProbeResult = tuple[dict[str, list[Floats]], Scores]
+"""A probe's columns, each (validation images' values, unseen images'), and its scores."""
 
 
-def _provenance(parts: PartCodes, feature: str, seed: int) -> Probed:
+def _provenance(parts: PartCodes, feature: str, seed: int) -> ProbeResult:
     if len(np.unique(parts.train.site)) < 2:
         return {}, {}
     probe = SiteProbe(parts.train.features[feature], parts.train.site, seed)
@@ -87,12 +87,12 @@ def _provenance(parts: PartCodes, feature: str, seed: int) -> Probed:
     return {"max_softmax": confidence, "entropy": uncertainty}, scores
 
 
-def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> Probed:
+def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> ProbeResult:
     found = detect(train, others, covariance)
     return found, {f"{name}_auroc": separation(usual, unusual) for name, (usual, unusual) in found.items()}
 
 
-def _quality(parts: PartCodes, feature: str) -> Probed:
+def _quality(parts: PartCodes, feature: str) -> ProbeResult:
     """The ROI's edge error told from the code, and triage; of other networks than autoencoders the difficulty."""
     fitted, others = parts.train, list(parts.others.values())
     if not all(codes.quality for codes in (fitted, *others)):
@@ -113,7 +113,7 @@ def _quality(parts: PartCodes, feature: str) -> Probed:
 
 
 def _of_caliper(table: pd.DataFrame, caliper: pd.DataFrame | None) -> Scores:
-    """Does triage find the unseen images whose NT the reconstruction moves most, or loses?"""
+    """How well triage finds the unseen images whose NT the reconstruction moves most, or loses."""
     if caliper is None or "triage" not in table:
         return {}
     tested = table[table["part"] == "test"].join(caliper, on="record")

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, whatever interrupts their writing."""
+"""Atomic writing of checkpoints: a file is complete or absent, whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ushydra_lab.files import DamagedFile, atomic
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file and then takes its place; Lightning's own way truncates it on a full disk."""
+    """Writes a new file and then replaces the old one; Lightning's own way truncates it on a full disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         with (
@@ -26,7 +26,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class StageCheckpoint(ModelCheckpoint):
-    """Remembers the best epoch also where the folder lies elsewhere by now; Lightning's own then forgets it."""
+    """Keeps the best epoch when the folder has been moved; Lightning's own callback then forgets it."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:
@@ -39,7 +39,7 @@ class StageCheckpoint(ModelCheckpoint):
 
 
 def damage(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint's file, None where it is as it was written; torch does not compare its sums."""
+    """The fault of a checkpoint's file, None if it is intact; torch itself does not check the zip's checksums."""
     try:
         with ZipFile(checkpoint) as archive:
             part = archive.testzip()
@@ -49,7 +49,7 @@ def damage(checkpoint: Path) -> str | None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors and plain types only.
+    """Read a checkpoint: tensors and plain types only.
 
     Raises:
         DamagedFile: the file is damaged, or holds anything else.

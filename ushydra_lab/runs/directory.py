@@ -1,4 +1,4 @@
-"""One job's directory while the job is done: written, held against other processes, and never mixed.
+"""The directory of a job while it runs: written, locked against other processes, never mixing two configurations.
 
 `runs.run` says what it holds and reads it.
 """
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 PACKAGES = ("torch", "lightning", "hydra-core", "numpy", "pandas")
 RESULT_FOLDERS = ("checkpoints", "history", "figures")
 SWEEP = "USHYDRA_SWEEP"
-"""Environment variable: which sweep a job belongs to."""
+"""Environment variable with the id of the sweep that a job belongs to."""
 
 
 class Busy(UserError):
@@ -66,7 +66,7 @@ class RunDirectory:
 
     @property
     def run(self) -> Run:
-        """What lies there now."""
+        """The run as it lies on disk now."""
         return Run(self.path)
 
     def refuse_other_config(self) -> None:
@@ -93,7 +93,7 @@ class RunDirectory:
 
     @contextmanager
     def note_refusal(self) -> Iterator[None]:
-        """Leave the results of a finished job as they are, and note which sweep could not use them, and why."""
+        """Keep the results of a finished job, and note in run.json which sweep could not use them and why."""
         try:
             yield
         except Exception as error:
@@ -117,7 +117,7 @@ class RunDirectory:
 
     @property
     def done(self) -> bool:
-        """Whether it holds the whole results of a finished job, of whatever data.
+        """Whether the directory holds the complete results of a finished job, whatever its data.
 
         Raises:
             DamagedFile: a file is not as it was written.
@@ -131,14 +131,14 @@ class RunDirectory:
         return True
 
     def plan(self) -> None:
-        """Leave a mark that this job is to be done, and since when, unless there is one or a process is at it."""
+        """Mark the job as planned, with the time, unless it is marked already or a process is running it."""
         with contextlib.suppress(Busy), self.lock():
             if not (self.path / SUMMARY).exists():
                 write_json(self.path / SUMMARY, {"status": PLANNED, "planned": _instant()})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes out.
+        """Lock the directory against other processes.
 
         Raises:
             Busy: one is in.
@@ -158,7 +158,7 @@ class RunDirectory:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Write the job's state to run.json: now, whenever something is noted, and at the end.
+        """Keep run.json up to date: at the start, at every note of progress, and at the end or failure.
 
         Raises:
             UserError: the disk is full.
@@ -179,11 +179,11 @@ class RunDirectory:
             raise
 
     def note(self, **known: Any) -> None:
-        """Add what is known by now."""
+        """Add entries to the content of run.json."""
         self._summary |= known
 
     def note_progress(self, now: dict[str, Any]) -> None:
-        """Say what the job is doing, to those who look at it meanwhile."""
+        """Write the stage that is being trained into run.json, for `ushydra_lab runs`."""
         self._write(now=now)
 
     def write_results(
@@ -194,7 +194,7 @@ class RunDirectory:
         images: pd.DataFrame,
         metrics: dict[str, Any],
     ) -> None:
-        """Write all results and their sums, at the end: whatever was removed while the job ran is there again."""
+        """Write all results and their checksums at the end, restoring whatever was removed while the job ran."""
         write_text(self.path / CONFIG, to_yaml(self.experiment.as_dict()))
         write_csv(self.path / SPLIT, split)
         write_csv(self.path / IMAGES, images)
@@ -212,11 +212,11 @@ class RunDirectory:
         )
 
     def _settings(self) -> str:
-        """Hash of what the runs of all seeds share."""
+        """Hash of the settings that the runs of all seeds share."""
         return digest({key: value for key, value in determining(self.experiment.as_dict()).items() if key != "seed"})
 
     def _planned(self) -> str:
-        """When the job was planned first, however often it was interrupted since."""
+        """The time at which the job was first planned, however often it was interrupted since."""
         before = self.run.summary.planned if (self.path / SUMMARY).exists() else ""
         return before or _instant()
 
@@ -237,7 +237,7 @@ class RunDirectory:
 
 
 def job_identity(experiment: Experiment, data_fingerprint: str) -> str:
-    """What determines every number of a run: configuration, data and the lab's version."""
+    """Hash of everything that determines a run's numbers: configuration, data and the lab's version."""
     return digest([determining(experiment.as_dict()), data_fingerprint, __version__])
 
 
@@ -253,5 +253,5 @@ def _now() -> str:
 
 
 def _instant() -> str:
-    """To be sorted by, on whatever machine: UTC, to the microsecond."""
+    """The time in UTC to the microsecond, so that times of several machines sort."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""What has become of the jobs, read from their directories: run.json and whether a process holds the lock."""
+"""The state of jobs, read from their directories: run.json, and whether a process holds the lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "r
 
 @dataclass(frozen=True)
 class JobState:
-    """state: a key of COLOURS; took: h:mm:ss of the last attempt; note: the error, or how far it is; sweep: its id."""
+    """A job's state (a key of COLOURS), h:mm:ss of its last attempt, its error or progress, and the id of its sweep."""
 
     run: Run
     state: str
@@ -33,7 +33,7 @@ class JobState:
 
 
 def job_state(run: Run, sweep: str | None = None, *, verify: bool = False) -> JobState:
-    """The state of one job. A killed one says it is running, but nobody holds its lock.
+    """The state of one job. A killed one is marked as running, but no process holds its lock.
 
     sweep: who asks; a finished job that refused this sweep, for its data, counts as failed.
     verify: a finished job whose files are missing or not as they were written counts as failed.
@@ -65,7 +65,7 @@ def failed_in(sweep: str, experiment: Path) -> list[Run]:
 
 
 def table(jobs: Iterable[JobState], experiment: Path) -> Table:
-    """Job, status, time and reason; the caption counts the states."""
+    """A table of jobs with status, time and reason; its caption counts the states."""
     jobs = list(jobs)
     counts = Counter(one.state for one in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
@@ -96,7 +96,7 @@ def is_running(run: Path) -> bool:
 
 
 def _took(summary: Summary) -> str:
-    """h:mm:ss from start to end, or until now; nothing where the times are not to be had."""
+    """h:mm:ss from start to end, or until now; '' where the times are unknown."""
     end = summary.ended or (time.strftime(TIME) if summary.status == RUNNING else "")
     try:
         seconds = (datetime.strptime(end, TIME) - datetime.strptime(summary.started, TIME)).total_seconds()

@@ -1,4 +1,4 @@
-"""A run as it lies on disk, and the one place where it is read.
+"""The files of a run on disk, and the one place where they are read.
 
 config.yaml     resolved configuration
 split.csv       part of every image (local: it names images and subjects)
@@ -59,12 +59,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Held-out site, seed and variant: what the directory's path ends with."""
+        """`<held out>/seed<seed>/<variant>`, the end of the directory's path."""
         return "/".join(self._place.parts[-3:])
 
     @property
     def fold(self) -> str:
-        """What was held out: a site, or one of several folds."""
+        """The held-out site, or one of several folds."""
         return self._place.parent.parent.name
 
     @property
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def remedy(self) -> str:
-        """What to do about a damaged file."""
+        """What the user can do about a damaged file."""
         return f"Remove {self.path} and run the same command again: what is lost is made again."
 
     @cached_property
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def verified(self) -> bool:
-        """Whether its files have sums to be compared with."""
+        """Whether run.json has checksums of the files."""
         return self.summary.files is not None
 
     @cached_property
@@ -126,19 +126,19 @@ class Run:
         return table
 
     def weights(self, stage: str) -> Path:
-        """The checkpoint with a stage's selected weights, compared with its sum."""
+        """The checkpoint with a stage's selected weights, compared with its checksum."""
         return self._verify(f"checkpoints/{stage}.ckpt")
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
-        """Stage -> its curves, a row an epoch; of a run without sums the curves that there are."""
+        """Curves of each stage, one row per epoch; of a run without checksums only those that exist."""
         files = {stage: f"history/{stage}.csv" for stage in self.summary.stages}
         kept = {stage: file for stage, file in files.items() if self.verified or (self.path / file).is_file()}
         return {stage: self._table(file, set(), {"epoch"}) for stage, file in kept.items()}
 
     @property
     def weight_checksums(self) -> dict[str, str]:
-        """Stage -> SHA-256 of its weights: what results that were made with them belong to."""
+        """SHA-256 of each stage's weights, which identifies results made with them."""
         known = self.summary.files or {}
         weights = {stage: self.weights(stage) for stage in self.summary.stages}  # compared with the known sums by that
         return {stage: known.get(f"checkpoints/{stage}.ckpt") or sha256(file) for stage, file in weights.items()}
@@ -156,7 +156,7 @@ class Run:
             raise DamagedFile(self.path / SUMMARY, f"belongs to {'/'.join(own)}", remedy)
 
     def picture(self, name: str) -> Path:
-        """Where the picture figures/NAME.png lies, if there is one."""
+        """Path of the picture figures/NAME.png, which need not exist."""
         return self.path / "figures" / f"{name}.png"
 
     def require_finished(self) -> None:
@@ -172,11 +172,11 @@ class Run:
 
     @property
     def missing_files(self) -> list[str]:
-        """Files that a finished run had and that are no longer there."""
+        """Files of a finished run that no longer exist."""
         return [name for name in self._files if not (self.path / name).is_file()]
 
     def verify(self) -> None:
-        """Compare every file with its sum. Raises DamagedFile."""
+        """Compare every file with its checksum. Raises DamagedFile."""
         for name in self._files:
             self._verify(name)
 
@@ -214,7 +214,7 @@ def runs_below(folder: Path) -> list[Run]:
 
 
 def experiments_below(folders: Iterable[Path]) -> dict[Path, list[Run]]:
-    """Experiment's directory -> its runs, of all experiments at or below the folders.
+    """Map the directory of each experiment at or below the folders to its runs.
 
     Raises:
         UserError: there is none; or a folder is part of an experiment, outside of which nothing is read or written.

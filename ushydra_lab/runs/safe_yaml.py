@@ -14,7 +14,7 @@ DEEPEST, MOST_VALUES = 50, 100_000
 
 
 def read_config(file: Path, remedy: str) -> dict[str, Any]:
-    """The configuration stored in a file, plain values.
+    """Read the configuration stored in a file, as plain values.
 
     Raises:
         DamagedFile: the file is missing or damaged, or holds something else.
@@ -29,7 +29,7 @@ def read_config(file: Path, remedy: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """Texts, numbers, lists and dicts of them, and no more of them than `MOST_VALUES`. Raises ValueError."""
+    """Parse YAML into texts, numbers, lists and dicts, at most `MOST_VALUES` of them. Raises ValueError."""
     try:
         content = yaml.load(text, _NoMergeLoader)  # a safe loader
     except (yaml.YAMLError, RecursionError) as error:
@@ -39,7 +39,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _NoMergeLoader(yaml.SafeLoader):
-    """Refuses `<<`, which copies keys again and again before anyone could count them; the lab writes none."""
+    """Refuses merge keys (`<<`), which multiply keys before these can be counted; the lab writes none."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
@@ -47,7 +47,7 @@ class _NoMergeLoader(yaml.SafeLoader):
 
 
 def _unlike_a_configuration(content: Any) -> str:
-    """What is missing for others to read it as one; whether it can be used is for `config.validation` to say."""
+    """Keys that a stored configuration lacks, '' for none; `config.validation` checks the values."""
     if not isinstance(content, dict):
         return "no keys"
     lacking = [key for key in ("data", "network", "stages") if not isinstance(content.get(key), dict)]
@@ -65,7 +65,7 @@ def _unlike_a_configuration(content: Any) -> str:
 
 
 def _refuse_oversized(content: Any) -> None:
-    """YAML's references can hold themselves, or millions of copies of each other. Raises ValueError."""
+    """Raise ValueError for values nested or multiplied by YAML references beyond the limits."""
     stack, count = [(content, 0)], 0
     while stack:
         value, depth = stack.pop()

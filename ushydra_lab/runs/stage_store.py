@@ -1,4 +1,4 @@
-"""Finished stages, each under the hash of what determines it, shared by all runs below one `run_root`.
+"""The store of trained stages: each under the hash of what determines it, shared by all runs below one `run_root`.
 
 All variants of a later stage start from the same earlier checkpoint: whoever comes first trains it under a file lock,
 the others wait and reuse it.
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StageFolder:
-    """Where one stage keeps its selected weights, its resumable state, its curves and, written last, its record."""
+    """The folder of one stage: its selected weights, resumable state, curves and, written last, its record."""
 
     path: Path
 
@@ -55,7 +55,7 @@ class StageFolder:
 
     @property
     def history(self) -> Path:
-        """Curves, one row an epoch."""
+        """The file of the curves, one row per epoch."""
         return self.path / "history.csv"
 
     @property
@@ -84,16 +84,16 @@ class StageFolder:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """The curves as a table, a row an epoch. Raises DamagedFile."""
+        """The curves as a table, one row per epoch. Raises DamagedFile."""
         return read_table(self.history, set(), self.remedy)
 
     @property
     def remedy(self) -> str:
-        """What to do about a damaged file."""
+        """What the user can do about a damaged file."""
         return f"Remove {self.path} and run the same command again: the stage is trained again."
 
     def resume_point(self) -> Path | None:
-        """The training state to go on from; one that cannot be relied on is removed, and the log says so."""
+        """The training state to resume from, if any; an unreliable one is removed with a warning."""
         if not self.resume.exists():
             return None
         for file in (self.resume, self.weights):
@@ -104,7 +104,7 @@ class StageFolder:
         return self.resume
 
     def finish(self, summary: StageSummary) -> None:
-        """Mark the stage as done."""
+        """Write the stage's record, which marks it as done."""
         sums = {file.name: sha256(file) for file in (self.weights, self.history)}
         write_json(self.path / "stage.json", asdict(summary) | {"files": sums})
         self.resume.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class StageFolder:
 
 @contextmanager
 def open_stage(root: Path, key: str) -> Iterator[StageFolder]:
-    """The stage's folder, held against other processes."""
+    """The stage's folder, locked against other processes."""
     folder = StageFolder(root / key[:16])
     with disk_errors(root):
         folder.path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The experiment of a finished run: its configuration, held to the rules of a new one."""
+"""Validation of a finished run's configuration by the rules for a new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""run.json and stage.json as objects: what is known of a job and of its stages."""
+"""run.json and stage.json as objects: the records of a job and of its stages."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ushydra_lab.tasks.columns import Column, Metric
 
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
-"""How run.json tells when a job started and ended."""
+"""The format of the times in run.json."""
 UNVERIFIED = "unverified: made by a version that wrote no checksums"
 UNVERIFIED_VERSIONS = ("0.1.0", "0.2.0", None)
-"""Versions of the lab that wrote no sums; None: run.json does not tell."""
+"""Versions of the lab that wrote no checksums; None: run.json has no version."""
 
 
 @dataclass(frozen=True)
 class StageSummary:
-    """What run.json and stage.json say of a trained stage; key: the hash of what determines its weights."""
+    """The record of a trained stage in run.json and stage.json; key: the hash of what determines its weights."""
 
     key: str
     epochs: int | None = None
@@ -67,7 +67,7 @@ class Summary:
 
 
 def parse_summary(content: dict[str, Any]) -> Summary:
-    """run.json as an object; keys that this version does not know are left out.
+    """Parse run.json; keys that this version does not know are left out.
 
     Raises:
         ValueError: a value is missing or of another kind.
@@ -93,7 +93,7 @@ def parse_summary(content: dict[str, Any]) -> Summary:
 
 
 def parse_stage(content: Any) -> StageSummary:
-    """A stage's record.
+    """Parse a stage's record.
 
     Raises:
         ValueError: a value is missing or of another kind.

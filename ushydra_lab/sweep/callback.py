@@ -1,4 +1,4 @@
-"""What happens before the first job of a sweep and after its last."""
+"""The Hydra callback around a sweep: validation before the first job, tables after the last."""
 
 from __future__ import annotations
 

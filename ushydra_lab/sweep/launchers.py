@@ -60,7 +60,7 @@ class WorkerJob:
         run_job(self.function, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
 
     def checkpoint(self) -> Any:
-        """What submitit queues again when the time is up or the job is preempted: the same, which continues itself."""
+        """What submitit queues again after a timeout or preemption: the same call, since a job resumes by itself."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -70,7 +70,7 @@ class WorkerJob:
 
 
 class SweepLauncher(Launcher):
-    """Hydra's side, the same for all; a subclass runs the jobs and says of each how it ended."""
+    """Base of the launchers: Hydra's interface; a subclass runs the jobs and reports how each ended."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.function, self.config = hydra_context, task_function, config
@@ -86,12 +86,12 @@ class SweepLauncher(Launcher):
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
     def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
-        """Run all; yields each as it ends, with what killed it."""
+        """Run all jobs, and yield each as it ends, with the error that killed it if any."""
         raise NotImplementedError
 
 
 class JoblibLauncher(SweepLauncher):
-    """n_jobs at a time on this machine; -1: as many as there are cores."""
+    """Runs n_jobs at a time on this machine; -1: as many as there are cores."""
 
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_jobs = n_jobs
@@ -120,7 +120,7 @@ class JoblibLauncher(SweepLauncher):
 
 
 class RayLauncher(SweepLauncher):
-    """As many at a time as there are `num_cpus` and `num_gpus`, which may be fractions: 0.5 is two jobs on one GPU.
+    """Runs jobs on ray, each with `num_cpus` and `num_gpus`, which may be fractions: 0.5 is two jobs on one GPU.
 
     num_gpus: of a job; None is 1 where ray has any. max_retries: of a job whose process died; it continues.
     init: arguments of `ray.init`; `address` joins a cluster.
@@ -160,7 +160,7 @@ def _failure(ray: Any, reference: Any) -> Failure:
 
 
 class SlurmLauncher(SweepLauncher):
-    """An array of SLURM jobs; `parameters` are submitit's.
+    """Runs an array of SLURM jobs; `parameters` are submitit's.
 
     Each is queued again, by submitit, `signal_delay_s` before its time limit and on preemption, and then continues.
     Lightning is told nothing of SLURM, else it would queue it a second time. Ctrl-C cancels the jobs.
@@ -192,7 +192,7 @@ class SlurmLauncher(SweepLauncher):
 
 
 def _queued(numbers: set[str]) -> set[str]:
-    """Those of the jobs that wait, run or are about to end; all where SLURM does not answer."""
+    """The jobs that wait, run or are about to end; all of them if SLURM does not answer."""
     asked = subprocess.run(["squeue", "--me", "-h", "-r", "-o", "%i"], capture_output=True, text=True, check=False)
     return numbers if asked.returncode else numbers & set(asked.stdout.split())
 

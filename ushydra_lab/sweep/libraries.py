@@ -1,4 +1,4 @@
-"""Loading of what jobs need (torch, Lightning and the rest), once and only where jobs are run."""
+"""Importing the libraries of a job (torch, Lightning and the rest) once, and only in processes that run jobs."""
 
 import functools
 import gc

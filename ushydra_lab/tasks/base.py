@@ -1,4 +1,4 @@
-"""What every task is: a LightningModule around a plain network, one loss to watch, metrics for each image."""
+"""The base of all tasks: a LightningModule around a plain network, with one loss to select by and metrics per image."""
 
 from __future__ import annotations
 
@@ -76,22 +76,22 @@ class Task(LightningModule):
         raise NotImplementedError
 
     def code(self, batch: Batch) -> Tensor:
-        """What the network's encoder makes of each image as a whole, (B, C), for the probes."""
+        """One code per image, (B, C), by the network's encoder, for the probes."""
         return deepest_code(self.network, lambda: self(batch["image"]))
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
-        """Of evaluated images, a row each with a column a metric: larger is a worse answer, NaN where undefined.
+        """Difficulty of evaluated images (rows; metrics are columns): larger is a worse answer, NaN where undefined.
 
         Its name is a column that tables show (`tasks.columns`), or words for readers.
         """
         raise NotImplementedError
 
     def truth(self, batch: Batch) -> dict[str, Tensor]:
-        """What is known of each image, to be shown as `truth` beside `pictures`."""
+        """The annotations of each image, shown as `truth` beside `pictures`."""
         return {}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """What the network makes of each image, for people to look at, in the forms of `figures.panels.stage_panel`."""
+        """The network's outputs for people to look at, in the forms of `figures.panels.stage_panel`."""
         raise NotImplementedError
 
     def rehearse(self, canvas: tuple[int, int]) -> None:

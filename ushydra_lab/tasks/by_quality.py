@@ -1,4 +1,4 @@
-"""What the two stages of system 3 share: each image has a quality, and each quality a decoder of its own."""
+"""The base of both stages of system 3: each image has a quality, and each quality has its own decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ushydra_lab.tasks.from_logits import FromLogits
 
 
 class ByQuality(FromLogits):
-    """What both stages have: `domains`, words of the annotation `quality`, in the order of the network's decoders.
+    """A task with one decoder per quality: `domains` are words of the annotation `quality` in the decoders' order.
 
     A network with one decoder, the control, sends every image to it; `domains` then only says what an image's is.
     """
@@ -40,7 +40,7 @@ class ByQuality(FromLogits):
         return self.network.decode(self.network.encode(image), 0).float()
 
     def code(self, batch: Batch) -> Tensor:
-        """Of the encoder that all images go through; of several, the first."""
+        """Codes (B, C) of the encoder that all images go through; of several, the first."""
         encoder = self.network.encoders[0]
         return deepest_code(encoder, lambda: self.network.encode(batch["image"]))
 
@@ -61,7 +61,7 @@ class ByQuality(FromLogits):
 
 
 def blank_unknown(known: Tensor, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
-    """No picture where no image has any, else blank ones of the images that are not known."""
+    """The pictures with those of unknown images blank; none where no image is known."""
     return where_known(known, pictures) if known.any() else {}
 
 

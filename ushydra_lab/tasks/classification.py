@@ -1,4 +1,4 @@
-"""System 3: which standard plane an image shows, by any network that gives class logits."""
+"""System 3: classification of standard planes, with any network that gives class logits."""
 
 from __future__ import annotations
 

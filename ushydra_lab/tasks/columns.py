@@ -1,4 +1,4 @@
-"""The columns of per_image.csv, each declared once: what it holds, its unit, and how tables show it.
+"""Declarations of the columns of per_image.csv: content, unit, and how tables show them.
 
 Plain Python, for tasks that emit them and reports that read them alike. A family is a column for each structure,
 plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """How a column that tells better from worse is shown."""
+    """How tables show a column whose values can be better or worse."""
 
     label: str
     better: Literal["higher", "lower"]
@@ -246,7 +246,7 @@ def members(names: Iterable[object], family: str) -> list[str]:
 
 
 def declared_in(names: Iterable[object]) -> Iterator[tuple[str, Column]]:
-    """Those names that are declared, in the order of the declaration, each with its column."""
+    """The declared ones of these names with their columns, in the order of the declarations."""
     there = {str(name): pair[0] for name in names if (pair := split_name(str(name)))}
     order = {id(column): place for place, column in enumerate(COLUMNS)}
     yield from sorted(there.items(), key=lambda item: order[id(item[1])])

@@ -14,12 +14,12 @@ class FromLogits(Task):
     """Logits are (B,K) of whole images, or (B,K,H,W)."""
 
     def logits(self, batch: Batch) -> Tensor:
-        """What is trained, and what selects a checkpoint."""
+        """Logits that are trained on, and that select a checkpoint."""
         logits: Tensor = self(batch["image"])
         return logits
 
     def answer(self, batch: Batch) -> Tensor:
-        """What is evaluated and drawn."""
+        """Logits that are evaluated and drawn."""
         return self.logits(batch)
 
     def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ class FromLogits(Task):
         raise NotImplementedError
 
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
-        """What an image needs to be trained or selected on -> the images (B,), True or False, that lack it."""
+        """Requirements on images to be trained or selected on -> mask (B,) of the images that lack it."""
         return {}
 
     def check_images(self, batches: Iterable[Batch]) -> None:

@@ -170,7 +170,7 @@ class Segmentation(FromLogits):
         return {"prediction": pred, **selected, "disagreement": sign * confidence}
 
     def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """For each structure: overlap, surface distance, whether it is there and found, and the counts behind them.
+        """Metrics of each structure: overlap, surface distance, presence in truth and prediction, and counts of pixels.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
         is then 1 or 0 (`metrics.segmentation`). `assd_px_`, `hd95_px_` are NaN where either is empty.

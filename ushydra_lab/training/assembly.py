@@ -1,4 +1,4 @@
-"""From an `Experiment` to the objects it describes: data, tasks, trainer, logger."""
+"""Building the objects that an `Experiment` describes: data, trainer and logger."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import lightning as L
 import pandas as pd
 import torch
-from hydra.utils import get_object
-from hydra.utils import instantiate as hydra_instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 
 from ushydra_lab.config.identity import digest
-from ushydra_lab.config.instantiate import component_error, instantiate
-from ushydra_lab.config.schema import Experiment, Node, Stage
+from ushydra_lab.config.instantiate import instantiate
+from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.needs import refuse_other_words
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
-from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from ushydra_lab.tasks.base import Task
+from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.training.ddp import RankDDP
-from ushydra_lab.training.memory import keep_freed
+from ushydra_lab.training.stage_tasks import build_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
 _manifests: dict[str, Manifest] = {}
@@ -40,7 +35,7 @@ _rehearsed: set[str] = set()
 
 
 def rehearse(experiment: Experiment) -> UltrasoundData:
-    """Everything that can be refused before anything is written: the data and their split, every stage's task.
+    """Check all that can be checked before anything is written: the data, their split and every stage's task.
 
     Raises:
         UserError: the data cannot be used, a stage's own images (`instead`) are held out by the experiment, a component
@@ -73,7 +68,7 @@ def rehearse(experiment: Experiment) -> UltrasoundData:
 
 
 def job_data(experiment: Experiment) -> UltrasoundData:
-    """A job's data module.
+    """The data module of a job.
 
     Raises:
         UserError: the data cannot be used, or a stage's own images (`instead`) are held out by the experiment.
@@ -119,7 +114,7 @@ def _subjects(table: pd.DataFrame) -> pd.MultiIndex:
 
 
 def read_manifest(reader: Node) -> Manifest:
-    """The checked manifest; read once a process, whatever number of jobs use it."""
+    """The checked manifest of a reader; read once per process, however many jobs use it."""
     key = digest(reader)
     if key not in _manifests:
         source: Source = instantiate(reader)
@@ -127,14 +122,8 @@ def read_manifest(reader: Node) -> Manifest:
     return _manifests[key]
 
 
-def task_class(stage: Stage) -> type[Task]:
-    """The class of a stage's task, for what is known of it without an object."""
-    found: type[Task] = get_object(stage.task["_target_"])
-    return found
-
-
 def build_data(experiment: Experiment) -> UltrasoundData:
-    """The data module: the manifest checked, the split drawn."""
+    """Build the data module: check the manifest and draw the split."""
     requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
     manifest = read_manifest(experiment.data)
     rows, columns = experiment.canvas
@@ -153,51 +142,8 @@ def build_data(experiment: Experiment) -> UltrasoundData:
     )
 
 
-def build_task(experiment: Experiment, stage: str) -> Task:
-    """A stage's task with freshly initialised weights, a function of the seed alone.
-
-    Raises:
-        UserError: a component refuses its settings.
-    """
-    keep_freed()
-    L.seed_everything(experiment.seed, workers=True, verbose=False)
-    try:
-        network: Any = hydra_instantiate(experiment.network, _convert_="all")
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"{experiment.network['_target_']} is no network (torch.nn.Module)")
-        network = cast(Any, network).to(memory_format=torch.channels_last)  # which torch's annotations lack
-        task: Task = hydra_instantiate(experiment.stages[stage].task, _partial_=True, _convert_="all")(network=network)
-    except Exception as error:
-        what = f"stages.{stage} cannot be built"
-        told = component_error(error, what)
-        if isinstance(told, UserError) and not str(told).startswith(what):
-            told = UserError(f"{what}: {told}")
-        raise told from error
-    return task
-
-
-@dataclass(frozen=True)
-class FreshTask:
-    """A task as it was built, and the state in which that left torch's generator."""
-
-    task: Task
-    seed: int
-    generator: torch.Tensor
-
-    def restore_generators(self) -> None:
-        """Let training draw what it would have drawn had it begun right after the task was built."""
-        L.seed_everything(self.seed, workers=True, verbose=False)
-        torch.set_rng_state(self.generator)
-
-
-def fresh_task(experiment: Experiment, stage: str) -> FreshTask:
-    """A stage's task with freshly initialised weights. Raises UserError as `build_task` does."""
-    task = build_task(experiment, stage)
-    return FreshTask(task, experiment.seed, torch.get_rng_state())
-
-
 def quieten_lightning() -> None:
-    """Leave out what Lightning says at every start and nobody can act on."""
+    """Silence Lightning's messages at every start that need no action."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*LeafSpec.*is deprecated",
@@ -210,7 +156,7 @@ def quieten_lightning() -> None:
 
 
 def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | None = None) -> L.Trainer:
-    """The configured trainer; on a terminal with a progress bar, elsewhere the history's lines must do.
+    """The configured trainer; with a progress bar on a terminal only, since the history logs lines elsewhere.
 
     Without max_epochs, to apply a model, it works in this process and on one device: every image counts once.
     SLURM is never Lightning's business: it would queue a job again that the launcher queues.
@@ -244,38 +190,6 @@ def parallel(trainer: Node, fits: bool) -> Node:
         return {"devices": devices[:1] if isinstance(devices, list) else 1, "strategy": "auto"}
     unused = strategy.endswith("true")
     return {"strategy": RankDDP(find_unused_parameters=unused), "use_distributed_sampler": False}
-
-
-def load_network(task: Task, checkpoint: Path) -> None:
-    """Put a checkpoint's network weights, and nothing else that was fitted, into a task.
-
-    Raises:
-        UserError: the file is damaged, or holds another network.
-    """
-    state = read_checkpoint(checkpoint)["state_dict"]
-    weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
-    _load(task.network, weights, checkpoint)
-
-
-def load_task(task: Task, checkpoint: Path) -> None:
-    """Put all that a stage has fitted into a task.
-
-    Raises:
-        UserError: the file is damaged, or holds another network.
-    """
-    _load(task, read_checkpoint(checkpoint)["state_dict"], checkpoint)
-
-
-def _load(module: nn.Module, state: dict[str, Any], checkpoint: Path) -> None:
-    try:
-        module.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:  # the last two: keys or values that are no tensors
-        raise UserError(f"{checkpoint} holds another network than the configured one: {error}") from error
-    if lost := [name for name, weight in module.named_parameters() if not weight.isfinite().all()]:
-        raise UserError(
-            f"{checkpoint} holds weights that are not finite ({lost[0]}, {len(lost)} in all). It cannot be used: "
-            "train again in another folder, with run_root=FOLDER"
-        )
 
 
 def open_logger(experiment: Experiment, path: Path, identity: str) -> AbstractContextManager[RunLogger]:

@@ -1,4 +1,4 @@
-"""A function call carried to a process of its own on this machine: `python -m ushydra_lab.training.calls FILE`."""
+"""Calling a function in a new process on this machine: `python -m ushydra_lab.training.calls FILE`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import cloudpickle
 
 
 def start(call: Callable[[], Any], file: Path, **environment: str) -> subprocess.Popen[bytes]:
-    """Start a process that makes the call; `file`, in a folder nobody else may write to, carries it there."""
+    """Start a process that makes the call, passed through `file` in a folder that only this user can write to."""
     with file.open("wb") as carried:
         cloudpickle.dump(call, carried)
     return subprocess.Popen([sys.executable, "-m", __name__, str(file)], env={**os.environ, **environment})
 
 
 def main() -> None:
-    """Make the call in FILE, which the parent process has just written."""
+    """Make the call stored in FILE, which the parent process has just written."""
     with Path(sys.argv[1]).open("rb") as carried:
         call = pickle.load(carried)
     try:

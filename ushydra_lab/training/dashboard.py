@@ -39,7 +39,7 @@ class Logged:
 
 
 def logged(experiment: Path) -> Logged:
-    """What the finished runs below an experiment's directory have logged.
+    """Collect the keys that the finished runs below an experiment's directory have logged.
 
     Raises:
         UserError: there is none, or one is damaged.

@@ -57,7 +57,7 @@ class RankDDP(DDPStrategy):
         )
 
     def validation_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Without the wrapper, which would synchronise at every batch; ranks have unequal numbers of them."""
+        """Validate without the DDP wrapper, which synchronises at every batch: ranks have unequal numbers of them."""
         assert self.lightning_module is not None
         with self.precision_plugin.val_step_context():
             return self.lightning_module.validation_step(*args, **kwargs)

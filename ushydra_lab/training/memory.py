@@ -1,4 +1,4 @@
-"""The process' own memory: kept between the steps of a job, given back after it."""
+"""Memory of the process: kept between the steps of a job, released after it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def keep_freed() -> None:
 
 
 def release_memory() -> None:
-    """Give a job's memory back, the GPU's too: the next one may run in this process."""
+    """Release a job's memory, the GPU's too, since the next job may run in the same process."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

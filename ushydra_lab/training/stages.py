@@ -1,4 +1,4 @@
-"""A job's stages: each trained once for all jobs that share it, and from where it was interrupted."""
+"""Training of a job's stages: once for all jobs that share a stage, resumed where it was interrupted."""
 
 from __future__ import annotations
 
@@ -25,28 +25,21 @@ from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
 from ushydra_lab.runs.summary import StageSummary
 from ushydra_lab.tasks.base import Task
-from ushydra_lab.training.assembly import (
-    FreshTask,
-    build_data,
-    build_trainer,
-    fresh_task,
-    load_network,
-    load_task,
-    task_class,
-)
+from ushydra_lab.training.assembly import build_data, build_trainer
 from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.training.callbacks.finite_loss import FiniteLoss
 from ushydra_lab.training.callbacks.history import History
+from ushydra_lab.training.stage_tasks import FreshTask, fresh_task, load_network, load_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
 log = logging.getLogger(__name__)
 DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
-"""What all stages share that changes their weights."""
+"""Settings of the experiment that change the weights of every stage."""
 
 
 @contextmanager
 def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the program as everywhere else; Lightning ignores further ones and exits."""
+    """Make Ctrl-C raise KeyboardInterrupt; Lightning's handler would ignore further ones and exit."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -57,7 +50,7 @@ def ctrl_c() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A stage that is done: its task with the selected weights, what is known of its training, and where it is kept."""
+    """A trained stage: its task with the selected weights, its record and its folder."""
 
     task: Task
     summary: StageSummary
@@ -67,7 +60,7 @@ class Trained:
 def train_stages(
     experiment: Experiment, directory: RunDirectory, data: UltrasoundData, logger: RunLogger
 ) -> dict[str, Trained]:
-    """Train, or find, every stage; each task is built once, and serves to train and to evaluate."""
+    """Train every stage that is not in the store; each task is built once, for training and evaluation."""
     fresh = {name: fresh_task(experiment, name) for name in experiment.stages}
     for name, stage in experiment.stages.items():
         if stage.init:  # too late to find out once the stages before have been trained
@@ -128,7 +121,7 @@ def fit(
     init: Path | None,
     logger: RunLogger,
 ) -> None:
-    """Train one stage, from where it was interrupted if it was."""
+    """Train one stage, resuming it if it was interrupted."""
     stage, task = experiment.stages[name], fresh.task
     fresh.restore_generators()
     if init:
@@ -165,7 +158,7 @@ def fit(
 
 
 def finished_tasks(run: Run, experiment: Experiment) -> dict[str, Task]:
-    """Every stage's task of a finished run, with the selected weights. Raises UserError."""
+    """The tasks of a finished run with their selected weights, by stage. Raises UserError."""
     tasks = {}
     for name in experiment.stages:
         tasks[name] = fresh_task(experiment, name).task.eval()
@@ -175,7 +168,7 @@ def finished_tasks(run: Run, experiment: Experiment) -> dict[str, Task]:
 
 @contextmanager
 def _placed(trainer: L.Trainer, stage: str) -> Iterator[None]:
-    """Let an unforeseen error say where training was."""
+    """Add the stage and epoch to an unforeseen error."""
     try:
         yield
     except Exception as error:

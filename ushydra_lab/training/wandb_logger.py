@@ -1,4 +1,4 @@
-"""One Weights & Biases run per job: stable id, no subject, path or machine name in it."""
+"""Logging of each job to one Weights & Biases run, without subjects, paths or machine names."""
 
 from __future__ import annotations
 

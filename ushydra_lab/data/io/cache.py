@@ -1,5 +1,5 @@
-"""Letterboxed canvases of images and label maps on disk, keyed by the content of the file, how it is read, the part of
-it that is shown, the canvas size and the letterbox version.
+"""A disk cache of letterboxed images and label maps, keyed by the content of the file, how it is read, the part of it
+that is shown, the canvas size and the letterbox version.
 
 An entry is native rows and columns (two little-endian uint32), the canvas (uint8, row-major) and the sha256
 of its name and both. It is written to a temporary file and renamed, so several processes may share a folder and an
@@ -95,7 +95,7 @@ class CanvasCache:
         return Canvases(pixels, [native for native, _, _ in results], [digest for _, digest, _ in results])
 
     def entry(self, content: bytes, crop: Crop | None = None, masks: MaskCode | None = None) -> Path:
-        """Where the canvas of a file with this content lies."""
+        """Path of the cached canvas of a file with this content."""
         key = hashlib.sha256(content).hexdigest()
         size = "x".join(map(str, self.canvas))
         kind = f"labels-{masks.key}" if masks else "canvas"

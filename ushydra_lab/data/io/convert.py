@@ -1,4 +1,4 @@
-"""What is no image file (a video's frame, a slice of a volume, a region of a DICOM frame) becomes PNG files, once.
+"""Conversion of video frames, slices of volumes and regions of DICOM frames to PNG files, once per source.
 
 The PNG files of a source lie in a folder of their own. Its name is a hash of the source's files (real path, size, time
 of change) and of how they are read, so no name of a patient shows and a changed source is converted again. It is
@@ -37,8 +37,8 @@ Images = Iterator[tuple[str, NDArray[np.uint8]]]
 
 @dataclass(frozen=True)
 class Conversion:
-    """One source. files: all it is made of, the first is named in messages; how: reader, its version and all settings
-    that the pixels depend on; make raises ImageProblem and nothing else.
+    """A source to convert. files: all it is made of, the first is named in messages; how: reader, its version and all
+    settings that the pixels depend on; read_images raises ImageProblem and nothing else.
     """
 
     files: tuple[Path, ...]
@@ -56,33 +56,33 @@ class Converter:
     root: Path
     strict: bool = False
 
-    def pngs(self, jobs: Sequence[Conversion]) -> list[dict[str, Path]]:
-        """Name -> PNG file (absolute) of every job, in order; `make` runs only where one is missing. Nothing for a
-        source that cannot be converted: these are listed with their reasons.
+    def pngs(self, conversions: Sequence[Conversion]) -> list[dict[str, Path]]:
+        """Map name -> PNG file (absolute) for every source, in order; only missing files are converted. The map of a
+        source that cannot be converted is empty: these are listed with their reasons.
 
         Raises UserError: no source can be converted, or `strict` and some cannot; cache not writable.
         """
 
-        def convert(job: Conversion) -> dict[str, Path] | tuple[str, str]:
+        def convert(conversion: Conversion) -> dict[str, Path] | tuple[str, str]:
             try:
-                entry = self._entry(job)
+                entry = self._entry(conversion)
                 known = _complete(entry)
-                return _written(entry, job.read_images()) if known is None else known
+                return _written(entry, conversion.read_images()) if known is None else known
             except ImageProblem as problem:
-                return _name(job.files[0], self.root), str(problem)
+                return _name(conversion.files[0], self.root), str(problem)
 
         try:
             self._remove_abandoned()
-            results = in_threads(convert, jobs, "Converting to PNG")
+            results = in_threads(convert, conversions, "Converting to PNG")
         except OSError as error:
             need = "videos, volumes and DICOM files are converted to PNG here"
             raise unwritable(self.folder, error, need) from error
         problems = [result for result in results if isinstance(result, tuple)]
-        if problems and (self.strict or len(problems) == len(jobs)):
-            headline = f"{len(problems)} of {len(jobs)} files cannot be used; {REMEDY}"
+        if problems and (self.strict or len(problems) == len(conversions)):
+            headline = f"{len(problems)} of {len(conversions)} files cannot be used; {REMEDY}"
             raise UserError.listing(headline, grouped(problems))
         if problems:
-            print(left_out(problems, len(jobs)))
+            print(left_out(problems, len(conversions)))
         return [{} if isinstance(result, tuple) else result for result in results]
 
     def _remove_abandoned(self) -> None:
@@ -90,9 +90,9 @@ class Converter:
             if time.time() - path.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _entry(self, job: Conversion) -> Path:
-        digest = hashlib.sha256(job.how.encode())
-        for file in job.files:
+    def _entry(self, conversion: Conversion) -> Path:
+        digest = hashlib.sha256(conversion.how.encode())
+        for file in conversion.files:
             path = Path(os.path.realpath(file))
             if not is_inside(path, Path(os.path.realpath(self.root))):
                 raise ImageProblem("is a link that leads out of the data set's folder; copy the file into it")
@@ -107,7 +107,7 @@ class Converter:
 
 
 def remarks(pngs: Sequence[dict[str, Path]]) -> tuple[str, ...]:
-    """For the check's page, which names no file whose name may be a patient's."""
+    """Remarks for the check's page, which names no files, since their names may be patients'."""
     count = sum(not made for made in pngs)
     text = f"{count} of {len(pngs)} files cannot be used and are left out; the check names them where it was called"
     return (text,) * bool(count)

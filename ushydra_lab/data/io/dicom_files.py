@@ -1,4 +1,4 @@
-"""What the header of a DICOM ultrasound file says: where its 2-D regions lie, their spacing, whose study it is.
+"""Reading the headers of DICOM ultrasound files: the 2-D regions, their spacing, and the subject.
 
 No value of a tag of the patient goes into a message: only the keyed hash of PatientID is kept.
 """

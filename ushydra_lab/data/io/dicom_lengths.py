@@ -1,4 +1,4 @@
-"""Whether the pixels of a DICOM file are as many as its header says: a header that is older than its pixels lies."""
+"""Check that a DICOM file has as many pixels as its header declares, which an edited file may not."""
 
 import struct
 from math import ceil

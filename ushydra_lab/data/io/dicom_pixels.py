@@ -1,4 +1,4 @@
-"""Frames of a DICOM file -> grey, by its photometric interpretation, rescale and window (PS3.3 C.7.6.3, C.11).
+"""Decoding frames of a DICOM file to grey by photometric interpretation, rescale and window (PS3.3 C.7.6.3, C.11).
 
 A tag that is present but empty counts as absent. Overlays (groups 60xx) are never drawn; pydicom clears those kept in
 unused bits of the pixels. Colour becomes luma (ITU-R BT.601), as everywhere here.

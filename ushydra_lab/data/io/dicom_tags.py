@@ -1,4 +1,4 @@
-"""Tags of DICOM files: a tag that is present but empty counts as absent. Files without preamble are read too."""
+"""Reading tags of DICOM files, with or without preamble: an empty tag counts as absent."""
 
 import math
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def is_bare(path: Path) -> bool:
 
 
 def read_header(path: Path, tags: list[str]) -> "FileDataset":
-    """Those tags that are before the pixels. Without a preamble the transfer syntax is the one that was found."""
+    """Read the tags that are before the pixels. Without a preamble the transfer syntax is the one that was found."""
     from pydicom import dcmread
 
     return _syntax_told(dcmread(path, stop_before_pixels=True, specific_tags=[*tags], force=is_bare(path)))
 
 
 def pixel_source(path: Path) -> "Path | FileDataset":
-    """What pydicom decodes the pixels of: the file, or all of it in memory where it has no preamble."""
+    """The source for pydicom to decode pixels from: the file, or all of it in memory where it has no preamble."""
     from pydicom import dcmread
 
     return _syntax_told(dcmread(path, force=True)) if is_bare(path) else path

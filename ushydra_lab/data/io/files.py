@@ -1,4 +1,4 @@
-"""Which files lie below a folder, and under which spelling a path is there: the only place that walks a data set."""
+"""Walking the folders of a data set, and finding paths in whatever Unicode spelling: the only place that does so."""
 
 import os
 import unicodedata

@@ -1,4 +1,4 @@
-"""One image file -> one uint8 grey array. The only place that decodes."""
+"""Decoding an image file to a uint8 grey array: the only place that does so."""
 
 import hashlib
 import io

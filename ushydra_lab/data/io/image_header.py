@@ -1,4 +1,4 @@
-"""What an image file declares about its pixels beside their values: it is honoured, or refused in words."""
+"""Declarations in an image file about its pixels (orientation, inversion, depth, aspect): honoured or refused."""
 
 import io
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Mask files -> label maps: which colour is which structure."""
+"""Decoding mask files to label maps, by the colour of each structure."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class MaskCode:
 
     @classmethod
     def of(cls, structures: Mapping[str, int | list[int]]) -> Self:
-        """From names with the grey value or [red, green, blue] each has in the files. Raises ValueError."""
+        """Build from names with the grey value or [red, green, blue] each has in the files. Raises ValueError."""
         colours: dict[Colour, int] = {}
         for label, (name, value) in enumerate(structures.items(), 1):
             colour = tuple(value) if isinstance(value, (list, tuple)) else (value,) * 3

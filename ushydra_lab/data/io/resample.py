@@ -1,4 +1,4 @@
-"""Stretched copies of images, brought back to the size that their annotations were made at (see `declared`)."""
+"""Resampling of stretched copies of images to the size that their annotations were made at (see `declared`)."""
 
 import os
 from dataclasses import replace
@@ -37,9 +37,9 @@ def resampled(source: Source, cache: str | os.PathLike[str], resample: str | Non
     if not rows:
         return source
     chosen = [(Path(paths[row] or ""), (round(sizes[row, 0]), round(sizes[row, 1]))) for row in rows]
-    jobs = [Conversion((path,), f"{HOW} {size}", partial(_brought_back, path, size)) for path, size in chosen]
+    conversions = [Conversion((path,), f"{HOW} {size}", partial(_brought_back, path, size)) for path, size in chosen]
     home = os.path.commonpath([os.path.realpath(source.root), *(path for path, _ in chosen)])
-    pngs = Converter(Path(cache), Path(home), source.strict).pngs(jobs)
+    pngs = Converter(Path(cache), Path(home), source.strict).pngs(conversions)
     images = table[IMAGE].astype(object)
     origins = table.get(SOURCE, pd.Series("", table.index)).astype(object)
     for row, made in zip(rows, pngs, strict=True):

@@ -1,4 +1,4 @@
-"""NIfTI-1 and MetaImage (mhd) files of grey frames -> arrays as on the screen: axes (frame, row = depth, column).
+"""Reading NIfTI-1 and MetaImage (mhd) files of grey frames as arrays with axes (frame, row = depth, column).
 
 Both formats store x fastest, so the axes are those of the file in reverse, as SimpleITK gives them; the orientation in
 the header is not applied. The two headers are read here because SimpleITK takes a truncated NIfTI file for a whole one

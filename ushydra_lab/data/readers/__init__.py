@@ -1,1 +1,1 @@
-"""One file per data set: its layout on disk -> a Source."""
+"""Readers of data sets, one file each: from the layout on disk to a `Source`."""

@@ -76,8 +76,8 @@ def read(
         raise UserError(
             f"{base}: no patient0001/patient0001_{views[0]}_ED.nii.gz here; {DOWNLOAD} and set data.root to it"
         )
-    jobs = [Conversion(_files(frame), HOW, partial(_images, frame)) for frame in found]
-    converted = Converter(Path(cache), base, strict).pngs(jobs)
+    conversions = [Conversion(_files(frame), HOW, partial(_images, frame)) for frame in found]
+    converted = Converter(Path(cache), base, strict).pngs(conversions)
     pngs = dict(zip(found, converted, strict=True))
     table = _table([frame for frame in frames if pngs.get(frame) != {}], pngs, base)
     lacks = {column: why for column, why in LACKS.items() if column not in table}

@@ -70,8 +70,8 @@ def read(
     videos = _videos(base, view)
     known = sorted({*labels.values(), *ignored})
     how = f"{HOW} {known}"
-    jobs = [Conversion((video.image, video.labels), how, partial(_images, video, known)) for video in videos]
-    converted = Converter(Path(cache), base, strict).pngs(jobs)
+    conversions = [Conversion((video.image, video.labels), how, partial(_images, video, known)) for video in videos]
+    converted = Converter(Path(cache), base, strict).pngs(conversions)
     videos, pngs = [v for v, files in zip(videos, converted, strict=True) if files], [f for f in converted if f]
     spacings = in_threads(lambda video: volumes.header(video.image).spacing, videos, "Reading headers")
     if without := spacings.count(UNCALIBRATED):

@@ -1,4 +1,4 @@
-"""A folder of DICOM ultrasound files -> PNG files of the 2-D tissue regions, without any tag of the patient.
+"""Reader for a folder of DICOM ultrasound files: PNG files of the 2-D tissue regions, without any tag of the patient.
 
 One row per region of spatial format 2-D and data type tissue (PS3.3 C.8.5.5) of each frame asked for. The region is cut
 out, so texts outside it go; its own calibration gives the spacing (PhysicalDeltaX, PhysicalDeltaY in cm). Of the header
@@ -68,10 +68,10 @@ def read(
             files = by_folder(files, key)
         used = [file for file in files if not file.skipped]
         remarks = _report(files, base, subject)
-        jobs = [
+        conversions = [
             Conversion((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used
         ]
-        pngs = Converter(Path(cache), base, strict).pngs(jobs)
+        pngs = Converter(Path(cache), base, strict).pngs(conversions)
     number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
     rows = [
         {

@@ -87,8 +87,10 @@ def read(root: str | PathLike[str], cache: str | PathLike[str], strict: bool = F
     if not pairs:
         raise UserError(f"{folder / TRACINGS}: no video of {LIST} has two traced frames")
     found = [name for name in pairs if exists(_video(folder, name))]
-    jobs = [_job(_video(folder, name), pairs[name], videos.loc[name, SIZE].to_numpy(float)) for name in found]
-    converted = Converter(Path(cache), folder, strict).pngs(jobs)
+    conversions = [
+        _conversion(_video(folder, name), pairs[name], videos.loc[name, SIZE].to_numpy(float)) for name in found
+    ]
+    converted = Converter(Path(cache), folder, strict).pngs(conversions)
     pngs = dict(zip(found, converted, strict=True))
     usable = {name: pair for name, pair in pairs.items() if pngs.get(name) != {}}
     rows = [row for name, pair in usable.items() for row in _rows(name, pair, videos.loc[name], pngs.get(name))]
@@ -150,7 +152,7 @@ def _video(folder: Path, name: str) -> Path:
     return folder / "Videos" / f"{name}.avi"
 
 
-def _job(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Conversion:
+def _conversion(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Conversion:
     """size: (width, height) that the tracings were made at, NaN where the list does not say."""
     traced = [(phase, tracing.frame, tracing.chords.tolist()) for phase, tracing in pair.items()]
     return Conversion((video,), f"{HOW} {size.tolist()} {traced}", partial(_images, video, pair, size))

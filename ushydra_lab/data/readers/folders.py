@@ -1,4 +1,4 @@
-"""Where below data.root a data set lies: people unpack archives into folders of folders."""
+"""Finding a data set below data.root, since archives are often unpacked into nested folders."""
 
 from os import PathLike
 from pathlib import Path

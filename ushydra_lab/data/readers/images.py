@@ -1,4 +1,4 @@
-"""A folder of image files without a table: to be looked at, predicted, or tried as unfamiliar images."""
+"""Reader for a folder of image files without a table: to look at, predict, or use as out-of-distribution images."""
 
 from os import PathLike
 from pathlib import Path

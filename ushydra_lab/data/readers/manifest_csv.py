@@ -1,4 +1,4 @@
-"""Your own images: a CSV or Excel file with one row per image (columns: see `vocabulary` and `manifest`)."""
+"""Reader for your own images: a CSV or Excel file with one row per image (columns: see `vocabulary` and `manifest`)."""
 
 from collections.abc import Mapping
 from os import PathLike

@@ -1,4 +1,4 @@
-"""The embedded data set: synthetic images of several hospitals, made on first use and then read from disk."""
+"""Reader for the embedded phantom data set: synthetic images of several hospitals, made on first use."""
 
 import contextlib
 import shutil

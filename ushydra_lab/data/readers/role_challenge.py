@@ -1,4 +1,4 @@
-"""The landmark CSV that the report on BPD/OFD biometry worked with: end points for 622 training images of HC18.
+"""Reader for the landmark CSV of the report on BPD/OFD biometry: end points for 622 training images of HC18.
 
 No source and no licence are stated with it. Its columns of OFD and BPD are swapped (the BPD is the longer one in 522
 rows), and some rows are far off the head. Images, pixel sizes and circumferences are HC18's (see `hc18`).

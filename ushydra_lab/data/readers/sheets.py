@@ -1,4 +1,4 @@
-"""Spreadsheets as people save them -> numbered lines of text: CSV of any program and encoding, or an Excel workbook."""
+"""Reading spreadsheets as numbered lines of text: CSV of any program and encoding, or an Excel workbook."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Tables and folders as data sets ship them: every cell is text, every row knows its line."""
+"""Reading the tables of data sets: every cell is text, every row keeps its line number."""
 
 import hashlib
 import unicodedata
@@ -116,7 +116,7 @@ def files_by_name(root: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
 
 
 def digest(path: Path) -> str:
-    """Of the file's content; of an unreadable one its path, since nothing is known to equal it."""
+    """SHA-256 of the file's content, or the path of an unreadable file, so that it equals no other."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a network takes."""
+"""The check of a network's input images."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Random numbers of an epoch that do not depend on what was done before it."""
+"""Reseeding before every epoch, so that its random numbers do not depend on earlier epochs."""
 
 from __future__ import annotations
 

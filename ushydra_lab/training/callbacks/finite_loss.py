@@ -1,4 +1,4 @@
-"""A loss that is no number ends the job at once."""
+"""A callback that ends the job at once when the loss is NaN or infinite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The curves of a stage: a CSV row an epoch, and now and then a line for those who watch."""
+"""Writing a stage's curves: one CSV row per epoch, and now and then a line in the log."""
 
 from __future__ import annotations
 
