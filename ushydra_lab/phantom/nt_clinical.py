@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ushydra_lab.phantom.nt import WALL_MM, Anatomy, Fetus
-from ushydra_lab.phantom.shapes import cover, texture
+from ushydra_lab.phantom.shapes import cover
 from ushydra_lab.phantom.speckle import Array, Tissue
 
 THICKNESS = 0.88
 """Of the textbook's fetuses: most real ones are thin."""
+REACH_MM, STEP_MM = 80.0, 0.1
+"""How far from the head `along` reaches, and in what steps: finer than beams lie apart."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ class ClinicalAnatomy(Anatomy):
     def uterus(self) -> None:
         """Darker than a textbook's in most images, and uneven."""
         super().uterus()
-        broad = texture(self.rng, self.x, self.y, (9.0, 5.0))
-        self.scatter += self.rng.uniform(-9, 1) + 2.5 * broad
+        self.scatter += self.rng.uniform(-9, 1) + 2.5 * self.along(9.0)
 
     def head(self) -> None:
         """With the skull's echo where it faces the probe, in pieces."""
@@ -76,15 +77,22 @@ class ClinicalAnatomy(Anatomy):
         fluid = cover(strip.left - self.x, 3.0) * cover(self.x - strip.right, 3.0)
         span = cover(strip.left - 1 - self.x, 4.0) * cover(self.x - strip.right - 3, 8.0)
         blur = self.rng.uniform(0.08, 0.15 + 0.2 * severity) + 0.4 * off
-        level = self.rng.uniform(-30, -16 + 4 * severity) + 6 * off
+        level = min(self.rng.uniform(-30, -7 + 3 * severity) + 9 * off, -4.0)
         self.scatter += fluid * cover(np.abs(depth) - half, blur) * (level + 3 * self.streaks - self.scatter)
-        for wall, strength, offset in ((depth - half, 18.0, 0), (-depth - half, 11.0, 40)):
-            along = texture(self.rng, self.x, 0 * self.y + offset, (6.0, 1.0))
+        for wall, strength in ((depth - half, 18.0), (-depth - half, 11.0)):
+            along = self.along(6.0)
             broken = cover(along - self.rng.uniform(0.4, 2.4) / severity, 1.2)
             faint = np.exp(0.6 * severity * along - self.rng.uniform(0, 0.9) * severity - off)
             self.specular += (
                 strength * faint * broken * span * cosine**8 * cover(np.abs(wall - WALL_MM / 2) - WALL_MM / 2, blur)
             )
+
+    def along(self, length: float) -> Array:
+        """A random field that varies along x alone, variance about 1, grain `length` mm."""
+        knots = 1.5 * self.rng.standard_normal(2 + round(2 * REACH_MM / length)).astype(np.float32)
+        table = np.interp(np.arange(0, 2 * REACH_MM, STEP_MM), np.arange(len(knots)) * length, knots)
+        place = ((self.x + REACH_MM) / STEP_MM).astype(np.intp)
+        return table.astype(np.float32)[np.clip(place, 0, len(table) - 1)]
 
     def merging(self) -> Array:
         """Factor of the lumen's thickness: less than 1 at up to two places far from the widest."""

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.phantom.annotator import Labels
 from ushydra_lab.phantom.early_head import draw_head_of_any_age
+from ushydra_lab.phantom.framing import Framing, Placed
 from ushydra_lab.phantom.head import HEAD_MACHINES, STRUCTURES, Head
 from ushydra_lab.phantom.heart import Heart
 from ushydra_lab.phantom.hospitals import MACHINES, Box, Machine, Subject, View
 from ushydra_lab.phantom.nt import Fetus
 from ushydra_lab.phantom.nt_clinical import ClinicalFetus
 from ushydra_lab.phantom.planes import PLANES, FetalPlane
-from ushydra_lab.phantom.practice import Framing, Labels, Placed, Practice, varied, window
+from ushydra_lab.phantom.practice import Practice, varied, window
 from ushydra_lab.phantom.quality import CLINIC_QUALITY, CLINICS, ECHO_LABS, ECHO_QUALITY, Clouded
 
 BOX = ("nt_x1", "nt_y1", "nt_x2", "nt_y2")
@@ -32,9 +34,9 @@ FEWEST_SITES, MOST_SITES = 2, 99
 class Scene:
     """draw: a textbook's subject from a generator; machines: site -> scanner; structures: names of labels 1, 2, ...
 
-    quality: site -> low, medium or high, for scenes whose sites differ in it. seen: a subject of some severity, as
-    clinics see it; framing: how far they place it otherwise; trait: what the sites' populations differ in; finer: what the pulse is shortened by at `real`, so
-    that speckle is as fine as in real images.
+    quality: site -> low, medium or high, for scenes whose sites differ in it. trait: what the sites' populations differ
+    in. From difficulty `real` on: framing: how operators place the subject; seen: a subject of some severity; finer:
+    factor of the pulse's length, so that speckle is as fine as in real images.
     """
 
     draw: Callable[[np.random.Generator], Subject]
@@ -99,7 +101,7 @@ def _head_seen(rng: np.random.Generator, severity: float) -> Head:
 
 HEAD_FRAMING = Framing(0.03, 0.05, 0.045)
 SCENES = {
-    "nt": Scene(Fetus.draw, MACHINES, _thickness, Framing(0.1, 0.13, 0.025), seen=ClinicalFetus.seen, finer=0.82),
+    "nt": Scene(Fetus.draw, MACHINES, _thickness, Framing(0.1, 0.13, 0.034), seen=ClinicalFetus.seen, finer=0.82),
     "head": Scene(Head.draw, HEAD_MACHINES, _maturity, HEAD_FRAMING, STRUCTURES, seen=_head_seen, finer=0.93),
     "head_of_any_age": Scene(draw_head_of_any_age, HEAD_MACHINES, _maturity, HEAD_FRAMING, STRUCTURES, finer=0.93),
     "planes": Scene(FetalPlane.draw, CLINICS, _plane, Framing(0.05, 0.06, 0.03), quality=CLINIC_QUALITY),
@@ -148,9 +150,8 @@ def render(name: str, seed: int, site: str, index: int, difficulty: str = EASY) 
     rng = np.random.default_rng([seed, stable_hash(site), index])
     textbook = not severity and site in scene.machines
     view, annotations, mask, image = (_textbook if textbook else _everyday)(rng, scene, site, severity)
-    model = scene.model(site)
-    if model in scene.quality:
-        annotations["quality"] = scene.quality[model]
+    if quality := scene.quality.get(scene.model(site) or site):
+        annotations["quality"] = quality
     return Record(image, site, f"{index:04d}", view.pixel_mm, annotations, mask)
 
 
@@ -175,10 +176,10 @@ def _everyday(rng: np.random.Generator, scene: Scene, site: str, severity: float
     view = machine.view(rng, subject.size_mm)
     subject = _framed(subject, view)
     truth = subject.annotations(rng, view)
-    hazy = Clouded(rng, subject, window(severity), view.scan)
-    grey = machine.acquire(rng, cast(Subject, hazy), view)
-    annotations = practice.read(rng, truth, view.shape, severity)
-    mask = practice.trace(rng, subject, view, severity)
+    seen = cast(Subject, Clouded(rng, subject, window(severity), view.scan)) if severity else subject
+    grey = machine.acquire(rng, seen, view)
+    annotations = practice.annotator.read(rng, truth, view.shape, severity)
+    mask = practice.annotator.trace(rng, subject, view, severity)
     return view, annotations, mask, machine.burn_in(rng, grey, *_spared(annotations, mask))
 
 
