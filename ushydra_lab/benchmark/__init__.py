@@ -2,5 +2,5 @@
 
 SCALES = ("paper", "laptop", "tiny")
 """Sizes of what is measured; tiny is for tests."""
-PARTS = ("loss", "training", "systems", "memory", "limit", "growth", "protocol")
+PARTS = ("loss", "training", "systems", "memory", "limit", "growth", "protocol", "phantom")
 """Each a module of this name, whose `measure(lab)` yields rows."""

@@ -21,8 +21,9 @@ from ushydra_lab.benchmark.image_statistics import Grey, head_statistics, nt_sta
 from ushydra_lab.benchmark.lab import Lab, quiet
 from ushydra_lab.benchmark.rows import Row, longer
 from ushydra_lab.benchmark.timing import Spread, interleaved
-from ushydra_lab.data.manifest import Source
+from ushydra_lab.data.manifest import checked
 from ushydra_lab.data.readers import fetus_framework, hc18
+from ushydra_lab.data.source import Source
 
 PART = "phantom"
 REAL_DATA = "USHYDRA_REAL_DATA"
@@ -96,7 +97,7 @@ def real_statistics(likeness: Likeness) -> tuple[Statistics, str]:
     if not os.environ.get(REAL_DATA) or not folder.is_dir():
         return likeness.published, f"stored: {likeness.source}"
     with quiet():
-        table = likeness.read(folder).checked().table
+        table = checked(likeness.read(folder)).table
     table = table[table[likeness.annotation].notna()]
     rows = table.iloc[:: -(-len(table) // REAL_IMAGES)].to_dict("records")
     measured = [likeness.measure(_grey(row["image"]), cast(dict[str, Any], row)) for row in rows]
