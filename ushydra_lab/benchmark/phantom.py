@@ -59,13 +59,20 @@ LIKENESSES = {
         nt_statistics, fetus_framework.read, "nt_fetus_framework", "nt_x1",
         means=("lumen", "walls", "box height", "slope"), spreads=("lumen", "walls", "image", "x", "y"),
         source="51 images, Cui and Dong 2022, doi 10.17632/n2rbrb9t4f",
-        published={},
+        published={
+            "lumen": (0.065, 0.052), "walls": (0.721, 0.150), "box height": (0.070, 0.021), "slope": (-4.79, 0.73),
+            "lumen, SD": (0.052, 0.0), "walls, SD": (0.150, 0.0), "image, SD": (0.036, 0.0), "x, SD": (0.126, 0.0),
+            "y, SD": (0.047, 0.0),
+        },
     ),
     "head": Likeness(
         head_statistics, hc18.read, "hc18", "ofd_1_x",
         means=("skull", "OFD", "slope"), spreads=("image", "x", "y", "OFD"),
         source="80 images, HC18, doi 10.5281/zenodo.1327317",
-        published={},
+        published={
+            "skull": (0.717, 0.137), "OFD": (0.523, 0.128), "slope": (-5.36, 0.79), "image, SD": (0.044, 0.0),
+            "x, SD": (0.062, 0.0), "y, SD": (0.075, 0.0), "OFD, SD": (0.128, 0.0),
+        },
     ),
 }  # fmt: skip
 

@@ -50,6 +50,7 @@ def read(
     """
     of = phantom.scene_of(scene, [])
     names = of.sites(sites)
+    phantom.severity_of(difficulty)
     chosen = [] if difficulty == phantom.EASY else [difficulty]
     chosen += [] if names == of.sites() else [f"{len(names)}sites"]
     folder = Path(root) / "-".join([f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}", *chosen])
