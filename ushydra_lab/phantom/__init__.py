@@ -14,10 +14,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.files import sha256, write_text
 from ushydra_lab.phantom.scenes import DIFFICULTIES, EASY, SCENES, Record, Scene, render, scene_of, severity_of
 
-__all__ = [
-    *("DIFFICULTIES", "EASY", "SCENES", "SUMS", "VERSION", "Record", "Scene"),
-    *("render", "scene_of", "severity_of", "write"),
-]
+__all__ = ["DIFFICULTIES", "EASY", "SCENES", "SUMS", "VERSION", "Record", "Scene"]
+__all__ += ["render", "scene_of", "severity_of", "write"]
 
 FEW = 64
 VERSION = 1
