@@ -14,8 +14,8 @@ Annotations = dict[str, float | str]
 Labels = NDArray[np.uint8]
 TIGHT = 0.13
 """Part of a box's height that is cut off above and below at severity 1: real boxes end on the lines."""
-WAVES, WAVES_MM = 3, (8.0, 30.0)
-"""In which a traced outline leaves the true one, and their lengths."""
+WAVES, LENGTHS = 3, (0.08, 0.3)
+"""Waves in which a traced outline leaves the true one, and their lengths in parts of the image's height."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,11 @@ class Annotator:
 
 
 def _waves(rng: np.random.Generator, x: Array, y: Array) -> tuple[Array, Array]:
-    """Displacements (mm) at columns x and rows y, each (rows, columns): plane waves as products of columns and rows."""
+    """Displacements (mm) at columns x and rows y (mm), each (rows, columns): waves as products of columns and rows."""
+    depth = float(y[-1] - y[0])
     away = np.zeros((2, len(y), len(x)), np.float32)
     for _ in range(WAVES):
-        direction, phase, length = rng.uniform(0, 2 * pi), rng.uniform(0, 2 * pi), rng.uniform(*WAVES_MM)
+        direction, phase, length = rng.uniform(0, 2 * pi), rng.uniform(0, 2 * pi), depth * rng.uniform(*LENGTHS)
         u, v = x * (2 * pi / length * cos(direction)) + phase, y * (2 * pi / length * sin(direction))
         wave = np.outer(np.cos(v), np.sin(u)) + np.outer(np.sin(v), np.cos(u))
         for axis, shift in enumerate(rng.normal(0, 0.011 * length, 2)):

@@ -10,12 +10,15 @@ from ushydra_lab.phantom.speckle import Array, Tissue
 
 
 @dataclass(frozen=True)
-class Framing:
-    """How a scene's images stray at severity 1: by what part the subject is smaller; SD of its place, of its size."""
+class Variation:
+    """How a scene's images vary at severity 1, beyond a textbook's: by what part the subject is smaller on average, the
+    SD of its place in parts of its size, and the SD of the gain.
+    """
 
     smaller: float
     x: float
     y: float
+    gain_db: float
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ushydra_lab.phantom.annotator import Annotator
-from ushydra_lab.phantom.framing import Framing, Placed
+from ushydra_lab.phantom.framing import Placed, Variation
 from ushydra_lab.phantom.hospitals import Machine, Subject
 from ushydra_lab.phantom.quality import Clinic, Window
 
@@ -19,6 +19,8 @@ Draw = Callable[[np.random.Generator], Subject]
 TEXTS = ("OB", "1.Trim", "2.Trim", "Har-high", "Har-low", "MI 1.1", "Gn  4", "C6 / M9", "FF3 / E1", "31Hz", "P Med")
 FARTHEST = 0.3
 """A subject lies at most so far from its usual place, in parts of its size: what is annotated stays in the image."""
+CUT = 0.2
+"""Share of images at severity 1 whose field is so narrow that it may cut the subject."""
 WIDEST_DB = 58.0
 """Dynamic range that everyday presets stay below, so that fluid is dark."""
 
@@ -55,24 +57,26 @@ class Practice:
             return one
         return (max if self.lean > 0 else min)(one, draw(rng), key=trait)
 
-    def placed(self, rng: np.random.Generator, subject: Subject, framing: Framing, severity: float) -> Placed:
+    def placed(self, rng: np.random.Generator, subject: Subject, variation: Variation, severity: float) -> Placed:
         """As the operator frames the subject: smaller than in a textbook and not in the middle."""
-        smaller = abs(rng.normal(framing.smaller, 0.7 * framing.smaller))
+        smaller = abs(rng.normal(variation.smaller, 0.7 * variation.smaller))
         zoom = min(1.0, float(np.exp(self.zoom - severity * smaller)))
-        away = np.array(self.aim) + rng.normal(0, 1, 2) * severity * (framing.x, framing.y)
+        away = np.array(self.aim) + rng.normal(0, 1, 2) * severity * (variation.x, variation.y)
         x, y = np.clip(away, -FARTHEST, FARTHEST) * subject.size_mm / zoom
         return Placed(subject, zoom, (float(x), float(y)))
 
-    def set_up(self, rng: np.random.Generator, machine: Machine, severity: float, finer: float) -> Machine:
+    def set_up(
+        self, rng: np.random.Generator, machine: Machine, variation: Variation, severity: float, finer: float
+    ) -> Machine:
         """The machine as it is set for one image; `finer`: factor of its pulse and of its smoothing."""
-        gain = self.gain_db + rng.normal(0, 2.6 * severity)
+        gain = self.gain_db + rng.normal(0, variation.gain_db * severity)
         depth = np.linspace(0, 1, 5)
         tgc = np.interp(depth, np.linspace(0, 1, len(machine.tgc_db)), machine.tgc_db)
         tgc += self.tgc_db * (2 * depth - 1) + rng.normal(0, 1.0 * severity, depth.shape)
         span = min(1.0, WIDEST_DB / machine.dynamic_range_db[1]) if severity else 1.0
         sharpness = (finer if severity else 1.0) * float(np.exp(rng.normal(0, 0.08 * severity)))
         pulse = replace(machine.pulse, axial=sharpness * machine.pulse.axial, lateral=sharpness * machine.pulse.lateral)
-        narrower = rng.uniform(1 - 0.15 * severity, 1)
+        narrower = rng.uniform(1 - 0.15 * severity, 1) * (rng.uniform(0.75, 1) if rng.random() < CUT * severity else 1)
         settings: dict[str, Any] = {"angle": _scaled(machine.angle, narrower)} if isinstance(machine, Clinic) else {}
         return replace(
             machine,

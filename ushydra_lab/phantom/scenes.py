@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ushydra_lab.errors import UserError
 from ushydra_lab.phantom.annotator import Labels
 from ushydra_lab.phantom.early_head import draw_head_of_any_age
-from ushydra_lab.phantom.framing import Framing, Placed
+from ushydra_lab.phantom.framing import Placed, Variation
 from ushydra_lab.phantom.head import HEAD_MACHINES, STRUCTURES, Head
 from ushydra_lab.phantom.heart import Heart
 from ushydra_lab.phantom.hospitals import MACHINES, Box, Machine, Subject, View
@@ -35,14 +35,14 @@ class Scene:
     """draw: a textbook's subject from a generator; machines: site -> scanner; structures: names of labels 1, 2, ...
 
     quality: site -> low, medium or high, for scenes whose sites differ in it. trait: what the sites' populations differ
-    in. From difficulty `real` on: framing: how operators place the subject; seen: a subject of some severity; finer:
+    in. From difficulty `real` on: variation: of its images; seen: a subject of some severity; finer:
     factor of the pulse's length, so that speckle is as fine as in real images.
     """
 
     draw: Callable[[np.random.Generator], Subject]
     machines: Mapping[str, Machine]
     trait: Callable[[Any], float]
-    framing: Framing
+    variation: Variation
     structures: tuple[str, ...] = ()
     quality: Mapping[str, str] = field(default_factory=dict)
     seen: Callable[[np.random.Generator, float], Subject] | None = None
@@ -99,13 +99,13 @@ def _head_seen(rng: np.random.Generator, severity: float) -> Head:
     return draw_head_of_any_age(rng)
 
 
-HEAD_FRAMING = Framing(0.03, 0.05, 0.045)
+NT_VARIES, HEADS_VARY = Variation(0.1, 0.14, 0.036, 2.6), Variation(0.03, 0.05, 0.04, 0.7)
 SCENES = {
-    "nt": Scene(Fetus.draw, MACHINES, _thickness, Framing(0.1, 0.13, 0.034), seen=ClinicalFetus.seen, finer=0.82),
-    "head": Scene(Head.draw, HEAD_MACHINES, _maturity, HEAD_FRAMING, STRUCTURES, seen=_head_seen, finer=0.93),
-    "head_of_any_age": Scene(draw_head_of_any_age, HEAD_MACHINES, _maturity, HEAD_FRAMING, STRUCTURES, finer=0.93),
-    "planes": Scene(FetalPlane.draw, CLINICS, _plane, Framing(0.05, 0.06, 0.03), quality=CLINIC_QUALITY),
-    "heart": Scene(Heart.draw, ECHO_LABS, _width, Framing(0.06, 0.03, 0.01), ("lv",), ECHO_QUALITY),
+    "nt": Scene(Fetus.draw, MACHINES, _thickness, NT_VARIES, seen=ClinicalFetus.seen, finer=0.82),
+    "head": Scene(Head.draw, HEAD_MACHINES, _maturity, HEADS_VARY, STRUCTURES, seen=_head_seen, finer=0.93),
+    "head_of_any_age": Scene(draw_head_of_any_age, HEAD_MACHINES, _maturity, HEADS_VARY, STRUCTURES, finer=0.93),
+    "planes": Scene(FetalPlane.draw, CLINICS, _plane, Variation(0.05, 0.06, 0.03, 1.5), quality=CLINIC_QUALITY),
+    "heart": Scene(Heart.draw, ECHO_LABS, _width, Variation(0.06, 0.03, 0.01, 1.5), ("lv",), ECHO_QUALITY),
 }
 
 
@@ -170,9 +170,9 @@ def _textbook(rng: np.random.Generator, scene: Scene, site: str, _: float) -> Pa
 def _everyday(rng: np.random.Generator, scene: Scene, site: str, severity: float) -> Parts:
     """An image with the habits of the site's patients, operators and annotators."""
     practice = Practice.of(_generator("practice", site), max(1.0, severity**0.7))
-    machine = practice.set_up(rng, scene.machine(site), severity, scene.finer)
+    machine = practice.set_up(rng, scene.machine(site), scene.variation, severity, scene.finer)
     patient = practice.patient(rng, partial(scene.patient, severity=severity), scene.trait)
-    subject = practice.placed(rng, patient, scene.framing, severity)
+    subject = practice.placed(rng, patient, scene.variation, severity)
     view = machine.view(rng, subject.size_mm)
     subject = _framed(subject, view)
     truth = subject.annotations(rng, view)
