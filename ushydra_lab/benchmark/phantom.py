@@ -34,7 +34,7 @@ SLOWER = 1.5
 IMAGES = {"tiny": 4}
 MANY_IMAGES = 24
 """A site and difficulty."""
-REAL_IMAGES = 80
+REAL_IMAGES, TIMED_IMAGES = 80, 6
 
 Statistics = Mapping[str, tuple[float, float]]
 """Name -> value and, of a mean, the SD over images within a site (else 0)."""
@@ -147,10 +147,10 @@ def _cost(lab: Lab, scene: str) -> Row:
 
     def draw(difficulty: str) -> None:
         for site in sites:
-            for index in range(2):
+            for index in range(TIMED_IMAGES):
                 phantom.render(scene, 0, site, index, difficulty)
 
     works = {difficulty: lambda difficulty=difficulty: draw(difficulty) for difficulty in ("real", phantom.EASY)}
     times = interleaved(works, lab.repeats, lab.device)
-    each = {difficulty: [one / (2 * len(sites)) for one in taken] for difficulty, taken in times.items()}
+    each = {difficulty: [one / (TIMED_IMAGES * len(sites)) for one in taken] for difficulty, taken in times.items()}
     return longer(PART, f"{scene}: an image", "real", each["real"], "easy", each[phantom.EASY], at_most=SLOWER)
