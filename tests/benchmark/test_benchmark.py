@@ -28,7 +28,8 @@ def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is
     assert {row["part"] for row in rows} == {*PART_NAMES, "data"}
     for row in rows:
         assert row["value"]["low"] <= row["value"]["median"] <= row["value"]["high"]
-        assert row["value"]["median"] > 0 or "exponent" in row["what"] or row["part"] == "evidence"
+        unbounded = "exponent" in row["what"] or "slope" in row["what"] or row["part"] == "evidence"
+        assert row["value"]["median"] > 0 or unbounded
         assert bool(row["against"]) == (row["other"] is not None) == (row["ratio"] is not None)
         aimed = row["at_least"] is not None or row["at_most"] is not None
         assert (row["met"] is not None) == aimed

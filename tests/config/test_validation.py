@@ -104,7 +104,9 @@ def test_identity_follows_what_changes_numbers_and_nothing_else() -> None:
         return digest(determining(check(composed("+experiment=nt_phase2", *overrides)).as_dict()))
 
     same = ["run_root=elsewhere", "logger.mode=disabled", "variant=other", "panel_images=1"]
+    same += ["data.difficulty=easy", "data.sites=null", "~data.difficulty"]  # as earlier runs had it
     different = ["seed=1", "batch_size=4", "network.decoder_input=latent", "stages.phase1.patience=6", "loss=l1"]
+    different += ["data.difficulty=real", "data.difficulty=hard", "data.sites=9"]
     assert {identity(o) for o in same} == {identity()}
     assert len({identity(), *(identity(o) for o in different)}) == 1 + len(different)
 

@@ -109,7 +109,7 @@ def test_a_finished_folder_is_not_rendered_again(tmp_path: Path, monkeypatch: py
 
 
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(scene: str, seed: int, site: str, index: int) -> Record:
+    def interrupted(scene: str, seed: int, site: str, index: int, difficulty: str) -> Record:
         if index == 1:
             raise KeyboardInterrupt
         return render(scene, seed, site, index)

@@ -29,6 +29,8 @@ NOT_DETERMINING = (
     "data.subject_key",
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
+ADDED = {"data.difficulty": "easy", "data.sites": None}
+"""Keys that configurations of earlier runs lack, at the values that those runs had: as if they were not there."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 """Keys that hold paths, which are not shared."""
 _ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
@@ -56,10 +58,12 @@ def determining(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop(settings: dict[str, Any]) -> None:
-    for dotted in NOT_DETERMINING:
+    for dotted in (*NOT_DETERMINING, *ADDED):
         node, _, leaf = dotted.rpartition(".")
         holder = settings.get(node) if node else settings
-        if isinstance(holder, dict):  # a stored configuration may hold anything there
+        if not isinstance(holder, dict):  # a stored configuration may hold anything there
+            continue
+        if dotted not in ADDED or holder.get(leaf) == ADDED[dotted]:
             holder.pop(leaf, None)
 
 

@@ -130,6 +130,9 @@ class Fetus:
 class Anatomy(Painter):
     """The fetus at fixed sample points (fetus frame)."""
 
+    GAP_MM = (0.3, 1.8)
+    """Range of the fluid between the skin of the back and the uterus."""
+
     def __init__(self, fetus: Fetus, x: Array, y: Array) -> None:
         super().__init__(np.random.default_rng(fetus.variation), x, y, background_db=-60)
         self.fetus = fetus
@@ -145,9 +148,9 @@ class Anatomy(Painter):
     def uterus(self) -> None:
         """Walls behind the back (rising beside the head) and, in some, in front; fluid is what remains."""
         a, b, strip = self.fetus.a, self.fetus.b, self.fetus.strip
-        gap = self.rng.uniform(0.3, 1.8)
+        self.gap = self.rng.uniform(*self.GAP_MM)
         rise = 0.3 * b * np.log1p(np.exp(-(self.x / a + 0.5) / 0.3))
-        behind = strip.height(self.x)[0] + strip.lumen(self.x) / 2 + WALL_MM + gap - rise
+        behind = strip.height(self.x)[0] + strip.lumen(self.x) / 2 + WALL_MM + self.gap - rise
         ahead = self.rng.uniform(-1.75, -1.15) * b + self.jitter(0.15) * self.x + 0.15 * self.coarse
         level = -2 + 2.5 * self.streaks + 2 * self.coarse
         for outside in (behind - self.y, self.y - ahead):
@@ -183,8 +186,8 @@ class Anatomy(Painter):
     def head(self) -> None:
         """Skull, brain with dark thalami and midbrain, intracranial translucency and cisterna magna."""
         a, b = self.fetus.a, self.fetus.b
-        skull = Ellipse(0, 0, a, b, self.jitter(0.08))
-        outside, normal = skull.distance(self.x, self.y)
+        self.skull = Ellipse(0, 0, a, b, self.jitter(0.08))
+        outside, normal = self.skull.distance(self.x, self.y)
         self.fill(outside, -10 + 5 * self.coarse + 3 * self.streaks)
         plexus = Ellipse(-0.4 * a, self.rng.uniform(-0.1, 0.45) * b, 0.35 * a, 0.3 * b, self.jitter(0.4))
         self.fill(plexus.distance(self.x, self.y)[0], -1 + 5 * self.coarse, 2.5)

@@ -34,17 +34,31 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read(root: str | PathLike[str], scene: str = "nt", seed: int = 0, images_per_site: int = 40) -> Source:
+def read(
+    root: str | PathLike[str],
+    scene: str = "nt",
+    seed: int = 0,
+    images_per_site: int = 40,
+    difficulty: str = "easy",
+    sites: int | None = None,
+) -> Source:
     """As many images from every hospital of the phantom, below root, in a folder of their own.
 
-    Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be written.
+    difficulty: easy, real (as measured on real images) or hard; sites: how many hospitals, by default the scene's
+    first. Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be
+    written, unknown scene or difficulty, fewer than two sites.
     """
     of = phantom.scene_of(scene, [])
-    folder = Path(root) / f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}"
+    names = of.sites(sites)
+    phantom.severity_of(difficulty)
+    chosen = [] if difficulty == phantom.EASY else [difficulty]
+    chosen += [] if names == of.sites() else [f"{len(names)}sites"]
+    folder = Path(root) / "-".join([f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}", *chosen])
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.nullcontext() if (folder / "manifest.csv").exists() else _alone(folder):
-            manifest = phantom.write(folder, scene, seed, dict.fromkeys(of.machines, images_per_site))
+            counts = dict.fromkeys(names, images_per_site)
+            manifest = phantom.write(folder, scene, seed, counts, difficulty=difficulty)
     except OSError as error:
         raise unwritable(folder.parent, error, "the phantom is drawn here") from error
     return manifest_csv.read(manifest, {name: label for label, name in enumerate(of.structures, 1)})
