@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,8 @@ def answer(claim: Claim, collected: Collected) -> Answer | Unanswered:
     across = several if len(effects) > 1 else None
     (only, *_) = effects.values()
     needed = need(claim, only, metric) if across is None and claim.margin > 0 else None
-    judgement = judge(claim, methods[variant], across or only, metric)
+    named = replace(claim, against=methods[against])
+    judgement = judge(named, methods[variant], across or only, metric)
     return Answer(claim, metric, methods[variant], methods[against], effects, across, judgement, needed)
 
 

@@ -84,7 +84,7 @@ def layout_of(totals: Floats, counts: Floats) -> Layout:
     flat, number = (x.reshape(-1, *totals.shape[2:]) for x in (totals, counts))
     means = np.divide(totals, counts, out=np.zeros_like(totals), where=counts > 0)
     none = np.zeros((len(flat), len(flat)))
-    if min(totals.shape[2:]) < 2:
+    if not len(flat) or min(totals.shape[2:]) < 2:
         return Layout(means, counts, none, none, none)
     seeds, subjects, rest = contributions(flat, number)
     weights = number / number.sum((1, 2), keepdims=True)

@@ -79,7 +79,7 @@ def render(
         name=experiment.name,
         synthetic=SYNTHETIC if how and synthetic(collected) else "",
         claims=claims,
-        forest=figure_html(forest) if forest else "",
+        forest=figure_html(forest, fit=True) if forest else "",
         unstated="" if claims or not changes else UNSTATED,
         verdicts=[verdict(held_out, images, changes[held_out]) for held_out, images in _tested(collected)],
         rule=RULE if compared else "",
@@ -129,19 +129,21 @@ def _paragraph(text: str) -> Markup:
     return Markup("<p>{}</p>\n").format(text) if text else Markup("")
 
 
-def figure_html(figure: Figure) -> Markup:
+def figure_html(figure: Figure, *, fit: bool = False) -> Markup:
     """A figure with its title as alternative text; a notice where the file is missing or damaged.
 
-    It may be scrolled sideways rather than become too small to read.
+    Unless it is to fit the page, it may be scrolled sideways rather than become too small to read.
     """
     file = figure.file.with_name(f"{figure.file.name}.png")
     try:
         source = _embedded(file, "PNG")
         with open_picture(file) as picture:
-            readable = picture.width // 2
+            narrowest = 0 if fit else picture.width // 2
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return Markup('<p class="notice">The figure "{}" is missing or damaged.</p>\n').format(figure.title)
-    image = Markup('<img src="{}" alt="{}" style="min-width: {}px">').format(source, figure.title, readable)
+    image = Markup('<img src="{}" alt="{}" style="min-width: {}px">').format(
+        source, figure.title, 0 if fit else readable
+    )
     return Markup('<figure class="chart scroll" tabindex="0">{}</figure>\n').format(image)
 
 

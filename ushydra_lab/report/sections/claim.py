@@ -48,7 +48,8 @@ class Stated:
         if isinstance(found, Unanswered):
             claim = found.claim
             return f"The claim about {claim.endpoint} against {claim.against} has no answer: {found.why}."
-        return f"{_where(found)}: {found.judgement.sentence}"
+        sentence = found.judgement.sentence
+        return f"{_where(found)}: {sentence[0].lower()}{sentence[1:]}"
 
     @property
     def tone(self) -> str:

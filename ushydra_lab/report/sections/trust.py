@@ -48,7 +48,7 @@ def _rates(test: pd.DataFrame) -> list[str]:
     whole = [images for images in compared if methods_in(images) == methods]
     order = {name: place for place, name in enumerate(methods)}
     places = [(order[b], order[a]) for b, a in pairs(whole[0])]
-    layouts = [layout(images, methods, list(metrics_in(images))) for images in whole]
+    layouts = [layout(images, methods, shared) for images in whole if (shared := _shared_metrics(images))]
     usable = [one for one in layouts if one.testable and one.counts.shape[1]]
     if not usable:
         return ["One seed, or one subject, shows no difference at all: nothing here has a star or an interval."]
@@ -58,6 +58,12 @@ def _rates(test: pd.DataFrame) -> list[str]:
         f"({TABLES} simulated with these runs' own variances of seeds and subjects)."
     ]
     return words + _checks(usable)
+
+
+def _shared_metrics(images: pd.DataFrame) -> list[str]:
+    """The metrics that every method has values of; methods may segment different structures."""
+    by_method = images.groupby("method")
+    return [name for name in metrics_in(images) if (by_method[name].count() > 0).all()]
 
 
 def _checks(usable: list[Layout]) -> list[str]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import INTERVAL, comparison_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.tables import PART_TITLES, metrics_in, plural, values_table
+from ushydra_lab.report.tables import PART_TITLES, methods_in, metrics_in, plural, values_table
 from ushydra_lab.report.verdict import held_out_subjects, summaries
+from ushydra_lab.results.location import location
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
+TYPICAL_CAPTION = (
+    "Median / mean without the tenth of the images at either end, the seeds of each image averaged. A record that "
+    "moves a mean by more than 10 % is named with the mean without it."
+)
+MOST_MOVERS = 5
+"""Where more images move a mean, it is small or of few images, and no single label is to blame."""
 CHANGE_CAPTION = (
     f"Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; {INTERVAL}. "
     "* p < 0.05, Holm-adjusted for all comparisons of the report on images of this part, of at least six subjects. One "
@@ -31,7 +39,25 @@ def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: st
     if len(changes):
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
         blocks.append(Table(comparison_cells(changes), CHANGE_CAPTION))
-    return blocks + [Note(sentence) for sentence in summaries(changes)]
+    blocks += [Note(sentence) for sentence in summaries(changes)]
+    typical, moved = typical_values(images)
+    return [*blocks, Table(typical, TYPICAL_CAPTION), *(Note(text) for text in moved)]
+
+
+def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Median and trimmed mean of every method and metric, and a sentence on images that move a mean by over a tenth."""
+    rows, moved = [], []
+    for method in methods_in(images):
+        chosen, cells = images[images["method"] == method], {"method": method}
+        for name, metric in metrics_in(images).items():
+            found = location(chosen, name)
+            values = (found.median, found.trimmed)
+            cells[metric.title] = " / ".join("n/a" if np.isnan(one) else f"{one:.{metric.digits}f}" for one in values)
+            if 0 < len(found.movers) <= MOST_MOVERS:
+                records = ", ".join(f"{record} ({mean:.{metric.digits}f})" for record, mean in found.movers.items())
+                moved.append(f"{method}, {metric.label}: a single image moves the mean by over 10 %: record {records}.")
+        rows.append(cells)
+    return pd.DataFrame(rows), moved
 
 
 def _title(images: pd.DataFrame, held_out: str, part: str) -> str:
