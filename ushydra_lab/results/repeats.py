@@ -38,6 +38,11 @@ class RepeatedAgreement:
     subjects: int
 
     @property
+    def sd(self) -> float:
+        """Of one image of any subject: variances between and within subjects added."""
+        return (self.high - self.low) / 2 / float(norm.ppf(0.975))
+
+    @property
     def proportional(self) -> bool:
         """Whether the bias depends on the size: the slope's interval leaves out 0."""
         return bool(self.slope_interval[0] > 0 or self.slope_interval[1] < 0)
