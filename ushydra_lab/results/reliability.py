@@ -201,3 +201,19 @@ def calibration_table(error: ArrayLike, uncertainty: ArrayLike, bins: int = 10) 
     table = pd.DataFrame({"bin": number, "uncertainty": uncertainty, "error": error})
     means = table.groupby("bin").agg(n=("error", "size"), uncertainty=("uncertainty", "mean"), error=("error", "mean"))
     return means.reset_index()
+
+
+def reliability_curve(confidence: ArrayLike, correct: ArrayLike, subjects: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Columns `n`, mean `confidence`, `accuracy` and its interval `low` to `high` by subjects, of bins of equal counts.
+
+    Bins as of `clustered_calibration`: by rank, equal confidences in one bin. Images without either are left out.
+    """
+    table = pd.DataFrame({"confidence": np.asarray(confidence, float), "correct": np.asarray(correct, float)})
+    table = table.assign(subject=np.asarray(subjects)).dropna(subset=["confidence", "correct"])
+    number = np.ceil(rankdata(table["confidence"]) * bins / max(len(table), 1)).astype(int)
+    rows = []
+    for _, own in table.groupby(number):
+        found = clustered_share(own["correct"], own["subject"])
+        mean = {"n": found.images, "confidence": own["confidence"].mean(), "accuracy": found.value}
+        rows.append(mean | {"low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["n", "confidence", "accuracy", "low", "high"])

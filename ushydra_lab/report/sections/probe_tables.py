@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ushydra_lab.report.sections.probe_unfamiliar import cell
+from ushydra_lab.report.intervals import interval_cell
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.tasks.columns import declared_in
@@ -131,7 +131,7 @@ def table(
 
 def _cell(scores: pd.DataFrame, score: str) -> str:
     """Mean ± SD; of an AUROC of unseen images also its interval."""
-    return cell(scores, score) if f"{score}_low" in scores else spread_cell(scores, score, 3)
+    return interval_cell(scores, score) if f"{score}_low" in scores else spread_cell(scores, score, 3)
 
 
 def _counts(scores: pd.DataFrame) -> list[pd.Series]:

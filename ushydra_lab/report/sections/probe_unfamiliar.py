@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.tables import mean_cell, range_cell
-from ushydra_lab.results.clustered import Clustered, clustered_auroc
+from ushydra_lab.report.intervals import ONE_SEED, interval_cell, numbers
+from ushydra_lab.report.tables import range_cell
+from ushydra_lab.results.clustered import clustered_auroc
 from ushydra_lab.results.reliability import fpr95
 
 DETECTORS = {"mahalanobis": "Mahalanobis", "mahalanobis_l2": "Mahalanobis, |z| = 1", "knn": "kNN"}
@@ -21,8 +21,8 @@ TITLE = "Unfamiliar images, near and far"
 CAPTION = (
     "Near: the unseen site; far: another data set (probes --against). AUROC: validation images of the seen sites "
     "against the unfamiliar ones. FPR95: share of the unfamiliar images that pass where 95 % of those validation "
-    "images do. Mean ± SD over seeds (ddof 1); in brackets the 95 % interval of one seed's, subjects as units "
-    "(Obuchowski 1997; Korn and Graubard 1998). Images: validation / unfamiliar, and of how many subjects."
+    "images do. "
+    f"{ONE_SEED} (Obuchowski 1997; Korn and Graubard 1998). Images: validation / unfamiliar, and of how many subjects."
 )
 
 
@@ -37,13 +37,9 @@ def separations(images: pd.DataFrame) -> dict[str, float]:
     for name in DETECTORS:
         if name in tested:
             area = clustered_auroc(tested[name], tested["part"] == "test", tested["unit"])
-            found |= _numbers(f"{name}_auroc", area)
-            found |= _numbers(f"{name}_fpr95", fpr95(usual[name], unusual[name], unusual["unit"]))
+            found |= numbers(f"{name}_auroc", area)
+            found |= numbers(f"{name}_fpr95", fpr95(usual[name], unusual[name], unusual["unit"]))
     return found | {f"subjects_{part}": of["unit"].nunique() for part, of in (("val", usual), ("test", unusual))}
-
-
-def _numbers(name: str, found: Clustered) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def section(scores: pd.DataFrame, folder: Path) -> Document:
@@ -72,14 +68,6 @@ def _rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
         )
         for name, title in DETECTORS.items():
             if f"{name}_auroc_low" in own:
-                cells = {"AUROC ↑": cell(own, f"{name}_auroc"), "FPR95 ↓": cell(own, f"{name}_fpr95")}
+                cells = {"AUROC ↑": interval_cell(own, f"{name}_auroc"), "FPR95 ↓": interval_cell(own, f"{name}_fpr95")}
                 counts = {"images": images, "subjects": subjects, "seeds": str(own["seed"].nunique())}
                 yield who | {"score": title} | cells | counts
-
-
-def cell(scores: pd.DataFrame, name: str) -> str:
-    """Mean ± SD over seeds, and the interval of one seed's: the mean over seeds of its ends."""
-    of_seeds = scores.groupby("seed")[[name, f"{name}_low", f"{name}_high"]].mean()
-    shown = mean_cell(of_seeds[name].mean(), of_seeds[name].std(ddof=1), 3)
-    low, high = of_seeds[f"{name}_low"].mean(), of_seeds[f"{name}_high"].mean()
-    return shown if np.isnan(low) else f"{shown} [{low:.3f}, {high:.3f}]"
