@@ -117,6 +117,9 @@ ROUTING = [
     Column("score", "score of the answer by this decoder", each="decoder"),
 ]  # fmt: skip
 DICE = higher("Dice {}", 3, "Dice: mean over the images that show the structure", most=1)
+TOLERANCE_MM, TOLERANCE_PX = 1.0, 2.0
+"""Of NSD. Nobody's measurement: it should be what two experts' outlines of a structure differ by (L. Maier-Hein et al.,
+Metrics Reloaded, Nat. Methods 21, 2024), which is not known of these structures in ultrasound."""
 SEGMENTATION = [
     Column("dice", "Dice, NaN where absent from the truth", each="structure", metric=DICE),
     Column(
@@ -127,6 +130,8 @@ SEGMENTATION = [
     ),
     *in_both("assd", "average symmetric surface distance", "structure", Metric("ASSD {}", "lower", 2, note=ASSD)),
     *in_both("hd95", "95th percentile of the surface distance", "structure"),
+    Column("nsd_mm", f"NSD within {TOLERANCE_MM:g} mm, 0 if missed, NaN where absent from the truth", each="structure"),
+    Column("nsd_px", f"NSD within {TOLERANCE_PX:g} px of the canvas, likewise", each="structure"),
     Column("iou", "IoU, NaN where absent from the truth", each="structure"),
     Column("precision", "precision, NaN where absent from the truth", each="structure"),
     Column("recall", "recall, NaN where absent from the truth", each="structure"),
