@@ -130,6 +130,8 @@ def test_other_images_need_no_annotation_and_are_kept_apart(table: pd.DataFrame,
     alone, own = (json.loads(path.read_text())["stages"]["phase2"]["z"] for path in (file, run / "probes.json"))
     assert alone["knn_auroc"] == own["knn_auroc"]  # the same images by another way
     assert "quality_r2" in own.keys() - alone.keys()
+    units = pd.read_csv(file.with_suffix(".csv")).drop_duplicates(["part", "record"])
+    assert units["unit"].nunique() == len(pd.concat([table[table["site"] != "c"], bare]).groupby(["site", "subject"]))
 
 
 def test_a_run_that_cannot_be_probed_stops_no_other_and_is_named_at_the_end(

@@ -137,6 +137,7 @@ def masks(structures: tuple[str, ...], skill: float) -> Make:
                     table |= {f"precision_{name}": hits / found * there}
                 surface = 5 * (1 - skill) * rng.uniform(0.5, 1.5, count) * both
                 table |= {f"assd_px_{name}": 2 * surface, f"assd_mm_{name}": surface, f"hd95_mm_{name}": 3 * surface}
+                table |= {f"nsd_mm_{name}": np.where(real > 0, np.nan_to_num(skill * both), np.nan)}
                 features = {
                     k: rng.uniform(0, 1, count) * both for k in ("eccentricity", "shape", "x_mm", "y_mm", "x_px")
                 }

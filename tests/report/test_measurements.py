@@ -8,7 +8,8 @@ import pytest
 from pingouin import intraclass_corr
 
 from ushydra_lab.report.render import markdown
-from ushydra_lab.report.sections.measurements import agreements, cells, draw, section
+from ushydra_lab.report.sections.measurement_figures import draw
+from ushydra_lab.report.sections.measurements import agreements, cells, section
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def images() -> pd.DataFrame:
     true = rng.uniform(150, 300, 20)
     tables = [
         pd.DataFrame({"hc_mm": true + bias + rng.normal(0, 2, 20), "hc_true_mm": true}).assign(
-            method=method, seed=seed, stage="train", record=range(20)
+            method=method, seed=seed, stage="train", record=range(20), site="a", subject=range(20)
         )
         for method, bias in (("good", 0), ("wide", 3))
         for seed in (1, 2)
@@ -51,6 +52,42 @@ def test_bias_and_limits_are_of_each_method_and_seed(images: pd.DataFrame) -> No
     assert of_limits.loc[2, "bias (mm)"].startswith(f"{apart.mean():+.2f}\n[")
 
 
+def test_images_of_one_subject_are_one_unit_of_the_intervals(images: pd.DataFrame) -> None:
+    """Four images of each subject that share its error leave the bias where it is, and widen its interval."""
+    one = images.query("method == 'wide' and seed == 1")
+    four = pd.concat([one] * 4, ignore_index=True)
+    alone, repeated = (agreements(table, "hc", "mm")["wide", 1] for table in (one, four))
+    assert (repeated.bias, repeated.n, repeated.subjects) == (pytest.approx(alone.bias), 80, 20)
+    assert repeated.bias_interval == pytest.approx(alone.bias_interval)
+    of_sites = pd.concat([one, one.assign(site="b")], ignore_index=True)
+    assert agreements(of_sites, "hc", "mm")["wide", 1].subjects == 40
+
+
+def test_the_error_is_held_against_the_declared_limits_of_a_head_circumference(images: pd.DataFrame) -> None:
+    small = images.assign(hc_mm=images["hc_true_mm"] * (1 + 0.005 * np.where(images["record"] % 2, 1, -1)))
+    for table, expected in ((small, "yes"), (small.assign(hc_mm=small["hc_mm"] * 1.025), "no")):
+        _, limits = cells(agreements(table, "hc", "mm"), table, "hc", "mm")
+        assert set(limits["within ±3 %"]) == {expected}
+    diameters = small.rename(columns={"hc_mm": "ofd_mm", "hc_true_mm": "ofd_true_mm"})
+    _, limits = cells(agreements(diameters, "ofd", "mm"), diameters, "ofd", "mm")
+    assert not any(column.startswith("within") for column in limits)
+
+
+def test_a_bias_that_grows_with_the_head_is_marked(images: pd.DataFrame) -> None:
+    grown = images.assign(hc_mm=1.1 * images["hc_true_mm"] - 20)
+    _, limits = cells(agreements(grown, "hc", "mm"), grown, "hc", "mm")
+    assert limits["proportional bias"].str.startswith("+0.095‡").all()
+
+
+def test_of_one_subject_there_are_no_limits_and_the_cells_say_so(images: pd.DataFrame, tmp_path: Path) -> None:
+    alone = images.assign(subject="1")
+    errors, limits = cells(agreements(alone, "hc", "mm"), alone, "hc", "mm")
+    assert set(errors["subjects"]) == {"1"}
+    assert set(limits["upper limit (mm)"]) == set(limits["within ±3 %"]) == {"n/a"}
+    assert limits["bias (mm)"].str.endswith("[no interval]").all()
+    assert "nan" not in markdown.render(section(alone, tmp_path / "a"))
+
+
 def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images: pd.DataFrame) -> None:
     pairs = images.dropna()
     found = agreements(pairs, "hc", "mm")
@@ -69,7 +106,7 @@ def test_a_gross_failure_squashes_no_other_point_and_is_counted_at_the_edge(imag
     rng = np.random.default_rng(4)
     true = rng.uniform(150, 300, 400)
     many = pd.DataFrame({"hc_mm": true + rng.normal(0, 2, 400), "hc_true_mm": true, "method": "net", "seed": 1})
-    many = many.assign(stage="train")
+    many = many.assign(stage="train", site="a", subject=range(400))
     many.loc[7, "hc_mm"] = true[7] - 120
     found = agreements(many, "hc", "mm")
     axis = draw(many, "hc", "mm", found).axes[0]
@@ -92,7 +129,7 @@ def test_the_section_writes_its_files_and_adds_nothing_without_a_reference(
     texts = markdown.render(section(images, tmp_path / "a b_test"))
     assert {f.suffix for f in tmp_path.glob("a b_test_hc_agreement.*")} == {".csv", ".png", ".pdf"}
     assert "(<a b_test_hc_agreement.png>)" in texts
-    assert "| wide | 2 | 19 of 20 |" in texts
+    assert "| wide | 2 | 19 of 20 | 19 |" in texts
     assert "normally distributed" in texts
     assert "expert" not in texts
     written = pd.read_csv(tmp_path / "a b_test_hc_agreement.csv")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.render import markdown
-from ushydra_lab.report.sections.measurements import FIGURE_CAPTION
+from ushydra_lab.report.sections.measurement_figures import FIGURE_CAPTION
 from ushydra_lab.report.sections.nt_caliper import section, with_originals
 from ushydra_lab.results.collect import Collected
 

@@ -9,16 +9,17 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
-from sklearn.metrics import auc, roc_auc_score
+from sklearn.metrics import auc, roc_auc_score, roc_curve
 
 from ushydra_lab.report.document import Gap
 from ushydra_lab.report.papers.nt import probes as nt
 from ushydra_lab.report.papers.nt.phases import COLUMNS
 from ushydra_lab.report.render import markdown
+from ushydra_lab.report.sections import probe_unfamiliar
 from ushydra_lab.report.sections.probe_figures import draw_histograms, draw_plane, draw_roc
-from ushydra_lab.report.sections.probe_tables import TABLES, auroc_interval, caption, table
+from ushydra_lab.report.sections.probe_tables import TABLES, caption, table
 from ushydra_lab.report.sections.probes import read, section
+from ushydra_lab.results.clustered import clustered_auroc
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
 
@@ -41,7 +42,7 @@ def write_run(run: Path, seed: int, key: str = "k", shift: float = 0.0) -> dict[
         {"stage": "phase2", "feature": "z", "part": parts, "record": range(45), "site": sites} | numbers
     )
     codes.loc[codes["part"] == "train", ["knn", "max_softmax"]] = np.nan
-    split = codes[["record", "site", "part"]].assign(subject="s")
+    split = codes[["record", "site", "part"]].assign(subject=(codes["record"] // 2).astype(str))
     fake_runs.write(run, {"phase2": "k"}, split.loc[split["part"] != "train", ["record", "site", "part"]], split)
     codes.to_csv(run / "probes.csv", index=False)
     scores = {name: value + shift for name, value in SCORES.items()} | {"triage_lost_auroc": None}
@@ -154,25 +155,57 @@ def test_every_site_has_its_own_colour_whichever_is_unseen_and_that_is_named_and
     assert len(set.union(*found.values())) == 3
 
 
-@pytest.mark.parametrize(("auroc", "usual", "unusual"), [(0.5, 18, 60), (0.93, 18, 60), (1.0, 18, 60), (0.0, 5, 9)])
-def test_the_interval_holds_the_values_that_are_near_enough_for_their_own_error(
-    auroc: float, usual: int, unusual: int
-) -> None:
-    true = np.linspace(0, 1, 100_001)
-    extra = (usual + unusual) / 2 - 1
-    first, second = true / (2 - true), 2 * true**2 / (1 + true)  # Q1 and Q2 of Hanley and McNeil
-    variance = true * (1 - true) + extra * (first - true**2) + extra * (second - true**2)
-    near = true[np.abs(true - auroc) <= 1.96 * np.sqrt(np.maximum(variance, 0) / (usual * unusual))]
-    assert auroc_interval(auroc, usual, unusual) == pytest.approx((near.min(), near.max()), abs=2e-5)
+def test_an_auroc_of_unseen_images_has_an_interval_by_subjects(stages: pd.DataFrame) -> None:
+    scores, codes, _ = read(stages)
+    first = codes[(codes["seed"] == 1) & (codes["part"] != "train")]
+    subjects = first["site"] + (first["record"] // 2).astype(str)
+    found = clustered_auroc(first["knn"], first["part"] == "test", subjects)
+    one = scores[scores["seed"] == 1].iloc[0]
+    assert (one["knn_auroc_low"], one["knn_auroc_high"]) == pytest.approx((found.low, found.high))
+    ends = scores[["knn_auroc_low", "knn_auroc_high"]].mean()
+    assert rows(stages, "table5").loc[("c", "phase2", "code z"), "kNN ↑"].endswith("[{:.3f}, {:.3f}]".format(*ends))
 
 
-@pytest.mark.parametrize("shift", [0.0, 1.5, 2.5])
-def test_nineteen_of_twenty_intervals_hold_the_true_auroc(shift: float) -> None:
-    rng, true = np.random.default_rng(0), norm.cdf(shift / np.sqrt(2))
-    usual, unusual = rng.normal(size=(1000, 18, 1)), rng.normal(shift, size=(1000, 1, 60))
-    intervals = [auroc_interval(found, 18, 60) for found in (usual < unusual).mean((1, 2))]
-    held = np.mean([low <= true <= high for low, high in intervals])
-    assert 0.93 <= held <= 0.985
+def far_set(run: Path, **changed: object) -> pd.DataFrame:
+    """Probes of a run against another data set, whose images lie farther away than the unseen site's."""
+    folder = run / "external" / "hearts-0123abcd"
+    folder.mkdir(parents=True)
+    images = pd.read_csv(run / "probes.csv").assign(unit=np.arange(45) // 2)
+    images.loc[images["part"] == "test", "knn"] += 3
+    images.to_csv(folder / "probes.csv", index=False)
+    content = json.loads((run / "probes.json").read_text()) | changed
+    (folder / "probes.json").write_text(json.dumps(content))
+    return images[images["part"] != "train"]
+
+
+def test_near_and_far_sets_stand_beside_each_other(stages: pd.DataFrame, tmp_path: Path) -> None:
+    shown = far_set(tmp_path / "nt/c/seed1/roi")
+    text = markdown.render(section(found(stages), tmp_path / "nt/report"))
+    assert probe_unfamiliar.TITLE in text
+    table = pd.read_csv(tmp_path / "nt/report/probes_unfamiliar.csv", dtype=str).set_index("unfamiliar")
+    assert table.index.tolist() == ["near: c", "far: hearts"]
+    tested = shown["part"] == "test"
+    area = roc_auc_score(tested, shown["knn"])
+    false, true, _ = roc_curve(~tested, -shown["knn"], drop_intermediate=False)
+    far = table.loc["far: hearts"]
+    assert far["AUROC ↑"].startswith(f"{area:.3f}")
+    assert far["FPR95 ↓"].startswith(f"{false[np.argmax(true >= 0.95)]:.3f} [")
+    assert (far["images"], far["seeds"]) == ("10 / 15", "1")
+    assert table.loc["near: c", "seeds"] == "2"
+
+
+def test_a_far_set_of_other_weights_or_without_subjects_is_a_gap(stages: pd.DataFrame, tmp_path: Path) -> None:
+    run = tmp_path / "nt/c/seed1/roi"
+    far_set(run, made_from={"stages": {"phase2": "before"}})
+    text = markdown.render(section(found(stages), tmp_path / "nt/report"))
+    assert "- c/seed1/roi against hearts: probed with other weights than it has now." in text
+    assert "`python -m ushydra_lab probes multirun/nt/c --against data=hearts`" in text
+    file = run / "external" / "hearts-0123abcd" / "probes.csv"
+    shutil.copy(run / "probes.json", file.with_suffix(".json"))
+    pd.read_csv(file).drop(columns="unit").to_csv(file, index=False)
+    text = markdown.render(section(found(stages), tmp_path / "nt/report"))
+    assert "- c/seed1/roi against hearts: probed by an earlier version" in text
+    assert "far: hearts" not in text
 
 
 def test_captions_speak_of_the_paper_of_triage_and_of_an_error_only_where_they_are(stages: pd.DataFrame) -> None:

@@ -73,6 +73,21 @@ def _same_cell(one: str, other: str) -> bool:
         return False
 
 
+def kept(name: str, found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What is found, with the rows of CSV as they were before where only the last digits are others."""
+    before: dict[str, list[str]] = json.loads((EXPECTED / f"{name}.json").read_text())
+    files = {file: lines for file, lines in before.items() if len(lines) == len(found.get(file, []))}
+    return {
+        file: [
+            old if file.endswith(".csv") and same(old, new) else new
+            for old, new in zip(files[file], lines, strict=True)
+        ]
+        if file in files
+        else lines
+        for file, lines in found.items()
+    }
+
+
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures become one pixel: no table depends on them."""
     monkeypatch.setattr(Figure, "draw_without_rendering", lambda self: None)
@@ -103,5 +118,5 @@ if __name__ == "__main__":
             root = Path(folder) / name
             EXPERIMENTS[name](root)
             report(root)
-            text = json.dumps(written(root / "report"), ensure_ascii=False, indent=0)
+            text = json.dumps(kept(name, written(root / "report")), ensure_ascii=False, indent=0)
             (EXPECTED / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from ushydra_lab.report.sections.segmentation import (
     scores,
     scores_table,
     section,
+    surfaces_table,
 )
 
 STRUCTURES = ["csp", "lv"]
@@ -109,6 +110,17 @@ def test_misses_are_counted_beside_the_images_that_each_mean_is_over(images: pd.
     }  # fmt: skip
     assert table.loc[("csp", "csp"), ["Dice over", "not found", "ASSD over"]].tolist() == ["6", "0 (0.0 %)", "n/a"]
     assert ("lv", "csp") not in table.index
+
+
+def test_surfaces_are_in_mm_unless_an_image_has_no_spacing(images: pd.DataFrame) -> None:
+    csp = images.assign(nsd_mm_csp=0.5, nsd_px_csp=0.25, hd95_mm_csp=2.0, hd95_px_csp=8.0)
+    csp.loc[csp["seed"] == 2, "nsd_mm_csp"] = 0.7
+    table = surfaces_table(csp).set_index(["structure", "method"])
+    assert table.loc[("csp", "all"), ["NSD 1 mm ↑", "HD95 (mm) ↓"]].tolist() == ["0.600 ± 0.141", "2.00 ± 0.00"]
+    assert table.loc[("lv", "all")].tolist() == ["n/a", "n/a"]
+    without = csp.assign(**{name: csp[name].where(csp.index > 0) for name in ("nsd_mm_csp", "hd95_mm_csp")})
+    row = surfaces_table(without[without["method"] == "all"]).iloc[0]
+    assert row[["NSD 2 px ↑", "HD95 (px) ↓"]].tolist() == ["0.250 ± 0.000", "8.00 ± 0.00"]
 
 
 def test_areas_are_counted_once_a_seed_and_absent_structures_beside_them(images: pd.DataFrame) -> None:

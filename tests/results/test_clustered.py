@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from ushydra_lab.results.clustered import clustered_auroc, clustered_calibration, clustered_share
+from ushydra_lab.results.clustered import clustered_auroc, clustered_calibration, clustered_mean, clustered_share
 
 
 @settings(deadline=None)
@@ -72,6 +72,22 @@ def test_calibration_error_is_the_mean_gap_of_ten_bins() -> None:
     assert found.low <= 0.1 <= found.high
 
 
+def test_a_bin_of_one_subject_leaves_no_interval_of_the_calibration_error() -> None:
+    few = clustered_calibration([0.5, 0.6, 0.7, 0.8], [1, 0, 1, 1], ["a", "b", "c", "d"])
+    assert few.value == pytest.approx((0.5 + 0.6 + 0.3 + 0.2) / 4)
+    assert np.isnan([few.low, few.high]).all()
+
+
 def test_unknown_values_are_left_out() -> None:
     whole = clustered_share([1, 0, 1, 0], [0, 0, 1, 2])
     assert clustered_share([1, np.nan, 0, 1, 0], [0, 0, 0, 1, 2]) == whole
+
+
+def test_the_mean_of_single_images_has_students_interval_and_repeats_are_no_new_subjects() -> None:
+    values = np.random.default_rng(0).normal(2, 1, 12)
+    once = clustered_mean(values, np.arange(12))
+    copied = clustered_mean(np.repeat(values, 5), np.repeat(np.arange(12), 5))
+    student = ttest_1samp(values, 0).confidence_interval()
+    assert (once.value, once.low, once.high) == pytest.approx((values.mean(), student.low, student.high))
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high))
+    assert np.isnan(clustered_mean([1.0, 2.0], ["a", "a"]).low)

@@ -50,7 +50,9 @@ def segmentation(amount: float) -> dict[str, Tensor]:
     pred = true.roll(int(8 * amount), 2)
     counts = counts_of(confusion(pred, true, 2))
     found = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
-    found |= {f"assd_{unit}": surface_distances(pred, true, 2)["assd"] for unit in ("mm", "px")}
+    found |= {
+        f"assd_{unit}": surface_distances(pred, true, 2, torch.zeros(len(true), 0))["assd"] for unit in ("mm", "px")
+    }
     return {f"{name}_head": values[:, 1] for name, values in found.items()}
 
 

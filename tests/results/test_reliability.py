@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import roc_curve
 
 from ushydra_lab.results.reliability import (
     aurc,
@@ -17,6 +18,7 @@ from ushydra_lab.results.reliability import (
     conformal_quantile,
     conformal_scores,
     coverage,
+    fpr95,
     risk_coverage,
     uncertainty_correlation,
 )
@@ -121,7 +123,7 @@ def test_90_per_cent_intervals_hold_90_per_cent_of_exchangeable_errors(weighted:
         past, new = slice(50), slice(50, None)
         scores = conformal_scores(error[past], uncertainty[past] if weighted else None)
         quantile = conformal_quantile(scores, 0.1)
-        found = coverage(error[new], quantile * uncertainty[new] if weighted else quantile)
+        found = coverage(error[new], quantile * uncertainty[new] if weighted else quantile, np.arange(100))
         shares.append(found.share)
         widths.append(found.half_width)
     assert 0.88 < np.mean(shares) < 0.92
@@ -138,7 +140,7 @@ def test_weighted_intervals_hold_alike_for_certain_and_uncertain_images_where_pl
         quantile = conformal_quantile(conformal_scores(error, weights)[calibration], 0.1)
         half_width = np.full(8000, quantile) if weights is None else quantile * uncertainty
         parts = [~calibration & (uncertainty == u) for u in (1.0, 5.0)]
-        share[kind] = [coverage(error[part], half_width[part]).share for part in parts]
+        share[kind] = [coverage(error[part], half_width[part], np.arange(part.sum())).share for part in parts]
     assert share["weighted"] == pytest.approx([0.9, 0.9], abs=0.02)
     assert share["plain"][0] > 0.99
     assert share["plain"][1] < 0.85
@@ -152,13 +154,33 @@ def test_a_score_says_how_many_times_its_uncertainty_an_interval_must_reach() ->
         conformal_scores(error, [-1.0] * 5)
 
 
-def test_coverage_counts_known_errors_and_has_clopper_and_pearsons_interval() -> None:
-    found = coverage([-1.0, 1, 2.5, np.nan, 3], [1.0, 2, 2, 9, np.nan])
+def test_coverage_counts_known_errors_and_of_single_images_has_clopper_and_pearsons_interval() -> None:
+    found = coverage([-1.0, 1, 2.5, np.nan, 3], [1.0, 2, 2, 9, np.nan], list("abcde"))
     assert (found.share, found.half_width, found.n) == (pytest.approx(2 / 3), pytest.approx(5 / 3), 3)
     low, high = stats.beta.ppf(0.025, 2, 2), stats.beta.ppf(0.975, 3, 1)
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert coverage([5.0, -7], inf).share == 1
-    assert isnan(coverage([np.nan], 1.0).share)
+    assert coverage([5.0, -7], inf, ["a", "b"]).share == 1
+    assert isnan(coverage([np.nan], 1.0, ["a"]).share)
+
+
+def test_ten_images_of_each_subject_tell_no_more_of_the_coverage_than_one() -> None:
+    error = np.where(np.arange(30) < 24, 1.0, 9.0)
+    alone, ten = (coverage(np.repeat(error, n), 2.0, np.repeat(np.arange(30), n)) for n in (1, 10))
+    assert (ten.share, ten.n, ten.subjects) == (alone.share, 300, 30)
+    assert ten.high - ten.low == pytest.approx(alone.high - alone.low, abs=0.01)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 999))
+def test_unusual_images_pass_as_on_sklearns_curve(usual: int, unusual: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    known, other = rng.integers(0, 9, usual), rng.integers(3, 12, unusual)
+    truth = np.repeat([1, 0], [usual, unusual])
+    false, true, _ = roc_curve(truth, -np.concatenate([known, other]), drop_intermediate=False)
+    found = fpr95([*known, np.nan], [*other, np.nan], np.arange(unusual + 1))
+    assert found.value == pytest.approx(false[np.argmax(true >= 0.95 - 1e-12)])
+    assert found.images == unusual
+    assert isnan(fpr95([], other, np.arange(unusual)).value)
 
 
 def test_the_chance_of_a_coverage_is_that_of_exchangeable_subjects() -> None:

@@ -2,22 +2,50 @@
 
 import numpy as np
 import pandas as pd
+import pingouin
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from ushydra_lab.results.agreement import bland_altman
 from ushydra_lab.results.repeats import bland_altman_repeated
 
 
-def test_one_image_of_each_subject_is_the_plain_agreement() -> None:
-    a, b = np.random.default_rng(0).normal(10, 2, (2, 40))
-    plain, found = bland_altman(a, b), bland_altman_repeated(a, b, np.arange(40))
-    assert [found.bias, found.low, found.high] == pytest.approx([plain.bias, plain.low, plain.high])
-    assert found.bias_interval == pytest.approx(plain.bias_interval)
-    assert found.low_interval == pytest.approx(plain.low_interval, rel=0.05)
+def drawn_by_pingouin(a: np.ndarray, b: np.ndarray) -> list[float]:
+    """Bias, upper and lower limit, and the ends of the interval of the bias, as pingouin's plot shows them."""
+    figure = Figure()
+    axes = pingouin.plot_blandaltman(a, b, agreement=stats.norm.ppf(0.975), ax=figure.subplots())
+    lines = [line.get_ydata()[0] for line in axes.get_lines()][1:]
+    around_bias = next(patch for patch in axes.patches if patch.get_facecolor()[0] == patch.get_facecolor()[1])
+    return [*lines, around_bias.get_y(), around_bias.get_y() + around_bias.get_height()]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 60), st.floats(-5, 5), st.floats(0.1, 10), st.integers(0, 99))
+def test_one_image_of_each_subject_is_the_plain_agreement_as_pingouin_has_it(
+    n: int, bias: float, noise: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(60, 110, n)
+    measured = truth + bias + noise * rng.normal(size=n)
+    found = bland_altman_repeated(measured, truth, np.arange(n))
+    assert [found.bias, found.high, found.low, *found.bias_interval] == pytest.approx(
+        drawn_by_pingouin(measured, truth)
+    )
     assert found.within == 0
-    assert found.between == pytest.approx(plain.sd)
+    assert [found.between, found.sd] == pytest.approx([np.std(measured - truth, ddof=1)] * 2)
+
+
+@pytest.mark.parametrize("n", [12, 40, 400])
+def test_without_repeats_the_limits_reach_about_as_far_as_exact_ones(n: int) -> None:
+    """Of one limit at a time, by the noncentral t distribution (A. Carkeet, Optom. Vis. Sci. 92, 2015)."""
+    difference = np.random.default_rng(0).normal(1, 2, n)
+    found = bland_altman_repeated(difference, np.zeros(n), np.arange(n))
+    inner, outer = stats.nct.ppf([0.025, 0.975], n - 1, stats.norm.ppf(0.975) * np.sqrt(n)) * found.sd / np.sqrt(n)
+    assert found.high_interval == pytest.approx((found.bias + inner, found.bias + outer), abs=0.15 * (outer - inner))
 
 
 def test_components_are_those_of_an_analysis_of_variance_by_subject() -> None:
@@ -34,7 +62,7 @@ def test_components_are_those_of_an_analysis_of_variance_by_subject() -> None:
 def test_repeated_images_widen_the_intervals_that_are_taken_for_independent() -> None:
     rng, who = np.random.default_rng(0), np.repeat(np.arange(10), 6)
     a, b = 20 + rng.normal(0, 2, 10)[who], np.full(60, 20.0) + rng.normal(0, 0.1, 60)
-    found, plain = bland_altman_repeated(a, b, who), bland_altman(a, b)
+    found, plain = bland_altman_repeated(a, b, who), bland_altman_repeated(a, b, np.arange(60))
     assert found.bias_interval[1] - found.bias_interval[0] > 2 * (plain.bias_interval[1] - plain.bias_interval[0])
     assert found.high_interval[1] > plain.high_interval[1]
 

@@ -66,6 +66,8 @@ def test_a_perfect_answer_scores_one_where_a_structure_is_and_nothing_where_it_i
     assert scores["dice_csp"][1].isnan()
     assert scores["dice_empty_csp"].tolist() == [1, 1]
     assert scores["assd_mm_csp"][0] == 0
+    assert scores["nsd_mm_csp"][0] == scores["nsd_px_csp"][0] == 1
+    assert scores["nsd_mm_csp"][1].isnan()
     assert scores["present_csp"].tolist() == [1, 0]
     assert scores["found_csp"].tolist() == [1, 0]
     assert scores["hits_csp"].tolist() == [6, 0]
@@ -90,6 +92,17 @@ def test_distances_and_places_are_px_and_mm_too_where_the_spacing_is_known(truth
     in_px = {name: values for name, values in with_spacing.items() if "_mm" not in name}
     assert in_px.keys() == without.keys()
     torch.testing.assert_close(in_px, without, equal_nan=True)
+
+
+def test_nsd_is_within_a_millimetre_whatever_the_spacing_and_within_two_px(truth: Tensor) -> None:
+    both = truth[:1].repeat(2, 1, 1)
+    task = task_for(both.roll(2, dims=2))
+    scores = task.evaluate(batch_of(both, pixel_mm=torch.tensor([0.5, 1.0])))
+    assert scores["nsd_mm_csp"][0] == 1, "two px are a millimetre"
+    assert scores["nsd_mm_csp"][1] < 1
+    assert scores["nsd_px_csp"].tolist() == [1, 1]
+    task.network = Painted(torch.zeros_like(both).long())
+    assert task.evaluate(batch_of(both))["nsd_px_csp"].tolist() == [0, 0], "missed"
 
 
 def test_an_image_without_spacing_among_others_has_distances_in_px_and_no_anomaly(truth: Tensor) -> None:

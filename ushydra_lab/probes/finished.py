@@ -16,7 +16,7 @@ from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.stored import Local, chosen_data, on_this_machine
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.data.vocabulary import PARTS
+from ushydra_lab.data.vocabulary import PARTS, SITE, SUBJECT
 from ushydra_lab.evaluation.external import with_external
 from ushydra_lab.evaluation.finished import own_images
 from ushydra_lab.files import DamagedFile, atomic, disk_errors
@@ -122,11 +122,20 @@ def _measure(
             values, table = probe_feature(parts, feature, seed, covariance, caliper)
             rounded = {key: None if np.isnan(value) else round(value, 9) for key, value in values.items()}
             scores.setdefault(name, {})[feature] = rounded
-            tables.append(table.assign(stage=name, feature=feature))
+            tables.append(table.assign(stage=name, feature=feature, unit=_units(table, data, other)))
     images = {name: len(codes.record) for name, codes in zip(PARTS, (parts.train, parts.val, parts.test), strict=True)}
     joined = pd.concat(tables, ignore_index=True)
     front = ["stage", "feature"]
     return {"images": images, "stages": scores}, joined[[*front, *(c for c in joined if c not in front)]]
+
+
+def _units(table: pd.DataFrame, data: UltrasoundData, other: UltrasoundData | None) -> pd.Series:
+    """The number of each image's subject, from 0, which tells nothing but which images are of one; site by site."""
+    keys = pd.Series(index=table.index, dtype=object)
+    for source, rows in ((data, table["part"] != "test"), (other or data, table["part"] == "test")):
+        of = source.manifest.table.loc[table.loc[rows, "record"], [SITE, SUBJECT]]
+        keys[rows] = [(source is data, *key) for key in of.itertuples(index=False)]
+    return pd.Series(pd.factorize(keys)[0], table.index)
 
 
 def _draw(task: Any, data: UltrasoundData, file: Path) -> None:

@@ -1,12 +1,12 @@
-"""How well repeated measurements agree."""
+"""Intraclass correlation; Bland-Altman agreement is in `repeats`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import f, nct, norm, t
+from numpy.typing import NDArray
+from scipy.stats import f
 
 
 @dataclass(frozen=True)
@@ -18,28 +18,6 @@ class Agreement:
     high: float
     targets: int
     raters: int
-
-
-@dataclass(frozen=True)
-class BlandAltman:
-    """Of n differences: their mean (bias) and SD (ddof 1), and the 95 % limits of agreement, low and high.
-
-    Each `_interval` is a 95 % confidence interval (low, high) of what it is named after. Without any distribution:
-    middle, the 2.5 and 97.5 percentiles of the differences; outside, how many of them lie beyond the limits; furthest,
-    the one furthest from 0. All but counts in the unit of the data.
-    """
-
-    bias: float
-    bias_interval: tuple[float, float]
-    sd: float
-    low: float
-    low_interval: tuple[float, float]
-    high: float
-    high_interval: tuple[float, float]
-    middle: tuple[float, float]
-    outside: int
-    furthest: float
-    n: int
 
 
 def icc(ratings: NDArray[np.float64]) -> Agreement:
@@ -69,40 +47,3 @@ def icc(ratings: NDArray[np.float64]) -> Agreement:
     low = n * (targets - upper * rest) / (upper * spread + n * targets)
     high = n * (lower * targets - rest) / (spread + n * lower * targets)
     return Agreement(float(r), float(low), float(high), n, k)
-
-
-def bland_altman(a: ArrayLike, b: ArrayLike) -> BlandAltman:
-    """Agreement of two measurements (N,) of the same images, of the differences a - b.
-
-    Limits: bias -+ 1.96 SD (J. M. Bland and D. G. Altman, Lancet 327, 1986). The interval of the bias is Student's;
-    those of the limits are exact, for one limit at a time, by the noncentral t distribution (A. Carkeet, Optom. Vis.
-    Sci. 92, 2015), since the usual approximation, SE^2 = SD^2 (1/n + 1.96^2 / (2 (n - 1))) (Bland and Altman, Stat.
-    Methods Med. Res. 8, 1999), reaches less far outwards for few images. All take the differences for independent and
-    normal: several images of one subject make the intervals too narrow, and a few gross failures the limits too wide.
-
-    Pairs with a NaN are dropped; fewer than two leave everything NaN. Raises ValueError: shapes that do not fit.
-    """
-    first, second = np.asarray(a, float), np.asarray(b, float)
-    if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"expected two measurements of the same images, got shapes {first.shape} and {second.shape}")
-    differences = (first - second)[~np.isnan(first - second)]
-    n, nan = len(differences), float("nan")
-    if n < 2:
-        return BlandAltman(nan, (nan, nan), nan, nan, (nan, nan), nan, (nan, nan), (nan, nan), 0, nan, n)
-    bias, sd, z = float(differences.mean()), float(differences.std(ddof=1)), float(norm.ppf(0.975))
-    error = sd / float(np.sqrt(n))
-    margin = error * float(t.ppf(0.975, n - 1))
-    inner, outer = (error * float(x) for x in nct.ppf([0.025, 0.975], n - 1, z * np.sqrt(n)))
-    return BlandAltman(
-        bias,
-        (bias - margin, bias + margin),
-        sd,
-        bias - z * sd,
-        (bias - outer, bias - inner),
-        bias + z * sd,
-        (bias + inner, bias + outer),
-        (float(np.percentile(differences, 2.5)), float(np.percentile(differences, 97.5))),
-        int((np.abs(differences - bias) > z * sd).sum()),
-        float(differences[np.abs(differences).argmax()]),
-        n,
-    )

@@ -1,4 +1,4 @@
-"""Shares, AUROC and calibration error of images whose subjects return, with intervals that follow the subjects."""
+"""Means, shares, AUROC and calibration error of images of returning subjects, with intervals that follow these."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ class Clustered:
     high: float
     images: int
     subjects: int
+
+
+def clustered_mean(values: ArrayLike, subjects: ArrayLike) -> Clustered:
+    """Mean over images; the interval by Student's t, from the variance between subjects."""
+    known, codes = _known(values, subjects)
+    n, number = len(known), len(np.unique(codes))
+    if number < 2:
+        return Clustered(float(known.mean()) if n else np.nan, np.nan, np.nan, n, number)
+    mean, reach = mean_and_reach(known, codes)
+    return Clustered(mean, mean - reach, mean + reach, n, number)
+
+
+def mean_and_reach(values: Floats, codes: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean over images of two subjects or more, numbered from 0, and half its 95 % interval."""
+    weights = np.bincount(codes) / len(codes)
+    mean = float(values.mean())
+    deviation = np.bincount(codes, values - mean) / len(codes)
+    error = float(np.sqrt((deviation**2 / shrinkage(weights)).sum()))
+    return mean, float(t.isf(0.025, freedom(weights))) * error
 
 
 def clustered_share(hits: ArrayLike, subjects: ArrayLike) -> Clustered:
@@ -100,7 +119,7 @@ def clustered_calibration(confidence: ArrayLike, correct: ArrayLike, subjects: A
     It is a weighted sum of absolute gaps, so that it is off by no more than the sum of what the gaps are off by; that
     is bounded by its 97.5 % quantile over resampled subjects, with Student's quantile for few subjects. Such an
     interval is wide, but does not miss because the error is biased upwards, as the usual bootstrap's does. Ten bins by
-    rank, equal confidences in one bin.
+    rank, equal confidences in one bin; no interval where a bin holds a single subject, which tells no variance.
     """
     given, answers = np.asarray(confidence, float), np.asarray(correct, float)
     sure, codes = _known(np.where(np.isnan(answers), np.nan, given), subjects)
@@ -115,7 +134,10 @@ def clustered_calibration(confidence: ArrayLike, correct: ArrayLike, subjects: A
     np.add.at(counts, (codes, bins), 1)
     value = float(np.abs(gaps.sum(0)).sum() / n)
     apart = gaps - counts * np.divide(gaps.sum(0), counts.sum(0), where=counts.sum(0) > 0, out=np.zeros(BINS))
-    in_bin = np.maximum((counts > 0).sum(0), 2)
+    in_bin = (counts > 0).sum(0)
+    if (in_bin == 1).any():
+        return Clustered(value, np.nan, np.nan, n, number)
+    in_bin = np.maximum(in_bin, 2)
     drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
     off = np.abs(drawn @ (apart * np.sqrt(in_bin / (in_bin - 1)))).sum(1) / n
     rarer = min(len(np.unique(codes[right == outcome])) for outcome in (0, 1))

@@ -12,7 +12,9 @@ from math import ceil, inf
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import betabinom, binomtest, rankdata, spearmanr
+from scipy.stats import betabinom, rankdata, spearmanr
+
+from ushydra_lab.results.clustered import Clustered, clustered_share
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ class Aurc:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Share of errors within their intervals, low and high: its 95 % interval (Clopper and Pearson); NaN for none.
+    """Share of n errors of some subjects within their intervals, low and high: its 95 % interval; NaN for none.
 
     half_width: mean over the n errors, in their unit.
     """
@@ -42,6 +44,7 @@ class Coverage:
     high: float
     half_width: float
     n: int
+    subjects: int
 
 
 @dataclass(frozen=True)
@@ -135,19 +138,33 @@ def _rank(n: int, alpha: float) -> int:
     return ceil((n + 1) * (1 - Fraction(str(alpha))))  # in binary 10 * (1 - 0.7) exceeds 3
 
 
-def coverage(error: ArrayLike, half_width: ArrayLike) -> Coverage:
+def coverage(error: ArrayLike, half_width: ArrayLike, subjects: ArrayLike) -> Coverage:
     """How many errors (N,), signed or not, lie within intervals of these half-widths (N,) or of one.
 
     The half-width is the `conformal_quantile` of plain scores, or that of weighted ones times each image's uncertainty.
+    subjects: (N,), the units of the interval, `clustered_share`.
     """
     size = np.abs(np.asarray(error, float))
     width = np.broadcast_to(np.asarray(half_width, float), size.shape)
     known = ~(np.isnan(size) | np.isnan(width))
-    n, inside = int(known.sum()), int((size <= width)[known].sum())
-    if not n:
-        return Coverage(np.nan, np.nan, np.nan, np.nan, 0)
-    interval = binomtest(inside, n).proportion_ci()
-    return Coverage(inside / n, float(interval.low), float(interval.high), float(np.sort(width[known]).mean()), n)
+    found = clustered_share((size <= width)[known], np.asarray(subjects)[known])
+    mean = float(np.sort(width[known]).mean()) if known.any() else np.nan
+    return Coverage(found.value, found.low, found.high, mean, found.images, found.subjects)
+
+
+def fpr95(usual: ArrayLike, unusual: ArrayLike, subjects: ArrayLike) -> Clustered:
+    """Share of unusual images, of these subjects, that pass as usual where 95 % of the usual ones do; lower is better.
+
+    S. Liang, Y. Li and R. Srikant, Enhancing the reliability of out-of-distribution image detection in neural
+    networks, ICLR 2018. Higher scores are more unusual; the threshold is the smallest score that 95 % of the usual
+    images do not exceed. The interval takes that threshold for given.
+    """
+    known = np.sort(np.asarray(usual, float))
+    known, score = known[~np.isnan(known)], np.asarray(unusual, float)
+    if not len(known):
+        return clustered_share([], [])
+    threshold = known[ceil(Fraction("0.95") * len(known)) - 1]
+    return clustered_share(np.where(np.isnan(score), np.nan, score <= threshold), subjects)
 
 
 def chance_of_coverage(share: float, tested: int, calibrated: int, alpha: float) -> float:
@@ -184,3 +201,19 @@ def calibration_table(error: ArrayLike, uncertainty: ArrayLike, bins: int = 10) 
     table = pd.DataFrame({"bin": number, "uncertainty": uncertainty, "error": error})
     means = table.groupby("bin").agg(n=("error", "size"), uncertainty=("uncertainty", "mean"), error=("error", "mean"))
     return means.reset_index()
+
+
+def reliability_curve(confidence: ArrayLike, correct: ArrayLike, subjects: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Columns `n`, mean `confidence`, `accuracy` and its interval `low` to `high` by subjects, of bins of equal counts.
+
+    Bins as of `clustered_calibration`: by rank, equal confidences in one bin. Images without either are left out.
+    """
+    table = pd.DataFrame({"confidence": np.asarray(confidence, float), "correct": np.asarray(correct, float)})
+    table = table.assign(subject=np.asarray(subjects)).dropna(subset=["confidence", "correct"])
+    number = np.ceil(rankdata(table["confidence"]) * bins / max(len(table), 1)).astype(int)
+    rows = []
+    for _, own in table.groupby(number):
+        found = clustered_share(own["correct"], own["subject"])
+        mean = {"n": found.images, "confidence": own["confidence"].mean(), "accuracy": found.value}
+        rows.append(mean | {"low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["n", "confidence", "accuracy", "low", "high"])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2, norm, t
 
-from ushydra_lab.results.crossed import freedom, shrinkage
+from ushydra_lab.results.clustered import mean_and_reach
+from ushydra_lab.results.crossed import freedom
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -38,6 +39,11 @@ class RepeatedAgreement:
     subjects: int
 
     @property
+    def sd(self) -> float:
+        """Of one image of any subject: variances between and within subjects added."""
+        return (self.high - self.low) / 2 / float(norm.ppf(0.975))
+
+    @property
     def proportional(self) -> bool:
         """Whether the bias depends on the size: the slope's interval leaves out 0."""
         return bool(self.slope_interval[0] > 0 or self.slope_interval[1] < 0)
@@ -65,7 +71,7 @@ def bland_altman_repeated(
     if number < 2:
         bias = float(difference.mean()) if n else nan
         return RepeatedAgreement(bias, none, nan, nan, nan, none, nan, none, nan, none, None, n, number)
-    bias, reach = _bias(difference, codes)
+    bias, reach = mean_and_reach(difference, codes)
     between, within, total, down, up = _variances(difference, codes)
     z = float(norm.ppf(0.975))
     sd, inner, outer = (z * float(np.sqrt(one)) for one in (total, total - down, total + up))
@@ -79,15 +85,6 @@ def bland_altman_repeated(
         bias, (bias - reach, bias + reach), between, within, bias - sd, lower, bias + sd, upper,
         slope, of_slope, within_limits, n, number,
     )  # fmt: skip
-
-
-def _bias(difference: Floats, codes: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean over images, and half its interval, whose unit is the subject."""
-    weights = np.bincount(codes) / len(codes)
-    bias = float(difference.mean())
-    deviation = np.bincount(codes, difference - bias) / len(codes)
-    error = float(np.sqrt((deviation**2 / shrinkage(weights)).sum()))
-    return bias, float(t.isf(0.025, freedom(weights))) * error
 
 
 def _variances(difference: Floats, codes: NDArray[np.int64]) -> tuple[float, float, float, float, float]:

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ushydra_lab.errors import NOT_LOADED, printable
-from ushydra_lab.tasks.columns import Column, Metric
+from ushydra_lab.tasks.column import Acceptable, Column, Metric
 
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
@@ -119,11 +119,12 @@ def _column(content: Any) -> Column:
     """
     if not isinstance(content, dict) or not isinstance(content.get("name"), str):
         raise ValueError("a column without a name")
-    metric = content.get("metric")
-    own = {key: value for key, value in content.items() if key != "metric"}
+    metric, acceptable = content.get("metric"), content.get("acceptable")
+    own = {key: value for key, value in content.items() if key not in ("metric", "acceptable")}
     try:
+        limits = None if acceptable is None else Acceptable(**_typed(Acceptable, acceptable))
         typed = None if metric is None else Metric(**_typed(Metric, {k: v for k, v in metric.items() if v is not None}))
-        return Column(**_typed(Column, own), metric=typed)
+        return Column(**_typed(Column, own), metric=typed, acceptable=limits)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"column {content['name']}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Declarations of the columns of per_image.csv: content, unit, and how tables show them.
+"""The columns of per_image.csv, each declared once: what it holds, its unit, and how tables show it.
 
 Plain Python, for tasks that emit them and reports that read them alike. A family is a column for each structure,
 plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.
@@ -7,63 +7,10 @@ plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from math import inf
-from typing import Literal
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How tables show a column whose values can be better or worse."""
-
-    label: str
-    better: Literal["higher", "lower"]
-    digits: int
-    change: Literal["%", "difference"] = "%"
-    """How two methods are compared: in per cent of the first one's mean, or by the plain difference."""
-    note: str = ""
-    """What a caption has to say about it."""
-    most: float = inf
-    """No difference of two means can be larger."""
-
-    @property
-    def title(self) -> str:
-        """The label with an arrow towards better."""
-        return f"{self.label} {'↑' if self.better == 'higher' else '↓'}"
-
-    def improves(self, change: float) -> bool:
-        """Whether a change of this sign is for the better."""
-        return change > 0 if self.better == "higher" else change < 0
-
-
-@dataclass(frozen=True)
-class Column:
-    """name: of the column or family; holds: in words; unit: '' for shares, counts, codes and texts.
-
-    each: what a family has a column for. metric: of what the main tables show, `{}` in its label being the structure.
-    in_px: the same length in px, shown where not all images have a spacing.
-    """
-
-    name: str
-    holds: str
-    unit: str = ""
-    each: Literal["", "structure", "plane", "decoder"] = ""
-    metric: Metric | None = None
-    in_px: str = ""
-
-
-def _in_both(name: str, holds: str, each: Literal["", "structure"] = "", metric: Metric | None = None) -> list[Column]:
-    """A length in mm, where the spacing is known, and in px; a metric's label says which."""
-    mm, px = (None if metric is None else replace(metric, label=f"{metric.label} ({unit})") for unit in ("mm", "px"))
-    return [
-        Column(f"{name}_mm", holds, "mm", each, mm, in_px=f"{name}_px"),
-        Column(f"{name}_px", holds, "px", each, px),
-    ]
-
-
-def _higher(label: str, digits: int, note: str = "", most: float = inf) -> Metric:
-    return Metric(label, "higher", digits, "difference", note, most)
-
+from ushydra_lab.tasks.column import Acceptable, higher, in_both
+from ushydra_lab.tasks.column import Column as Column  # what a module that declares its own takes from here
+from ushydra_lab.tasks.column import Metric as Metric
 
 NO_PADDING = "PSNR and MS-SSIM without letterbox padding"
 NT_DRIFT = (
@@ -81,6 +28,14 @@ ENDS = {"ofd_1": "the OFD's first end", "ofd_2": "the OFD's second end"}
 ENDS |= {"bpd_1": "the BPD's first end", "bpd_2": "the BPD's second end"}
 LENGTHS = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
 
+CALLIPER_STEP = Acceptable(
+    0.1, "mm", "the step of the callipers; ISUOG Practice Guidelines, Ultrasound Obstet. Gynecol. 41, 2013"
+)
+OBSERVERS = Acceptable(
+    3.0, "%", "limits of agreement of one observer's repeats; I. Sarris et al., Ultrasound Obstet. Gynecol. 39, 2012"
+)
+ACCEPTABLE = {"hc": OBSERVERS}
+
 KEYS = [
     Column("stage", "the stage whose weights answered"),
     Column("part", "val or test"),
@@ -88,16 +43,16 @@ KEYS = [
     Column("site", "hospital, region or device"),
 ]
 RECONSTRUCTION = [
-    Column("psnr_content", "PSNR without padding", "dB", metric=_higher("PSNR (dB)", 2, NO_PADDING)),
-    Column("ms_ssim_content", "MS-SSIM without padding", metric=_higher("MS-SSIM", 4, NO_PADDING, most=1)),
+    Column("psnr_content", "PSNR without padding", "dB", metric=higher("PSNR (dB)", 2, NO_PADDING)),
+    Column("ms_ssim_content", "MS-SSIM without padding", metric=higher("MS-SSIM", 4, NO_PADDING, most=1)),
     Column("psnr", "PSNR of the full canvas", "dB"),
     Column("ms_ssim", "MS-SSIM of the full canvas"),
     Column("roi_mae", "mean absolute error in the ROI", metric=Metric("ROI-MAE", "lower", 5)),
-    Column("roi_ms_ssim", "MS-SSIM in the ROI", metric=_higher("ROI MS-SSIM", 4, most=1)),
+    Column("roi_ms_ssim", "MS-SSIM in the ROI", metric=higher("ROI MS-SSIM", 4, most=1)),
     Column("roi_edge_mae", "mean absolute error of edges in the ROI", metric=Metric("ROI Edge-MAE", "lower", 5)),
-    *_in_both("nt", "NT thickness measured in the original"),
-    *_in_both("nt_drift", "change of that from original to reconstruction"),
-    *_in_both("nt_abs_drift", "absolute change of it", metric=Metric("NT drift", "lower", 3, note=NT_DRIFT)),
+    *in_both("nt", "NT thickness measured in the original", acceptable=CALLIPER_STEP),
+    *in_both("nt_drift", "change of that from original to reconstruction"),
+    *in_both("nt_abs_drift", "absolute change of it", metric=Metric("NT drift", "lower", 3, note=NT_DRIFT)),
     Column(
         "nt_lost",
         "1 where the reconstruction alone has no measurable NT",
@@ -111,15 +66,19 @@ LANDMARKS = [
     Column("nme_own", "mean distance over each diameter's own length"),
     Column("ofd_nme", "distance of the OFD's ends over the true OFD"),
     Column("bpd_nme", "distance of the BPD's ends over the true BPD"),
-    *(column for end, words in ENDS.items() for column in _in_both(f"distance_{end}", f"distance of {words}")),
-    *_in_both("distance", "mean distance of the end points"),
-    *(column for key, words in LENGTHS.items() for column in _in_both(key, f"{words}, predicted")),
-    *(column for key, words in LENGTHS.items() for column in _in_both(f"{key}_true", f"{words}, reference")),
-    *(column for key, words in LENGTHS.items() for column in _in_both(f"{key}_error", f"{words}, predicted - true")),
+    *(column for end, words in ENDS.items() for column in in_both(f"distance_{end}", f"distance of {words}")),
+    *in_both("distance", "mean distance of the end points"),
     *(
         column
         for key, words in LENGTHS.items()
-        for column in _in_both(
+        for column in in_both(key, f"{words}, predicted", acceptable=ACCEPTABLE.get(key))
+    ),
+    *(column for key, words in LENGTHS.items() for column in in_both(f"{key}_true", f"{words}, reference")),
+    *(column for key, words in LENGTHS.items() for column in in_both(f"{key}_error", f"{words}, predicted - true")),
+    *(
+        column
+        for key, words in LENGTHS.items()
+        for column in in_both(
             f"{key}_abs_error",
             f"{words}, absolute error",
             metric=Metric(f"{key.upper()} error", "lower", 2, note=HC_ERROR if key == "hc" else ""),
@@ -128,12 +87,12 @@ LANDMARKS = [
     *(Column(f"{key}_percent_error", f"{words}, error of the true one", "%") for key, words in LENGTHS.items()),
     *(Column(f"{key}_abs_percent_error", f"{words}, absolute error", "%") for key, words in LENGTHS.items()),
     Column("entropy", "mean entropy of the heatmaps", "nats"),
-    *_in_both("ofd_spread", "spread of the OFD's heatmaps"),
-    *_in_both("bpd_spread", "spread of the BPD's heatmaps"),
+    *in_both("ofd_spread", "spread of the OFD's heatmaps"),
+    *in_both("bpd_spread", "spread of the BPD's heatmaps"),
     Column("hc_expert_mm", "head circumference given with the image", "mm"),
 ]
 PLANES = [
-    Column("correct", "1 where the plane was told", metric=_higher("Accuracy", 3, most=1)),
+    Column("correct", "1 where the plane was told", metric=higher("Accuracy", 3, most=1)),
     Column("true", "place of the true plane, -1 for another"),
     Column("predicted", "place of the predicted plane"),
     Column("confidence", "probability of the predicted plane"),
@@ -146,7 +105,7 @@ ROUTING = [
     Column(
         "router_hit",
         "1 where the own quality's decoder answered",
-        metric=_higher("Routed as labelled", 3, "Routed as labelled: to the decoder of the image's own quality", 1),
+        metric=higher("Routed as labelled", 3, "Routed as labelled: to the decoder of the image's own quality", 1),
     ),
     Column(
         "regret",
@@ -157,17 +116,22 @@ ROUTING = [
     Column("regret_best", "best score of any decoder - score"),
     Column("score", "score of the answer by this decoder", each="decoder"),
 ]  # fmt: skip
-DICE = _higher("Dice {}", 3, "Dice: mean over the images that show the structure", most=1)
+DICE = higher("Dice {}", 3, "Dice: mean over the images that show the structure", most=1)
+TOLERANCE_MM, TOLERANCE_PX = 1.0, 2.0
+"""Of NSD. Nobody's measurement: it should be what two experts' outlines of a structure differ by (L. Maier-Hein et al.,
+Metrics Reloaded, Nat. Methods 21, 2024), which is not known of these structures in ultrasound."""
 SEGMENTATION = [
     Column("dice", "Dice, NaN where absent from the truth", each="structure", metric=DICE),
     Column(
         "dice_empty",
         "Dice, 1 where absent from both, 0 where from one",
         each="structure",
-        metric=_higher("Dice (all images) {}", 3, EMPTY, most=1),
+        metric=higher("Dice (all images) {}", 3, EMPTY, most=1),
     ),
-    *_in_both("assd", "average symmetric surface distance", "structure", Metric("ASSD {}", "lower", 2, note=ASSD)),
-    *_in_both("hd95", "95th percentile of the surface distance", "structure"),
+    *in_both("assd", "average symmetric surface distance", "structure", Metric("ASSD {}", "lower", 2, note=ASSD)),
+    *in_both("hd95", "95th percentile of the surface distance", "structure"),
+    Column("nsd_mm", f"NSD within {TOLERANCE_MM:g} mm, 0 if missed, NaN where absent from the truth", each="structure"),
+    Column("nsd_px", f"NSD within {TOLERANCE_PX:g} px of the canvas, likewise", each="structure"),
     Column("iou", "IoU, NaN where absent from the truth", each="structure"),
     Column("precision", "precision, NaN where absent from the truth", each="structure"),
     Column("recall", "recall, NaN where absent from the truth", each="structure"),
@@ -182,8 +146,8 @@ SEGMENTATION = [
     Column("shape", "distance from the shapes in training masks", each="structure"),
     Column("anomaly", "the same, an empty mask being the farthest", each="structure"),
     Column("eccentricity", "eccentricity of the prediction", each="structure"),
-    *_in_both("x", "centroid to the right of that of all structures", "structure"),
-    *_in_both("y", "centroid below that of all structures", "structure"),
+    *in_both("x", "centroid to the right of that of all structures", "structure"),
+    *in_both("y", "centroid below that of all structures", "structure"),
 ]
 SYSTEMS = {
     "every system": KEYS,
@@ -246,7 +210,7 @@ def members(names: Iterable[object], family: str) -> list[str]:
 
 
 def declared_in(names: Iterable[object]) -> Iterator[tuple[str, Column]]:
-    """The declared ones of these names with their columns, in the order of the declarations."""
+    """Those names that are declared, in the order of the declaration, each with its column."""
     there = {str(name): pair[0] for name in names if (pair := split_name(str(name)))}
     order = {id(column): place for place, column in enumerate(COLUMNS)}
     yield from sorted(there.items(), key=lambda item: order[id(item[1])])

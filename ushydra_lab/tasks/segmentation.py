@@ -17,6 +17,7 @@ from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
 from ushydra_lab.tasks.base import Batch, inside, summed
+from ushydra_lab.tasks.columns import TOLERANCE_MM, TOLERANCE_PX
 from ushydra_lab.tasks.from_logits import FromLogits
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -26,8 +27,7 @@ Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 class Segmentation(FromLogits):
     """A label map under a weighted sum of terms (thesis 4, section 3.5).
 
-    The checkpoint with the highest validation Dice of the selected structures is kept, the mean over structures of the
-    mean over images that show them.
+    The checkpoint with the best validation Dice of `select` is kept: mean over images that show each, then over all.
 
     Args:
         structures: of labels 1, 2, ...; 'head=parenchyma+csp' is one that joins several of the data's.
@@ -158,9 +158,9 @@ class Segmentation(FromLogits):
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """`prediction`, integer labels; `prob NAME` of each selected structure; `disagreement`; each (B,H,W).
 
-        Disagreement is 0 where prediction and truth agree and on the padding, else the probability of the predicted
-        label: positive where its number is above the true one's, negative where below. Where `structures` go from the
-        outside to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
+        Disagreement is 0 where prediction and truth agree and on the padding, else the predicted label's probability:
+        positive where its number is above the true one's, negative where below. Where `structures` go from the outside
+        to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
         """
         logits = self.answer(batch)
         probability, pred, true = logits.softmax(1), self._labels(logits, batch), _without_padding(batch).long()
@@ -173,7 +173,7 @@ class Segmentation(FromLogits):
         """Metrics of each structure: overlap, surface distance, presence in truth and prediction, and counts of pixels.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
-        is then 1 or 0 (`metrics.segmentation`). `assd_px_`, `hd95_px_` are NaN where either is empty.
+        is then 1 or 0 (`metrics.overlap`). `assd_px_`, `hd95_px_` are NaN where either is empty; `nsd_px_` as Dice.
         `hits_`, `true_px_`, `found_px_`: pixels of both, of the truth, of the prediction.
         `disagreement_`: pixels of one of both alone over those of the truth; NaN where that is empty, `found_px_` then
         being false. `shape_`: distance of the prediction from the shapes of training masks, NaN where it is empty;
@@ -189,24 +189,25 @@ class Segmentation(FromLogits):
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
         scores["disagreement"] = _disagreement(scores)
         features = shape_features(pred, self.classes)
-        scores["shape"] = self.shapes(features, _spacing(batch))
         of = dict(zip(FEATURES, features.unbind(2), strict=True))
-        scores["eccentricity"] = of["eccentricity"]
+        scores["shape"], scores["eccentricity"] = self.shapes(features, _spacing(batch)), of["eccentricity"]
         peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
         scores["anomaly"] = self.shapes.anomaly(scores["shape"], scores["found_px"] == 0, peak)
-        lengths = {"x": of["x"], "y": of["y"], **surface_distances(pred, true, self.classes)}
+        surfaces = surface_distances(pred, true, self.classes, _tolerances(batch))
+        scores["nsd_px"], nsd_mm = surfaces["nsd"].unbind(2)
+        lengths = {name: of[name] for name in "xy"} | {name: surfaces[name] for name in ("assd", "hd95")}
         scores |= {f"{name}_px": values for name, values in lengths.items()}
         if "pixel_mm" in batch:
             mm = batch["pixel_mm"][:, None]
             scores |= {f"{name}_mm2": scores[f"{name}_px"] * mm**2 for name in ("true", "found")}
-            scores |= {f"{name}_mm": values * mm.cpu() for name, values in lengths.items()}
+            scores |= {f"{name}_mm": values * mm.cpu() for name, values in lengths.items()} | {"nsd_mm": nsd_mm}
         of_structures = {
             f"{score}_{name}": values[:, label].float()
             for score, values in scores.items()
             for label, name in enumerate(self.structures, 1)
         }
-        background = {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
-        return of_structures | background | (self._circumference(pred, batch) if self.head else {})
+        found = of_structures | {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
+        return found | (self._circumference(pred, batch) if self.head else {})
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
@@ -231,6 +232,12 @@ def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
     """|P xor G| / |G| (B,K), thesis 4: it needs the expert's mask G, so it measures disagreement, not anomaly."""
     apart = scores["true_px"] + scores["found_px"] - 2 * scores["hits"]
     return torch.where(scores["true_px"] > 0, apart / scores["true_px"], torch.nan)
+
+
+def _tolerances(batch: Batch) -> Tensor:
+    """TOLERANCE_PX and TOLERANCE_MM in canvas px, (B, 2)."""
+    of_mm = TOLERANCE_MM / _spacing(batch).cpu().double()
+    return torch.stack([torch.full_like(of_mm, TOLERANCE_PX), of_mm], 1)
 
 
 def _spacing(batch: Batch) -> Tensor:

@@ -141,9 +141,7 @@ def figure_html(figure: Figure, *, fit: bool = False) -> Markup:
             narrowest = 0 if fit else picture.width // 2
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a PNG that is cut short
         return Markup('<p class="notice">The figure "{}" is missing or damaged.</p>\n').format(figure.title)
-    image = Markup('<img src="{}" alt="{}" style="min-width: {}px">').format(
-        source, figure.title, narrowest
-    )
+    image = Markup('<img src="{}" alt="{}" style="min-width: {}px">').format(source, figure.title, narrowest)
     return Markup('<figure class="chart scroll" tabindex="0">{}</figure>\n').format(image)
 
 

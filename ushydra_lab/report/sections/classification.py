@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import Codes, classification_scores, confusion_matrix
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
+from ushydra_lab.report.sections import class_calibration
 from ushydra_lab.report.tables import mean_cell, methods_in
 from ushydra_lab.tasks.columns import members
 
@@ -41,7 +42,8 @@ def section(images: pd.DataFrame, file: Path) -> Document:
     found = scores(known)
     write_csv(file.with_name(f"{file.name}_classification.csv"), found)
     picture = save_figure(draw(known), file.with_name(f"{file.name}_confusion"), CONFUSION, CONFUSION_CAPTION)
-    return [Heading("Planes", 4), Table(scores_table(found), SCORES_CAPTION), picture]
+    tables: Document = [Heading("Planes", 4), Table(scores_table(found), SCORES_CAPTION), picture]
+    return tables + class_calibration.section(known, file)
 
 
 def classified_images(images: pd.DataFrame) -> pd.DataFrame:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from ushydra_lab.figures.style import colours_of
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
+from ushydra_lab.report.sections.measurement_figures import FIGURE_CAPTION, Agreements, draw
 from ushydra_lab.report.tables import methods_in, spread_cell
-from ushydra_lab.results.agreement import BlandAltman, bland_altman, icc
+from ushydra_lab.results.agreement import icc
+from ushydra_lab.results.repeats import Interval, RepeatedAgreement, bland_altman_repeated
+from ushydra_lab.tasks.columns import SINGLE, Acceptable
 
 NAMES = {"ofd": "OFD", "bpd": "BPD", "hc": "head circumference"}
 """What columns NAME_mm (or _px), measured, and NAME_true_mm, the reference, are of."""
 
-LINES = {"bias": "-", "low": "--", "high": "--"}
 CAPTION_MM = (
-    "Error: measured minus reference, on the images of one seed. Bias and 95 % limits of agreement (bias ∓ 1.96 SD), "
-    "each with its 95 % interval. The limits take the errors for normally distributed, and a few gross failures widen "
-    "them: compare the middle 95 % of the errors (2.5 to 97.5 percentile), the number of images outside the limits and "
-    "the largest error. Mean and median |error|: without sign, also in per cent of the reference. ICC(A,1) of both, "
-    "two-way, absolute agreement."
-)
-FIGURE_CAPTION = (
-    "Each point is an image; solid: bias, dashed: limits of agreement. Triangles at the edge: errors beyond the axis, "
-    "as many as the panel's title says, and how far they reach."
+    "Error: measured minus reference, on the images of one seed. Bias, mean over images, and 95 % limits of agreement "
+    "(bias ∓ 1.96 SD, variances between and within subjects added: Bland and Altman 2007), each with its 95 % "
+    "interval, whose unit is the subject. Proportional bias: by how much the error changes per unit of the length; ‡ "
+    "where its interval leaves out 0. The limits take the errors for normally distributed, and a few gross failures "
+    "widen them: compare the middle 95 % of the errors (2.5 to 97.5 percentile), the number of images outside the "
+    "limits and the largest error. Mean and median |error|: without sign, also in per cent of the reference. ICC(A,1) "
+    "of both, two-way, absolute agreement."
 )
 POINTS = {f"distance_{name}": name.upper().replace("_", " ") for name in ("ofd_1", "ofd_2", "bpd_1", "bpd_2")}
 """What columns NAME_mm (or _px) are of: distances of predicted from true end points."""
@@ -38,8 +35,6 @@ POINTS_CAPTION = (
     "mean ± SD over seeds (ddof 1)."
 )
 CAPTION = {"mm": CAPTION_MM, "px": "No pixel spacing is known, so lengths are in px of the images. " + CAPTION_MM}
-Agreements = dict[tuple[str, int], BlandAltman]
-"""Of each method and seed."""
 
 
 def section(images: pd.DataFrame, file: Path) -> Document:
@@ -70,7 +65,7 @@ def _measurement(images: pd.DataFrame, name: str, unit: str, file: Path) -> Docu
         draw(pairs, name, unit, found), file.with_name(f"{file.name}_agreement"), title, FIGURE_CAPTION
     )
     errors, limits = cells(found, known, name, unit)
-    return [Heading(title, 4), Table(errors), Table(limits, CAPTION[unit]), picture]
+    return [Heading(title, 4), Table(errors), Table(limits, CAPTION[unit] + accepted_note(name, unit)), picture]
 
 
 def _end_points(images: pd.DataFrame, file: Path) -> Document:
@@ -93,10 +88,43 @@ def _end_points(images: pd.DataFrame, file: Path) -> Document:
 def agreements(images: pd.DataFrame, name: str, unit: str) -> Agreements:
     """Bland-Altman agreement of each method and seed, over images that were measured and have a reference."""
     return {
-        (method, int(str(seed))): bland_altman(chosen[f"{name}_{unit}"], chosen[f"{name}_true_{unit}"])
+        (method, int(str(seed))): _agreement(chosen, name, unit)
         for method in methods_in(images)
         for seed, chosen in images[images["method"] == method].groupby("seed")
     }
+
+
+def _agreement(images: pd.DataFrame, name: str, unit: str) -> RepeatedAgreement:
+    measured, true, accepted = images[f"{name}_{unit}"], images[f"{name}_true_{unit}"], acceptable(name, unit)
+    subjects = images.groupby(["site", "subject"]).ngroup()
+    if accepted is None or accepted.unit == unit:
+        return bland_altman_repeated(measured, true, subjects, accepted.size if accepted else None)
+    in_percent = bland_altman_repeated(100 * measured / true, np.full(len(true), 100.0), subjects, accepted.size)
+    return replace(bland_altman_repeated(measured, true, subjects), acceptable=in_percent.acceptable)
+
+
+def acceptable(name: str, unit: str) -> Acceptable | None:
+    """The declared limits of a measurement's error, where they can be told in this unit or in per cent."""
+    declared = SINGLE[f"{name}_{unit}"].acceptable
+    return declared if declared and declared.unit in (unit, "%") else None
+
+
+def accepted_title(name: str, unit: str) -> str:
+    """'within ±3 %'; '' where no limits are declared."""
+    declared = acceptable(name, unit)
+    return f"within ±{declared.size:g} {declared.unit}" if declared else ""
+
+
+def accepted_note(name: str, unit: str) -> str:
+    """What a caption says of the declared limits, and where they come from."""
+    declared = acceptable(name, unit)
+    of = " of the reference" if declared and declared.unit == "%" else ""
+    return (
+        f" {accepted_title(name, unit).capitalize()}{of}: whether both limits of agreement are, by the outer ends of "
+        f"their intervals ({declared.source})."
+        if declared
+        else ""
+    )
 
 
 def cells(limits_by_run: Agreements, images: pd.DataFrame, name: str, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,30 +136,50 @@ def cells(limits_by_run: Agreements, images: pd.DataFrame, name: str, unit: str)
     for (method, seed), limits in limits_by_run.items():
         chosen = images[(images["method"] == method) & (images["seed"] == seed)]
         true = chosen[f"{name}_true_{unit}"]
-        off = (chosen[f"{name}_{unit}"] - true).abs()
+        error = (chosen[f"{name}_{unit}"] - true).dropna()
+        off, percent = error.abs(), 100 * error.abs() / true
         measured = str(limits.n) if limits.n == len(chosen) else f"{limits.n} of {len(chosen)}"
         who = {"method": method, "seed": str(seed)}
-        row = who | {"images": measured, f"middle 95 % ({unit})": "{:+.2f} to {:+.2f}".format(*limits.middle)}
-        row[f"largest error ({unit})"] = f"{limits.furthest:+.2f}"
-        percent = 100 * off / true
+        row = who | {"images": measured, "subjects": str(limits.subjects)}
+        row[f"middle 95 % ({unit})"] = "{:+.2f} to {:+.2f}".format(*np.percentile(error, [2.5, 97.5]))
+        row[f"largest error ({unit})"] = f"{error.iloc[int(off.argmax())]:+.2f}"
         row[f"mean |error| ({unit})"] = f"{off.mean():.2f} ({percent.mean():.2f} %)"
         row[f"median |error| ({unit})"] = f"{off.median():.2f} ({percent.median():.2f} %)"
         row["ICC"] = f"{icc(chosen[[f'{name}_{unit}', f'{name}_true_{unit}']].to_numpy(float)).icc:.3f}"
         errors.append(row)
-        of_limits.append(who | _limit_cells(limits, unit))
+        outside = int(((error < limits.low) | (error > limits.high)).sum())
+        of_limits.append(who | _limit_cells(limits, unit, outside, accepted_title(name, unit)))
     return pd.DataFrame(errors), pd.DataFrame(of_limits)
 
 
-def _limit_cells(limits: BlandAltman, unit: str) -> dict[str, str]:
-    cells = {}
-    for of, title in (("bias", "bias"), ("low", "lower limit"), ("high", "upper limit")):
-        low, high = getattr(limits, f"{of}_interval")
-        cells[f"{title} ({unit})"] = f"{getattr(limits, of):+.2f}\n[{low:+.2f}, {high:+.2f}]"
-    cells["outside the limits"] = f"{limits.outside} ({limits.outside / limits.n:.1%})".replace("%", " %")
-    return cells
+def _limit_cells(limits: RepeatedAgreement, unit: str, outside: int, accepted: str) -> dict[str, str]:
+    cells = {
+        f"{title} ({unit})": _with_interval(getattr(limits, of), getattr(limits, f"{of}_interval"), 2)
+        for of, title in (("bias", "bias"), ("low", "lower limit"), ("high", "upper limit"))
+    }
+    share = f"{outside} ({100 * outside / limits.n:.1f} %)"
+    cells["outside the limits"] = "n/a" if np.isnan(limits.low) else share
+    slope = _with_interval(limits.slope, limits.slope_interval, 3)
+    cells["proportional bias"] = slope.replace("\n", "‡\n") if limits.proportional else slope
+    return cells | ({accepted: accepted_cell([limits])} if accepted else {})
 
 
-def _flat(limits: BlandAltman) -> dict[str, float]:
+def accepted_cell(of_seeds: list[RepeatedAgreement]) -> str:
+    """'yes' or 'no', for several seeds '1 of 2 seeds'; n/a without limits of agreement."""
+    known = [limits.acceptable for limits in of_seeds if limits.acceptable is not None]
+    if not known:
+        return "n/a"
+    return f"{sum(known)} of {len(known)} seeds" if len(of_seeds) > 1 else "yes" if known[0] else "no"
+
+
+def _with_interval(value: float, interval: Interval, digits: int) -> str:
+    if np.isnan(value):
+        return "n/a"
+    ends = "no interval" if np.isnan(interval[0]) else "{0:+.{2}f}, {1:+.{2}f}".format(*interval, digits)
+    return f"{value:+.{digits}f}\n[{ends}]"
+
+
+def _flat(limits: RepeatedAgreement) -> dict[str, float]:
     """The limits of agreement for CSV, each interval as two numbers."""
     flat: dict[str, float] = {}
     for name, value in asdict(limits).items():
@@ -140,59 +188,3 @@ def _flat(limits: BlandAltman) -> dict[str, float]:
         else:
             flat[name] = value
     return flat
-
-
-def draw(images: pd.DataFrame, name: str, unit: str, limits_by_run: Agreements) -> Figure:
-    """Draw difference over mean, one panel per method and one colour per seed; bias solid, limits dashed.
-
-    The axis ends half the height of the limits beyond them; errors further out, which would squash all others, are
-    triangles at its edge, and the panel's title counts them.
-    """
-    methods = methods_in(images)
-    figure = Figure(figsize=(3.6 * len(methods), 3.8), layout="constrained")
-    axes = dict(zip(methods, figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0], strict=True))
-    colours = colours_of(sorted(seed for _, seed in limits_by_run))
-    pair, ends = [f"{name}_{unit}", f"{name}_true_{unit}"], _ends(limits_by_run)
-    for (method, seed), limits in limits_by_run.items():
-        chosen = images.loc[(images["method"] == method) & (images["seed"] == seed), pair]
-        _panel(axes[method], chosen.mean(axis=1), chosen[pair[0]] - chosen[pair[1]], limits, ends, colours[seed])
-    for method, axis in axes.items():
-        chosen = images.loc[images["method"] == method, pair]
-        axis.set_title(method + _beyond(chosen[pair[0]] - chosen[pair[1]], ends, unit), fontsize=9)
-        axis.set_xlabel(f"mean of both {name.upper()} ({unit})")
-        axis.grid(alpha=0.3)
-    axes[methods[0]].set_ylabel(f"measured − reference {name.upper()} ({unit})")
-    handles = [
-        Line2D([], [], color=colour, marker="o", markersize=3, label=f"seed {s}") for s, colour in colours.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
-    return figure
-
-
-def _ends(limits_by_run: Agreements) -> tuple[float, float]:
-    """The ends of the difference axis."""
-    low, high = (
-        min(limits.low for limits in limits_by_run.values()),
-        max(limits.high for limits in limits_by_run.values()),
-    )
-    return low - (high - low) / 2, high + (high - low) / 2
-
-
-def _beyond(errors: pd.Series, ends: tuple[float, float], unit: str) -> str:
-    """A second line of a title; nothing where all errors lie between the ends of the axis."""
-    below, above = errors[errors < ends[0]], errors[errors > ends[1]]
-    parts = [f"{len(below)} below (to {below.min():+.1f} {unit})"] * (not below.empty)
-    parts += [f"{len(above)} above (to {above.max():+.1f} {unit})"] * (not above.empty)
-    return "\n" + ", ".join(parts).replace("-", "−") if parts else ""
-
-
-def _panel(
-    axis: Axes, mean: pd.Series, error: pd.Series, limits: BlandAltman, ends: tuple[float, float], colour: str
-) -> None:
-    below, above = error < ends[0], error > ends[1]
-    for marker, size, rows in (("o", 9, ~below & ~above), ("v", 36, below), ("^", 36, above)):
-        if rows.any():
-            shown = error[rows].clip(*ends)
-            axis.scatter(mean[rows], shown, size, color=colour, marker=marker, alpha=0.7, linewidths=0)
-    for of, style in LINES.items():
-        axis.axhline(getattr(limits, of), linestyle=style, color=colour, linewidth=1)

@@ -10,7 +10,8 @@ import pandas as pd
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import ALL_PAIRS
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
-from ushydra_lab.report.sections.measurements import FIGURE_CAPTION, Agreements, agreements, draw
+from ushydra_lab.report.sections.measurement_figures import FIGURE_CAPTION, Agreements, draw
+from ushydra_lab.report.sections.measurements import accepted_cell, accepted_note, accepted_title, agreements
 from ushydra_lab.report.tables import PART_TITLES, count_cell, methods_in
 from ushydra_lab.results.collect import Collected
 
@@ -19,12 +20,12 @@ ORIGINAL = "original"
 IMAGES = {"val": "validation", "test": "test"}
 TITLE = "NT thickness: automatic measurement against the reference"
 CAPTION = (
-    "Automatic minus reference thickness, in the original images and in their reconstructions: bias (mean), SD (ddof "
-    "1) and 95 % limits of agreement (bias ∓ 1.96 SD), each the mean over seeds of that of one seed's images. Not "
-    "measured: images in which no NT was found. n: seeds x images with a reference. Reference: the thickness given "
-    "with the images; in the embedded data set it is that of the fluid, inner border to inner border. NT drift in the "
-    "other tables is something else: how far the measurement moves from an original to its reconstruction, whether it "
-    "was right or not."
+    "Automatic minus reference thickness, in the original images and in their reconstructions: bias (mean), SD "
+    "(variances between and within subjects added: Bland and Altman 2007) and 95 % limits of agreement (bias ∓ 1.96 "
+    "SD), each the mean over seeds of that of one seed's images. Not measured: images in which no NT was found. n: "
+    "seeds x images with a reference. Reference: the thickness given with the images; in the embedded data set it is "
+    "that of the fluid, inner border to inner border. NT drift in the other tables is something else: how far the "
+    "measurement moves from an original to its reconstruction, whether it was right or not."
 )
 
 
@@ -51,7 +52,7 @@ def section(collected: Collected, folder: Path) -> Document:
                 )
     table = pd.DataFrame(rows)
     write_csv(folder / "nt_caliper.csv", table)
-    return [Heading(TITLE, 2), Table(table, CAPTION), *figures]
+    return [Heading(TITLE, 2), Table(table, CAPTION + accepted_note("nt", "mm")), *figures]
 
 
 def with_originals(images: pd.DataFrame) -> pd.DataFrame:
@@ -76,6 +77,7 @@ def _rows(images: pd.DataFrame, limits_by_run: Agreements) -> list[dict[str, str
                 "Bias (mm)": "n/a" if np.isnan(bias) else f"{bias:+.3f}",
                 "SD (mm)": "n/a" if np.isnan(sd) else f"{sd:.3f}",
                 "Limits of agreement (mm)": "n/a" if np.isnan(low) else f"{low:+.3f} to {high:+.3f}",
+                accepted_title("nt", "mm").capitalize(): accepted_cell(own),
                 "Not measured": f"{100 * chosen[MEASURED].isna().mean():.1f} %",
                 "n": count_cell(chosen),
             }

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from scipy.optimize import brentq
 
+from ushydra_lab.report.intervals import interval_cell
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.tasks.columns import declared_in
 
 FEATURES = {"z": "code z", "roi": "ROI-pooled map", "texture": "SD of the map in 2 x 3 cells"}
 NOT_PROBED = "not probed"
-TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ TABLES = {
             "knn_auroc": "kNN ↑",
         },
         "AUROC of out-of-distribution scores fitted on training images, validation images of the seen sites against "
-        "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours. In brackets: 95 % interval of the "
-        "mean for so many images (Newcombe 2006, method 5), as wide as if there were one seed.",
+        "those of the unseen; 0.5 is chance. kNN: mean distance to 10 neighbours. In brackets: 95 % interval of one "
+        "seed's, subjects as units (Obuchowski 1997).",
     ),
     "table6": ProbeTable(
         "Is the quality of the answer told from the code",
@@ -106,23 +105,6 @@ def has_score(scores: pd.DataFrame, column: str) -> bool:
     return column in scores and bool(scores[column].notna().any())
 
 
-def auroc_interval(auroc: float, usual: int, unusual: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of an AUROC over so many usual and unusual images: all values it is within z SE of.
-
-    R. G. Newcombe, Statistics in Medicine 25:559, 2006, method 5: the SE of Hanley and McNeil (1982), that of the
-    value in question rather than of the estimate, so that an AUROC of 1 has an interval too.
-    """
-    size = (usual + unusual) / 2 - 1
-
-    def beyond(true: float) -> float:
-        variance = true * (1 - true) * (1 + size * ((1 - true) / (2 - true) + true / (1 + true))) / (usual * unusual)
-        return float((true - auroc) ** 2 - z**2 * variance)
-
-    low = brentq(beyond, 0, min(auroc, 1 - TINY)) if auroc > TINY else 0.0
-    high = brentq(beyond, max(auroc, TINY), 1) if auroc < 1 - TINY else 1.0
-    return low, high
-
-
 def table(
     collected: Collected, scores: pd.DataFrame, columns: dict[str, str], printed: Printed | None = None
 ) -> pd.DataFrame:
@@ -148,12 +130,8 @@ def table(
 
 
 def _cell(scores: pd.DataFrame, score: str) -> str:
-    """Mean ± SD; of an AUROC of unseen images also its interval over images."""
-    cell = spread_cell(scores, score, 3)
-    if score not in TABLES["table5"].columns or scores[score].isna().all():
-        return cell
-    low, high = auroc_interval(scores[score].mean(), *(min(counts) for counts in _counts(scores)))
-    return f"{cell} [{low:.3f}, {high:.3f}]"
+    """Mean ± SD; of an AUROC of unseen images also its interval."""
+    return interval_cell(scores, score) if f"{score}_low" in scores else spread_cell(scores, score, 3)
 
 
 def _counts(scores: pd.DataFrame) -> list[pd.Series]:

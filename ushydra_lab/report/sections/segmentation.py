@@ -15,8 +15,8 @@ from ushydra_lab.figures.style import COLOURS
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.overlap import Counts, pooled, presence, three_dice
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
-from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
-from ushydra_lab.tasks.columns import members
+from ushydra_lab.report.tables import mean_cell, methods_in, range_cell, spread_cell
+from ushydra_lab.tasks.columns import TOLERANCE_MM, TOLERANCE_PX, members
 
 PREDICTED = COLOURS[5]
 LEGEND = [Patch(color=PREDICTED, label="predicted"), Patch(facecolor="none", edgecolor="black", label="reference")]
@@ -47,6 +47,12 @@ IMAGES_CAPTION = (
     "Images of a seed behind each score, least to most over seeds. Dice is over the images whose reference label shows "
     "the structure. Not found: those of them in which no pixel of it is predicted, and their share; Dice counts them "
     "as 0, ASSD leaves them out. The other scores use all images."
+)
+SURFACES_CAPTION = (
+    "Mean ± SD over seeds (ddof 1) over images whose reference label shows the structure. NSD: share of both outlines "
+    f"that is within {TOLERANCE_MM:g} mm ({TOLERANCE_PX:g} px of the canvas where not all images have a spacing) of "
+    "the other; a missed structure has 0. That tolerance is a round figure: it should be what two experts' outlines "
+    "differ by. HD95: 95th percentile of the distance between the outlines; missed structures are left out."
 )
 AREAS_CAPTION = "Images per seed with each area above 0; absent: images per seed without the structure."
 
@@ -118,7 +124,40 @@ def _scores(images: pd.DataFrame, file: Path) -> Document:
     write_csv(file.with_name(f"{file.name}_segmentation_images.csv"), behind)
     of_structures, of_all = (scores_table(found, titles) for titles in (OF_STRUCTURES, OF_ALL))
     shown = [Table(behind, IMAGES_CAPTION), Table(of_structures), Table(of_all, SCORES_CAPTION)]
-    return [Heading("Segmentation", 4), *shown]
+    return [Heading("Segmentation", 4), *shown, *_surfaces(images, file)]
+
+
+def _surfaces(images: pd.DataFrame, file: Path) -> Document:
+    table = surfaces_table(images)
+    if len(table.columns) < 3:
+        return []
+    write_csv(file.with_name(f"{file.name}_surfaces.csv"), table)
+    return [Table(table, SURFACES_CAPTION)]
+
+
+def surfaces_table(images: pd.DataFrame) -> pd.DataFrame:
+    """NSD and HD95 of each structure and method, as far as runs have them; in mm where all images have a spacing."""
+    rows = []
+    for name in structures_in(images):
+        for method in methods_in(images[images[f"found_px_{name}"].notna()]):
+            own = images[images["method"] == method]
+            cells = {"structure": name, "method": method}
+            for column, title, digits in (("nsd", "NSD {} ↑", 3), ("hd95", "HD95 ({}) ↓", 2)):
+                unit = _unit(own, column, name)
+                if f"{column}_{unit}_{name}" in own:
+                    within = f"{TOLERANCE_MM:g} mm" if unit == "mm" else f"{TOLERANCE_PX:g} px"
+                    shown = title.format(within if column == "nsd" else unit)
+                    cells[shown] = spread_cell(own, f"{column}_{unit}_{name}", digits)
+            rows.append(cells)
+    return pd.DataFrame(rows).fillna("n/a")
+
+
+def _unit(images: pd.DataFrame, column: str, name: str) -> str:
+    """mm where every image that has the length in px has it in mm."""
+    mm, px = f"{column}_mm_{name}", f"{column}_px_{name}"
+    if mm not in images or images[mm].isna().all():
+        return "px"
+    return "px" if px in images and (images[mm].isna() & images[px].notna()).any() else "mm"
 
 
 def images_table(images: pd.DataFrame) -> pd.DataFrame:

@@ -32,10 +32,11 @@ MEASURES = ("ofd", "bpd", "hc")
 INTERVALS = "90 % intervals"
 INTERVALS_CAPTION = (
     "Split-conformal intervals around each measurement, calibrated on the validation images of the seen sites, which "
-    "also selected the checkpoint. Coverage: share of images whose reference length lies within. The 90 % are promised "
-    "only for sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and "
-    "tested (beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own "
-    "heatmaps. n/a: fewer validation images than any 90 % interval needs (9). Mean ± SD over runs."
+    "also selected the checkpoint. Coverage: share of images whose reference length lies within; in brackets its 95 % "
+    "interval, subjects as units (Korn and Graubard 1998), as wide as that of one run. The 90 % are promised only for "
+    "sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and tested "
+    "(beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own heatmaps. n/a: "
+    "fewer validation images than any 90 % interval needs (9). Mean ± SD over runs."
 )
 RISK = "Error of the most certain images"
 RISK_CAPTION = (
@@ -48,6 +49,7 @@ RISK_CURVES_CAPTION = (
     "Mean NME of the images kept, the most certain first; a line a run. Dotted: the same of a perfect ranking, the "
     "smallest NME first. A useless ranking stays at the mean NME of all images, the right end."
 )
+UNSHOWN = ("of subjects", "calibration subjects", "coverage low", "coverage high")
 COUNTS = ("calibrated on", "images", "subjects")
 CALIBRATION = "Error by uncertainty"
 BINS_CAPTION = "Mean NME of tenths of a run's images, by their entropy: it rises where the entropy says who errs."
@@ -87,8 +89,8 @@ def _runs(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def intervals_table(images: pd.DataFrame) -> pd.DataFrame:
     """One row per run, length and kind of interval: its half-width (in `unit`) and its coverage at each tested site.
 
-    `coverage` is of images, `of subjects` the mean over subjects of that of their images; `calibration subjects`: of
-    all runs of the method together.
+    `coverage` is of images, its interval from `coverage low` to `coverage high`; `of subjects` the mean over subjects
+    of that of their images; `calibration subjects`: of all runs of the method together.
 
     Every fold's test images have the intervals of that fold's own network and validation images.
     """
@@ -115,7 +117,8 @@ def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Ite
     folds = [_calibrated(fold, error, scale) for _, fold in run.groupby("fold")]
     least, width = min(count for count, _ in folds), pd.concat([width for _, width in folds])
     for site, chosen in run[run["part"] == "test"].groupby("site"):
-        found = coverage(chosen[error], width[chosen.index].where(np.isfinite))  # of infinite ones, too few calibrate
+        finite = width[chosen.index].where(np.isfinite)  # of infinite ones, too few calibrate
+        found = coverage(chosen[error], finite, chosen["subject"])
         inside = (chosen[error] <= width[chosen.index]).where(chosen[error].notna() & width[chosen.index].notna())
         subjects = inside.astype(float).groupby(chosen["subject"]).mean().dropna()
         yield {
@@ -125,6 +128,8 @@ def _covered(run: pd.DataFrame, error: str, scale: str | None, unit: str) -> Ite
             "subjects": len(subjects),
             f"half-width ({unit})": found.half_width,
             "coverage": found.share,
+            "coverage low": found.low,
+            "coverage high": found.high,
             "of subjects": subjects.mean(),
         }
 
@@ -162,7 +167,10 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
             if c not in words
         }
         if "coverage" in cells:
-            del cells["of subjects"], cells["calibration subjects"]
+            for column in UNSHOWN:
+                del cells[column]
+            low, high = chosen["coverage low"].mean(), chosen["coverage high"].mean()
+            cells["coverage"] += "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
             cells["coverage"] += " ↓" * _falls_short(chosen)
         rows.append(dict(zip(words, map(str, keys), strict=True)) | cells)
     return pd.DataFrame(rows)
