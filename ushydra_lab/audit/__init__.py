@@ -1,1 +1,1 @@
-"""Audits of a data set before training: flags that do not block it, with the image and row of each."""
+"""Audits before training: suspicious things flagged with image and row; none stops the training."""

@@ -1,4 +1,4 @@
-"""Audit of the end points of diameters (paper 2; SYSTEMS.md, section 2): gross errors and swapped diameters."""
+"""Audit of the end points of head diameters: gross errors and exchanged diameters; also training weights from it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Audit of the order of a diameter's two ends (paper 2; SYSTEMS.md, section 2), and of the rows that break it."""
+"""Audit of the order of a diameter's two ends, and of the rows that break their site's order (landmark paper)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""MS-SSIM against pytorch-msssim."""
+"""Speed of the lab's MS-SSIM against pytorch-msssim, forward and backward."""
 
 from __future__ import annotations
 

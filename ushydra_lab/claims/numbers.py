@@ -1,4 +1,4 @@
-"""Numbers as they are printed, with what their last digit leaves open."""
+"""Parsing of printed numbers, and the range of values that rounding leaves possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of boxes and points, as problems: (position of the row, or -1 for the table; fault and remedy)."""
+"""Checks of boxes and points in a manifest; each problem has its row, the fault and the remedy."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Mapping annotations to the canvas, and which rows keep theirs there.
+"""Mapping annotations to the canvas, and finding rows whose annotation the crop or the canvas cuts off.
 
 ON_CANVAS has one entry for every kind of numbers. What is usable is decided here, for the check and for training alike.
 """

@@ -1,4 +1,4 @@
-"""Phase 1's objective, in the form in which every term is called: (reconstruction, image, box) -> loss per image."""
+"""1 - MS-SSIM of the whole image, the loss of Phase 1 of the NT system."""
 
 from torch import Tensor
 

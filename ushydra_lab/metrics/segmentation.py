@@ -1,4 +1,4 @@
-"""Counts of pixels, from which `metrics.overlap` has the scores of a label map (fetal brain thesis, section 3.7)."""
+"""Confusion matrices of label maps, in torch; `overlap` turns the counts into scores."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Cells of figures that each seed has with an interval of its own."""
+"""Table cells of a score that has a confidence interval in every seed."""
 
 from __future__ import annotations
 

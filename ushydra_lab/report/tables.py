@@ -1,4 +1,4 @@
-"""Tables from the collected images: every method's metrics, and each method against the first."""
+"""Cells and tables of metrics, one row per method; `comparisons` compares methods."""
 
 from __future__ import annotations
 

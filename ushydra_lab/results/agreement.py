@@ -1,4 +1,4 @@
-"""Intraclass correlation; Bland-Altman agreement is in `repeats`."""
+"""Intraclass correlation (ICC) of repeated measurements; Bland-Altman is in `repeats`."""
 
 from __future__ import annotations
 

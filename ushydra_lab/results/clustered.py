@@ -1,4 +1,4 @@
-"""Means, shares, AUROC and calibration error of images of returning subjects, with intervals that follow these."""
+"""Means, shares, AUROC and calibration error with intervals for images clustered in subjects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a metric lies: its mean beside robust ones, and the images that move the mean."""
+"""Mean, median and trimmed mean of a metric, and the images that pull the mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that a method lacks: infinite ones bounded, and lost images counted with the worst value."""
+"""Infinite values bounded by the furthest finite one, and images that one method lost counted as its worst."""
 
 from __future__ import annotations
 

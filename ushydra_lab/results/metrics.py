@@ -1,4 +1,4 @@
-"""The metrics that the main tables show: which columns are declared as one, and how they are labelled."""
+"""The `Metric` of each column that has one, with its label for tables."""
 
 from __future__ import annotations
 

@@ -90,7 +90,10 @@ def _new(folder: Path, jobs: Mapping[Path, Experiment]) -> Plan:
 
 
 def _refuse_impossible(claim: Claim | None, folder: Path, planned: Iterable[str]) -> None:
-    """Refuse a claim about a column that tables do not show, or about a variant that nobody plans."""
+    """Refuse a claim about a column that tables do not show, or one that leaves open which variants it is about.
+
+    A variant that is neither planned nor trained yet is only told: another command may train it.
+    """
     if claim is None:
         return
     problems, column = [], split_name(claim.endpoint)
@@ -102,11 +105,10 @@ def _refuse_impossible(claim: Claim | None, folder: Path, planned: Iterable[str]
         problems.append("claim.against: give the variant to compare with")
     if claim.method is None and len(others := [one for one in variants if one != claim.against]) > 1:
         problems.append(f"claim.method: name the one that the claim is about ({', '.join(others)})")
-    for key, variant in (("against", claim.against), ("method", claim.method)):
-        if variant is not None and variant not in variants:
-            problems.append(f"claim.{key}={variant}: no variant that is planned or trained ({', '.join(variants)})")
     if problems:
         raise UserError.listing("The claim cannot be answered:", problems)
+    if absent := [one for one in (claim.against, claim.method) if one is not None and one not in variants]:
+        print(f"The claim is about {' and '.join(absent)}, of which no run is planned yet: the report will say so.")
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: checked before the first one starts, run one by one, reported on after the last."""
+"""What a sweep does with its jobs: check them all, run each, report on their experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: every combination of what was typed and of what the experiment sweeps by itself."""
+"""Expanding a command line into jobs: what was typed and what the experiment sweeps, each with its variant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of both stages of system 3: each image has a quality, and each quality has its own decoder."""
+"""Base of the USHydraNet tasks: each image has a quality, and each quality a decoder of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a column of per_image.csv: `columns` has the declarations."""
+"""The classes of a declaration in `columns`: `Column`, `Metric` and `Acceptable`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building the objects that an `Experiment` describes: data, trainer and logger."""
+"""Building data, trainer and logger of an `Experiment`; rehearsing a job, and refusing leaks of held-out images."""
 
 from __future__ import annotations
 

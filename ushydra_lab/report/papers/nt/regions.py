@@ -1,4 +1,4 @@
-"""PSNR and MS-SSIM with and without the letterbox padding, and a note where the two disagree."""
+"""A note where PSNR or MS-SSIM with and without letterbox padding favour different methods."""
 
 from __future__ import annotations
 
