@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, pad
 
+from ushydra_lab.metrics.nt_gate import shows_nt
+
 ROWS, COLUMNS = 128, 96
 SMOOTH_COLUMNS = 9
 MIN_CONTRAST, MIN_SHARE = 0.06, 0.4
@@ -21,7 +23,7 @@ MIN_COLUMNS = 12
 
 
 def nt_thickness(image: Tensor, box: Tensor) -> Tensor:
-    """Thickness of the NT in px, (B,); NaN where the box holds no lumen between two lines.
+    """Thickness of the NT in px, (B,); NaN where the box shows no measurable NT.
 
     image: (B, 1, H, W) in [0, 1]; box: (B, 4) edges x1 y1 x2 y2 in px. Deterministic, no gradient.
 
@@ -35,6 +37,7 @@ def nt_thickness(image: Tensor, box: Tensor) -> Tensor:
        left out.
     4. The vertical gap times the cosine of the strip's slope (a parabola fitted to its middle) is smoothed
        by a running median; its 0.9 quantile over the profiles is the widest place, robustly.
+    5. Where the traced band does not look like an NT (nt_gate.py), or too few profiles are left, there is no result.
 
     Why not half-way in grey: the pulse blurs a line, and at its true border leaves half its amplitude, 6 dB less.
     Grey shows the logarithm, so half-way between lumen and line is some 20 dB down, in the blur that reaches into the
@@ -47,13 +50,22 @@ def nt_thickness(image: Tensor, box: Tensor) -> Tensor:
     if image.ndim != 4 or image.shape[1] != 1 or box.shape != (len(image), 4):
         raise ValueError(f"need (B, 1, H, W) and (B, 4), got {tuple(image.shape)} and {tuple(box.shape)}")
     with torch.no_grad():
-        box = box.float()
-        profiles = _profiles(image.float(), box)
-        gap, middle, found = _borders(profiles, _trace(_valley(profiles)))
-        row_px, column_px = (box[:, 3] - box[:, 1]) / ROWS, (box[:, 2] - box[:, 0]) / COLUMNS
-        slope = _slope(middle * row_px[:, None] / column_px[:, None], found)
-        thickness = gap * row_px[:, None] / torch.sqrt(1 + slope**2)
-        return _widest(thickness, found).to(image.dtype)
+        profiles, path, up, down, size, found = traced(image, box)
+        row_px, column_px = size[:, 0] / ROWS, size[:, 1] / COLUMNS
+        slope = _slope((down + up) / 2 * row_px[:, None] / column_px[:, None], found)
+        thickness = (down - up) * row_px[:, None] / torch.sqrt(1 + slope**2)
+        shown = shows_nt(profiles, path, up, down, size)
+        return _widest(thickness, found).masked_fill(~shown, torch.nan).to(image.dtype)
+
+
+def traced(image: Tensor, box: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What `nt_gate.features` takes, and the profiles (B, COLUMNS) that have both borders."""
+    box = box.float()
+    profiles = _profiles(image.float(), box)
+    path = _trace(_valley(profiles))
+    up, down, found = _borders(profiles, path)
+    size = torch.stack([box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]], dim=1)
+    return profiles, path, up, down, size, found
 
 
 def _profiles(image: Tensor, box: Tensor) -> Tensor:
@@ -93,7 +105,7 @@ def _trace(score: Tensor) -> Tensor:
 
 
 def _borders(profiles: Tensor, path: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gap between the borders and its middle (in rows), and where there are both, each (B, COLUMNS)."""
+    """Rows of the upper and the lower border, and where there are both, each (B, COLUMNS)."""
     rows = torch.arange(ROWS, device=profiles.device)[:, None]
     floor = profiles.gather(1, path[:, None])[:, 0]
     down, peak_down = _border(profiles, rows >= path[:, None], floor)
@@ -102,7 +114,7 @@ def _borders(profiles: Tensor, path: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     contrast = torch.minimum(peak_down, peak_up) - floor
     best = contrast.quantile(WIDEST, dim=1, keepdim=True)
     found = (contrast > MIN_CONTRAST) & (contrast > MIN_SHARE * best)
-    return down - up, (down + up) / 2, found
+    return up, down, found
 
 
 def _border(profiles: Tensor, side: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:

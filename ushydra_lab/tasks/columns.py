@@ -17,7 +17,7 @@ NT_DRIFT = (
     "NT drift: absolute change of the automatically measured NT thickness from original to reconstruction, not an "
     "error against a reference"
 )
-NT_LOST = "NT lost: share of reconstructions without measurable NT"
+NT_LOST = "NT lost: share of reconstructions without measurable NT, of images whose original has one"
 ASSD = (
     "ASSD: average symmetric surface distance where reference label and prediction both show the structure; misses are "
     "not counted, and two methods are compared where neither misses it"
@@ -55,7 +55,7 @@ RECONSTRUCTION = [
     *in_both("nt_abs_drift", "absolute change of it", metric=Metric("NT drift", "lower", 3, note=NT_DRIFT)),
     Column(
         "nt_lost",
-        "1 where the reconstruction alone has no measurable NT",
+        "1 where the reconstruction has no measurable NT, NaN where the original has none",
         metric=Metric("NT lost", "lower", 3, "difference", NT_LOST, most=1),
     ),
     Column("nt_true_mm", "NT thickness given with the image", "mm"),

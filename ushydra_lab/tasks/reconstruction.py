@@ -96,7 +96,7 @@ class Reconstruction(Task):
         """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
-        NaN where no lumen between two lines is found; `nt_lost` is 1 where only the reconstruction has none.
+        NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
         """
         reconstruction = self(batch["image"]).float()
         metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"])
@@ -106,7 +106,7 @@ class Reconstruction(Task):
 def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
     before, after = nt_thickness(batch["image"], batch[NT]), nt_thickness(reconstruction, batch[NT])
     drift = after - before
-    lost = (after.isnan() & ~before.isnan()).float()
+    lost = after.isnan().float().masked_fill(before.isnan(), torch.nan)
     metrics = {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs(), "nt_lost": lost}
     if "pixel_mm" in batch:
         mm = batch["pixel_mm"]

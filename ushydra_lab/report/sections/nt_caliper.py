@@ -1,4 +1,4 @@
-"""Agreement of the automatic NT thickness with the reference, on the originals and on each network's output."""
+"""In how many images the NT was measured, and how the automatic thickness agrees with the reference."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from ushydra_lab.report.tables import PART_TITLES, count_cell, methods_in
 from ushydra_lab.results.collect import Collected
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
+IN_PX, LOST = "nt_px", "nt_lost"
 ORIGINAL = "original"
 IMAGES = {"val": "validation", "test": "test"}
 TITLE = "NT thickness: automatic measurement against the reference"
+COUNTED_TITLE = "NT thickness: images in which it was measured"
+COUNTED_CAPTION = (
+    "Images of all seeds. Measured: those whose original shows an NT that the caliper can measure; NT thickness and NT "
+    "drift are of these alone. Lost: of these, the ones whose reconstruction shows none any more; they have no drift."
+)
 CAPTION = (
     "Automatic minus reference thickness, in the original images and in their reconstructions: bias (mean), SD "
     "(variances between and within subjects added: Bland and Altman 2007) and 95 % limits of agreement (bias ∓ 1.96 "
@@ -30,7 +36,30 @@ CAPTION = (
 
 
 def section(collected: Collected, folder: Path) -> Document:
-    """A table of all parts, and a figure of each held-out site's unseen images; CSV is written into `folder`.
+    """How often the NT was measured and, where there is a reference, the agreement with it; CSV go into `folder`."""
+    return _counted(collected.images, folder) + _compared(collected, folder)
+
+
+def _counted(images: pd.DataFrame, folder: Path) -> Document:
+    """A row per held-out site, part and method; nothing where the caliper was not used."""
+    if not {IN_PX, LOST} <= set(images):
+        return []
+    rows = []
+    evaluated = images[images["part"].isin(IMAGES)]
+    for (held_out, part), chosen in evaluated.groupby(["held_out", "part"], sort=False):
+        for method in methods_in(chosen):
+            own = chosen[chosen["method"] == method]
+            measured = own[own[IN_PX].notna()]
+            who = {"Held out": str(held_out), "Images": IMAGES[str(part)], "Method": method}
+            lost = f"{int(measured[LOST].sum())} of {len(measured)}"
+            rows.append(who | {"Measured": f"{len(measured)} of {len(own)}", "Lost": lost})
+    table = pd.DataFrame(rows)
+    write_csv(folder / "nt_measured.csv", table)
+    return [Heading(COUNTED_TITLE, 2), Table(table, COUNTED_CAPTION)]
+
+
+def _compared(collected: Collected, folder: Path) -> Document:
+    """A table of all parts, and a figure of each held-out site's unseen images.
 
     No figure of more methods than can be compared in one. Nothing where no image has both a measured and a reference
     thickness in mm.
