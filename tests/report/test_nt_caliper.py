@@ -69,7 +69,7 @@ def test_images_measured_and_lost_are_counted_also_without_a_reference(tmp_path:
     table = images().drop(columns=["nt_mm", "nt_true_mm"]).assign(nt_px=9.0, nt_lost=0.0)
     table.loc[table["record"] == 0, ["nt_px", "nt_lost"]] = np.nan
     table.loc[(table["record"] < 3) & (table["record"] > 0) & (table["method"] == "phase1"), "nt_lost"] = 1.0
-    section(found(table), tmp_path)
+    section(collected_from(table), tmp_path)
     counted = fake_runs.read_texts(tmp_path / "nt_measured.csv").set_index(["Images", "Method"]).loc["test"]
     assert counted["Measured"].to_dict() == {"phase1": "10 of 12", "phase2 roi": "10 of 12"}
     assert counted["Lost"].to_dict() == {"phase1": "4 of 10", "phase2 roi": "0 of 10"}
