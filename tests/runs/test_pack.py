@@ -28,7 +28,7 @@ from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.files import read_json
 from ushydra_lab.probes.finished import probe
 from ushydra_lab.report.build import report
-from ushydra_lab.runs.pack import KEPT, numbered, pack, without_paths
+from ushydra_lab.runs.pack import KEPT, numbered, pack, without_names, without_paths
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.training import assembly
@@ -222,6 +222,11 @@ def test_a_run_can_be_packed_only_where_it_can_be_written(run: Run, tmp_path: Pa
 def test_the_same_name_at_two_sites_is_two_subjects() -> None:
     split = pd.DataFrame({"site": ["a", "a", "b", "a"], "subject": ["1", "2", "1", "1"]})
     assert numbered(split).tolist() == ["1", "2", "3", "1"]
+
+
+def test_groups_stay_behind_since_a_rare_one_may_tell_who_somebody_is() -> None:
+    split = pd.DataFrame({"record": [0], "image": ["x.png"], "site": ["a"], "subject": ["Doe"], "group_age": ["44"]})
+    assert list(without_names(split)) == ["record", "image", "site", "subject"]
 
 
 def test_paths_are_withheld_wherever_they_stand() -> None:

@@ -22,6 +22,7 @@ from ushydra_lab.report.sections import (
     routing,
     segmentation,
     sites,
+    subgroups,
     uncertainty,
     values,
 )
@@ -33,6 +34,7 @@ PART_SECTIONS: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
     measurements.section,
     classification.section,
     routing.section,
+    subgroups.section,
 )
 """Sections that depend on the kind of task: (images of one part, beginning of the files' names) -> blocks.
 
