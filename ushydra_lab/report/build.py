@@ -15,6 +15,7 @@ from ushydra_lab.report.papers import registry
 from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.render import html, latex, markdown, terminal
 from ushydra_lab.report.sections import (
+    checklist,
     classification,
     curves,
     measurements,
@@ -46,6 +47,7 @@ EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     registry.section,
     uncertainty.section,
     curves.section,
+    checklist.section,
 )
 """Sections over all parts and held-out sites."""
 
