@@ -159,8 +159,10 @@ def read_json(path: Path, remedy: str = REMEDY, *, old: bool = False) -> dict[st
     return content
 
 
-def read_table(path: Path, texts: set[str], remedy: str) -> pd.DataFrame:
+def read_table(path: Path, texts: set[str], remedy: str, prefix: str = "") -> pd.DataFrame:
     """A CSV table: the columns in `texts` as the texts they are, all others numbers, an empty cell being NaN.
+
+    prefix: columns whose name begins so are texts, too.
 
     A guessing reader would make a missing value of a site named NA and a number of a subject named 001.
 
@@ -172,6 +174,7 @@ def read_table(path: Path, texts: set[str], remedy: str) -> pd.DataFrame:
         raise DamagedFile(path, "is damaged (its last line is cut short)", remedy)
     try:
         names = list(pd.read_csv(io.StringIO(content), nrows=0).columns)
+        texts = texts | {name for name in names if prefix and name.startswith(prefix)}
         numbers = {name: [""] for name in names if name not in texts}
         table = pd.read_csv(
             io.StringIO(content), dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers

@@ -104,6 +104,13 @@ def test_every_image_is_in_exactly_one_part_and_the_split_table_says_which(
     assert [len(loader.dataset) for loader in data.predict_dataloader()] == [8, 3, 4]
 
 
+def test_groups_stand_in_the_split_table_and_in_no_batch(make: Callable[..., UltrasoundData]) -> None:
+    data = make(lambda table: table.assign(group_machine=["GE", ""] * 7 + ["001"]))
+    assert data.split_table()["group_machine"].tolist() == ["GE", ""] * 7 + ["001"]
+    assert not any("group" in key for key in batches(data, "test")[0])
+    assert data.fingerprint() == make().fingerprint()
+
+
 def test_noise_in_place_of_the_held_out_images_changes_nothing_that_is_fitted_on(
     make: Callable[..., UltrasoundData], tmp_path: Path
 ) -> None:

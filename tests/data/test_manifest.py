@@ -333,3 +333,16 @@ def test_rows_without_a_mask_have_a_fingerprint_that_tells_which(write_images: W
 def test_a_site_too_long_for_a_folder_of_results_is_refused(write_images: Write, tmp_path: Path) -> None:
     table = write_images({"a": 2}).assign(site="a" * 61)
     assert "is longer than 60 characters: it names a folder" in problems(table, tmp_path)
+
+
+def test_any_group_is_allowed_as_text_and_changes_no_fingerprint(write_images: Write, tmp_path: Path) -> None:
+    table = write_images({"a": 3})
+    grouped = table.assign(group_machine=["GE", "", "001"], group_weeks=[12.5, np.nan, 13])
+    manifest = check_manifest(Source(grouped, "manifest.csv", tmp_path))
+    assert manifest.table["group_machine"].tolist() == ["GE", "", "001"]
+    assert manifest.table["group_weeks"].tolist() == ["12.5", "", "13.0"]
+    assert checks.ignored(grouped) == []
+    assert manifest.fingerprint() == check_manifest(Source(table, "manifest.csv", tmp_path)).fingerprint()
+    listed = problems(grouped.assign(group_machine=["x" * 61, "a\x1b[2J", "b"]), tmp_path)
+    assert "group_machine = '" in listed
+    assert listed.startswith("manifest.csv: 2 problems")

@@ -16,6 +16,8 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation import robustness
 from ushydra_lab.training import assembly
 
+from ..cli import call
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_strength_meets_every_test_image_and_the_neutral_ones_are_the_runs_own_figures(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    robustness.robustness(trained)
+    call("robustness", str(trained))
     run = next(trained.rglob("run.json")).parent
     table, own = pd.read_csv(run / "robustness.csv"), pd.read_csv(run / "per_image.csv")
     assert own["anomaly_parenchyma"].notna().all()  # what was fitted beside the weights is there again

@@ -28,7 +28,7 @@ from ushydra_lab.evaluation.finished import own_images, seen_sites
 from ushydra_lab.files import read_json
 from ushydra_lab.probes.finished import probe
 from ushydra_lab.report.build import report
-from ushydra_lab.runs.pack import KEPT, numbered, pack, without_paths
+from ushydra_lab.runs.pack import KEPT, numbered, pack, without_names, without_paths
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.training import assembly
@@ -45,6 +45,11 @@ def configured(root: Path, manifest: Path, *more: str) -> tuple[dict[str, Any], 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*SMALL, *places, *more])
     return check(cfg), run_path(cfg)
+
+
+def packed_copy(run: Run, out: Path) -> Path:
+    """As `runs pack` makes it."""
+    return pack(run, out, lambda one: seen_sites(one, on_this_machine(check_stored(one), AS_STORED)))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def run(manifest: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def packed(run: Run, tmp_path: Path) -> Run:
-    return Run(pack(run, tmp_path / "packed"))
+    return Run(packed_copy(run, tmp_path / "packed"))
 
 
 def test_no_path_subject_or_file_name_is_in_a_packed_run(packed: Run, run: Run, original: Path, tmp_path: Path) -> None:
@@ -94,7 +99,7 @@ def test_no_path_subject_or_file_name_is_in_a_packed_run(packed: Run, run: Run, 
 def test_pictures_are_packed_only_of_images_declared_free_of_names(manifest: Path, tmp_path: Path) -> None:
     config, path = configured(tmp_path / "others", manifest, "deidentified=true", "stages.train.max_epochs=1")
     experiment.run(config, path)
-    made = pack(Run(path), tmp_path / "packed")
+    made = packed_copy(Run(path), tmp_path / "packed")
     assert (made / "figures" / "test.png").read_bytes() == (path / "figures" / "test.png").read_bytes()
 
 
@@ -118,7 +123,7 @@ def test_a_training_state_in_a_checkpoint_stays_behind(
     file.unlink()  # a second name of the stage store's
     torch.save(content | {"callbacks": {"ModelCheckpoint": {"dirpath": str(tmp_path)}}}, file)
     reseal(run.path)
-    weights = Run(pack(Run(run.path), tmp_path / "packed")).weights("train")
+    weights = Run(packed_copy(Run(run.path), tmp_path / "packed")).weights("train")
     assert str(tmp_path).encode() not in weights.read_bytes()
     assert torch.load(weights, weights_only=True).keys() <= KEPT
 
@@ -196,32 +201,37 @@ def test_what_is_damaged_after_packing_is_named(packed: Run) -> None:
 def test_nothing_that_exists_is_overwritten(packed: Run, run: Run, tmp_path: Path) -> None:
     before = {file: file.read_bytes() for file in (tmp_path / "packed").rglob("*") if file.is_file()}
     with pytest.raises(UserError, match="packed exists"):
-        pack(run, tmp_path / "packed")
+        packed_copy(run, tmp_path / "packed")
     assert before == {file: file.read_bytes() for file in (tmp_path / "packed").rglob("*") if file.is_file()}
     with pytest.raises(UserError, match="part of the experiment"):
-        pack(run, run.experiment / "packed")
+        packed_copy(run, run.experiment / "packed")
     assert [one.path for one in runs_below(run.experiment)] == [run.path]
 
 
 def test_an_unfinished_or_damaged_run_is_not_packed(run: Run, tmp_path: Path) -> None:
     (run.path / "per_image.csv").write_text("stage,part\n")
     with pytest.raises(UserError, match=r"per_image\.csv is damaged"):
-        pack(Run(run.path), tmp_path / "packed")
+        packed_copy(Run(run.path), tmp_path / "packed")
     (run.path / "run.json").unlink()
     with pytest.raises(UserError, match=r"no run\.json"):
-        pack(Run(run.path), tmp_path / "packed")
+        packed_copy(Run(run.path), tmp_path / "packed")
     assert not list(tmp_path.glob("*packed*"))
 
 
 def test_a_run_can_be_packed_only_where_it_can_be_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="Cannot write below"):
-        pack(run, tmp_path / "file" / "packed")
+        packed_copy(run, tmp_path / "file" / "packed")
 
 
 def test_the_same_name_at_two_sites_is_two_subjects() -> None:
     split = pd.DataFrame({"site": ["a", "a", "b", "a"], "subject": ["1", "2", "1", "1"]})
     assert numbered(split).tolist() == ["1", "2", "3", "1"]
+
+
+def test_groups_stay_behind_since_a_rare_one_may_tell_who_somebody_is() -> None:
+    split = pd.DataFrame({"record": [0], "image": ["x.png"], "site": ["a"], "subject": ["Doe"], "group_age": ["44"]})
+    assert list(without_names(split)) == ["record", "image", "site", "subject"]
 
 
 def test_paths_are_withheld_wherever_they_stand() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ushydra_lab.data import declared, geometry, schema
+from ushydra_lab.data import declared, geometry, schema, vocabulary
 from ushydra_lab.data.inspection import InspectedFile, Observer, Problem, inspect, resolved
 from ushydra_lab.data.io.files import exists
 from ushydra_lab.data.source import Source
@@ -96,6 +96,7 @@ def ignored(table: pd.DataFrame) -> list[str]:
     """Columns that are no words of the vocabulary: nothing reads them."""
     known = annotations(map(str, table.columns)).values()
     words = {*KNOWN, *(column for annotation in known for column in annotation.columns)}
+    words |= {*vocabulary.groups(table)}
     return [str(column) for column in table if column not in words]
 
 
@@ -122,6 +123,7 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
     table, problems = table.copy(), []
     known = [*annotations(table.columns).values(), CROP]
     words = [column for annotation in known if not annotation.numeric for column in annotation.columns]
+    words += vocabulary.groups(table)
     for column in (column for column in (*REQUIRED, PART, SOURCE, *words) if column in table):
         table[column] = table[column].astype(object).where(table[column].notna(), "").map(str)
     if SITE in table:  # it names folders, which some systems decompose

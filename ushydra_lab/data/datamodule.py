@@ -32,7 +32,7 @@ from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.usable import crops, usable
-from ushydra_lab.data.vocabulary import IMAGE, MASK, PART, PARTS, SITE, SUBJECT
+from ushydra_lab.data.vocabulary import IMAGE, MASK, PART, PARTS, SITE, SUBJECT, groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -204,9 +204,10 @@ class UltrasoundData(LightningDataModule):
         return self.augment(batch, np.random.default_rng([self.seed, trained, *rank]))
 
     def split_table(self) -> pd.DataFrame:
-        """Columns record, image, site, subject, part (PARTS or unused). Stays local: it names subjects."""
+        """Columns record, image, site, subject, part (PARTS or unused), groups. Stays local: it names subjects."""
         self.setup()
         table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
+        table = table.join(self.manifest.table[groups(self.manifest.table)])
         return table.rename_axis("record").reset_index()
 
     def fingerprint(self, parts: Sequence[str] = ("train", "val")) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from ushydra_lab.data import checks, listings
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.source import Source
-from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled
+from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled, groups
 from ushydra_lab.errors import UserError
 
 
@@ -43,8 +43,9 @@ class Manifest:
         return filled(self.table, annotation)
 
     def fingerprint(self) -> str:
-        """sha256 of every row's image, site, subject and annotations, wherever the files lie."""
-        total = hashlib.sha256(self.table.drop(columns=[IMAGE, MASK], errors="ignore").to_csv(index=False).encode())
+        """sha256 of every row's image, site, subject and annotations, wherever the files lie; not of its groups."""
+        table = self.table.drop(columns=[IMAGE, MASK, *groups(self.table)], errors="ignore")
+        total = hashlib.sha256(table.to_csv(index=False).encode())
         for mask in self.table.get(MASK, pd.Series()).dropna():
             total.update(hashlib.sha256(Path(mask).read_bytes()).digest() if mask else b"no mask")
         return total.hexdigest()

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ushydra_lab.data.inspection import Problem
-from ushydra_lab.data.vocabulary import ANNOTATIONS, IMAGE, PART, PARTS, SITE, SUBJECT
+from ushydra_lab.data.vocabulary import ANNOTATIONS, GROUP, IMAGE, PART, PARTS, SITE, SUBJECT
 
 LONGEST = 60  # characters of a site, in names of folders of 255 bytes together with other words
 COMMON = {"pixel_mm": 0.1, "nt_mm": 1.5, "hc_mm": 200.0}  # of several readings of a number the nearest is named
@@ -27,6 +27,8 @@ def _schema() -> pa.DataFrameSchema:
         SUBJECT: pa.Column(checks=[tight, text, plain]),
         PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
     }
+    brief = pa.Check.str_length(max_value=LONGEST, error=f"is longer than {LONGEST} characters: tables show it")
+    schema[rf"^{GROUP}\w+$"] = pa.Column(checks=[text, plain, brief], regex=True, required=False)
     for annotation in ANNOTATIONS.values():
         if annotation.kind == "category":
             level = _one_of(annotation.levels, f"an image without {annotation.name}")

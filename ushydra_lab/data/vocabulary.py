@@ -3,9 +3,12 @@
 Coordinates are continuous px, x right, y down: pixel (row r, column c) covers [c, c+1) x [r, r+1) and its
 centre is (c + 0.5, r + 0.5). A box is its edges (x1, y1, x2, y2). A canvas is (rows, columns).
 
+Any column `group_NAME` holds texts or numbers that reports show results for, each on its own: a machine, a gestational
+age. Nothing is trained or selected by it.
 Any four columns NAME_x1, NAME_y1, NAME_x2, NAME_y2 are a box annotation `NAME_box`: an image may have several.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -72,6 +75,11 @@ def annotations(columns: Iterable[str]) -> dict[str, Annotation]:
     }
 
 
+def groups(columns: Iterable[object]) -> list[str]:
+    """The columns `group_NAME`."""
+    return [column for column in map(str, columns) if re.fullmatch(rf"{GROUP}\w+", column)]
+
+
 def number_columns(columns: Iterable[str]) -> list[str]:
     """The columns of these annotations and of the crop that hold numbers."""
     known = [*annotations(columns).values(), CROP]
@@ -80,6 +88,7 @@ def number_columns(columns: Iterable[str]) -> list[str]:
 
 IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
+GROUP = "group_"
 PARTS = ("train", "val", "test")
 DERIVED = ("height", "width", "sha256", "shows")
 """Native rows and columns, digest of the file, structures in the mask (`csp+lv`): filled in by the check."""

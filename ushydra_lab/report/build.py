@@ -17,6 +17,7 @@ from ushydra_lab.report.papers import registry
 from ushydra_lab.report.protocol import SYNTHETIC, synthetic
 from ushydra_lab.report.render import html, latex, markdown, terminal
 from ushydra_lab.report.sections import (
+    checklist,
     claim,
     classification,
     curves,
@@ -25,6 +26,7 @@ from ushydra_lab.report.sections import (
     routing,
     segmentation,
     sites,
+    subgroups,
     trust,
     uncertainty,
     values,
@@ -38,6 +40,7 @@ PART_SECTIONS: tuple[Callable[[pd.DataFrame, Path], Document], ...] = (
     measurements.section,
     classification.section,
     routing.section,
+    subgroups.section,
 )
 """Sections that depend on the kind of task: (images of one part, beginning of the files' names) -> blocks.
 
@@ -50,6 +53,7 @@ EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     registry.section,
     uncertainty.section,
     curves.section,
+    checklist.section,
 )
 """Sections over all parts and held-out sites."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.config.identity import NOT_DETERMINING, PATH, WITHHELD, flatten, to_yaml
+from ushydra_lab.data.vocabulary import groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import disk_errors, read_json, sha256, write_csv, write_json, write_text
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -104,8 +105,12 @@ def _write(run: Run, folder: Path, seen: set[str]) -> None:
 
 
 def without_names(split: pd.DataFrame) -> pd.DataFrame:
-    """The split with records in place of images, and running numbers in place of subjects, by first appearance."""
-    return split.assign(image=split["record"].astype(str), subject=numbered(split))
+    """The split with records in place of images, and running numbers in place of subjects, by first appearance.
+
+    Without groups, since a rare value may tell who somebody is.
+    """
+    named = split.drop(columns=groups(split))
+    return named.assign(image=split["record"].astype(str), subject=numbered(split))
 
 
 def numbered(split: pd.DataFrame) -> pd.Series:

@@ -23,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 
+from ushydra_lab.data.vocabulary import GROUP
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
 from ushydra_lab.runs.safe_yaml import read_config
@@ -103,8 +104,8 @@ class Run:
 
     @cached_property
     def split(self) -> pd.DataFrame:
-        """record, image, site, subject and part (train, val, test or unused) of every image; it names subjects."""
-        return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"})
+        """record, image, site, subject, part (train, val, test, unused), groups of every image; it names subjects."""
+        return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"}, GROUP)
 
     @property
     def images(self) -> pd.DataFrame:
@@ -198,8 +199,8 @@ class Run:
             raise DamagedFile(file, "is missing", self.remedy)
         return file
 
-    def _table(self, name: str, texts: set[str], needed: set[str]) -> pd.DataFrame:
-        table = read_table(self._verify(name), texts, self.remedy)
+    def _table(self, name: str, texts: set[str], needed: set[str], prefix: str = "") -> pd.DataFrame:
+        table = read_table(self._verify(name), texts, self.remedy, prefix)
         if lost := sorted(needed - set(table)):
             raise DamagedFile(self.path / name, f"is damaged (no column {', '.join(lost)})", self.remedy)
         return table
