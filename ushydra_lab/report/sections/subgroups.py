@@ -10,9 +10,10 @@ import pandas as pd
 
 from ushydra_lab.data.vocabulary import GROUP, groups
 from ushydra_lab.files import write_csv
+from ushydra_lab.report.comparisons import pairs
 from ushydra_lab.report.document import Block, Document, Heading, Note, Table
-from ushydra_lab.report.tables import count_cell, methods_in, metrics_in, pairs, plural, spread_cell
-from ushydra_lab.results.statistics import holm
+from ushydra_lab.report.tables import count_cell, methods_in, metrics_in, plural, spread_cell
+from ushydra_lab.results.family import holm
 from ushydra_lab.results.subgroups import FEWEST, grouped, interaction
 from ushydra_lab.tasks.columns import Metric
 
