@@ -7,6 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
@@ -58,10 +59,11 @@ def _shown(text: str) -> str:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write FILE.png and FILE.pdf, the same bytes for the same figure."""
+    """Write FILE.png and FILE.pdf, the same bytes for the same figure; fonts are embedded as TrueType."""
     tidy(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out need not be for each file
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
         with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary:
-            figure.savefig(temporary, format=suffix, **options)
+            with rc_context({"pdf.fonttype": 42}):  # journals refuse Type 3, matplotlib's own choice
+                figure.savefig(temporary, format=suffix, **options)

@@ -12,7 +12,7 @@ SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", '"': r"\textquotedbl{}",
     "±": r"$\pm$", "∓": r"$\mp$", "−": "$-$",
     "×": r"$\times$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$",
+    "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$", "∞": r"$\infty$",
     "≤": r"$\le$",
 }  # fmt: skip
 PREAMBLE = r"""% Needs nothing but what every TeX distribution has. Cut out what the paper needs.
