@@ -32,7 +32,7 @@ def main() -> None:
     """The command line."""
     use_any_display()
     arguments = sys.argv[1:]
-    if not arguments or arguments[0] in HELP:
+    if not arguments or arguments[0] in (*HELP, ""):
         print(overview())
     elif arguments[0] == "--version":
         print(f"ushydra_lab {__version__}")

@@ -1,6 +1,8 @@
 """The report answers the claim that was planned, first of all and with its margin, at one hospital and over several."""
 
+import json
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -28,14 +30,17 @@ def experiment(folder: Path, held_out: tuple[str, ...], seeds: tuple[int, ...], 
             for variant, gain in zip(("global", "roi"), gains, strict=True):
                 stages = {"phase1": reconstructions(0), "phase2": reconstructions(gain)}
                 write(root, site, seed, variant, stages, sites=SITES)
+    for file in root.rglob("split.csv"):  # a subject of each image, nine of them unseen
+        split = pd.read_csv(file, dtype=str)
+        file.write_text(split.assign(subject=split["record"]).to_csv(index=False))
     return root
 
 
-def planned(root: Path, *plans: tuple[Claim | None, int]) -> None:
-    """Plans with a claim each, and how many jobs had finished before."""
+def planned(root: Path, *plans: tuple[Claim | None, int], seeds: tuple[tuple[int, ...], ...] = ()) -> None:
+    """Plans with a claim each, how many jobs had finished before, and what seeds each has."""
     content = [
-        plan_to_json(Plan("2026-01-02T03:04:05+0000", claim, ["global", "roi"], ["anna"], [1], finished))
-        for claim, finished in plans
+        plan_to_json(Plan("2026-01-02T03:04:05+0000", claim, ["global", "roi"], ["anna"], list(own), finished))
+        for (claim, finished), own in zip_longest(plans, seeds, fillvalue=(1,))
     ]
     write_json(root / PLAN, {"plans": content})
 
@@ -115,3 +120,52 @@ def test_one_seed_answers_nothing(tmp_path: Path) -> None:
     tables = (root / "report" / "tables.md").read_text()
     assert "[no interval]" in tables
     assert not re.search(r"[\d]\*", tables)
+
+
+def test_one_seed_of_each_of_several_hospitals_answers_nothing_either(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna", "berta", "clara"), (1,), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    text = page(root)
+    assert "it could not be tested whether phase2 roi is better than phase2 global" in text
+    assert "n/a" in (root / "report" / "tables.md").read_text()
+
+
+def test_five_subjects_answer_nothing(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3, 4, 5), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    for file in root.rglob("split.csv"):
+        split = pd.read_csv(file, dtype=str)
+        file.write_text(split.assign(subject=[f"s{number % 5}" for number in range(len(split))]).to_csv(index=False))
+    assert "it could not be tested whether" in page(root)
+
+
+def test_seeds_that_were_added_after_looking_are_named(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3), 0.0, 0.3)
+    planned(root, (CLAIM, 0), (CLAIM, 4), seeds=((1, 2), (1, 2, 3)))
+    text = page(root)
+    assert "Added when 4 jobs had finished: seeds 3. To look before adding makes a false claim likelier." in text
+    assert 'class="verdict dim"' in (root / "report" / "index.html").read_text()
+
+
+def test_a_plan_that_is_younger_than_its_runs_is_no_test_whatever_it_says(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2), 0.0, 0.3)
+    for file in root.rglob("run.json"):
+        content = {key: value for key, value in json.loads(file.read_text()).items() if key != "checksum"}
+        write_json(file, content | {"ended": "2026-01-01T00:00:00+0000"})
+    planned(root, (CLAIM, 0))
+    assert "when 4 jobs had finished: no test of it." in page(root)
+
+
+def test_gross_failures_that_were_rescued_while_most_images_got_worse_are_told_in_the_headline(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3, 4, 5), 0.0, 0.0)
+    planned(root, (CLAIM, 0))
+    for file in root.rglob("per_image.csv"):
+        images = pd.read_csv(file)
+        phase2, image = images["stage"] == "phase2", images["record"] % 9
+        if file.parent.name == "global":
+            images.loc[phase2 & (image < 2), "roi_edge_mae"] *= 50
+        else:
+            images.loc[phase2 & (image >= 2), "roi_edge_mae"] *= 1.05
+        file.write_text(images.to_csv(index=False))
+    text = page(root)
+    assert re.search(r"better than phase2 global in ROI Edge-MAE: .* yet 7 of 9 images are higher", text)

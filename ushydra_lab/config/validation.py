@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -66,6 +67,7 @@ def check_content(content: dict[str, Any], trusted: Sequence[str], headline: str
         own[name] = convert(Experiment, stage.get("instead") or {}, f"stages.{name}.instead.", problems)
     claimed = (content.get("claim") or {}).get("endpoint") is not None
     claim = convert(Claim, content["claim"], "claim.", problems) if claimed else None
+    problems += _wrong_claim(claim or {})
     problems += _missing(content)
     if not isinstance(content.get("deidentified"), bool):  # a word, which might be meant to be false, is not converted
         problems.append(f"deidentified={content.get('deidentified')}: true or false")
@@ -207,6 +209,13 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
         yield f"canvas={values.get('canvas')}: two numbers, [rows,columns]"
     elif any(isinstance(side, int) and side < 1 for side in canvas):
         yield f"canvas={canvas}: rows and columns must be at least 1"
+
+
+def _wrong_claim(claim: dict[str, Any]) -> Iterator[str]:
+    if not 0 <= claim.get("margin", 0) < math.inf:
+        yield f"claim.margin={claim['margin']}: the smallest change that matters, 0 or more"
+    if claim.get("method") is not None and claim["method"] == claim.get("against"):
+        yield f"claim.method={claim['method']}: the variant that it is compared with; name another"
 
 
 def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:

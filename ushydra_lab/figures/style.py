@@ -64,6 +64,6 @@ def save(figure: Figure, file: Path) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out need not be for each file
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
-        with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary:
-            with rc_context({"pdf.fonttype": 42}):  # journals refuse Type 3, matplotlib's own choice
-                figure.savefig(temporary, format=suffix, **options)
+        embedded = rc_context({"pdf.fonttype": 42})  # journals refuse Type 3, matplotlib's own choice
+        with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary, embedded:
+            figure.savefig(temporary, format=suffix, **options)

@@ -53,7 +53,7 @@ def compare_sites(sites: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     for key, one in adjusted(effects).items():
         held_out, b, a, name = key
         who = {"method": b, "against": a, "metric": name}
-        rows[held_out].append(who | _row(one) | _of_images(*tables[key], name, chosen[key]))
+        rows[held_out].append(who | _row(one) | images_cells(*tables[key], name, chosen[key]))
     return {held_out: pd.DataFrame(found) for held_out, found in rows.items()}
 
 
@@ -73,7 +73,8 @@ def _row(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _of_images(a: pd.DataFrame, b: pd.DataFrame, name: str, metric: Metric) -> dict[str, Any]:
+def images_cells(a: pd.DataFrame, b: pd.DataFrame, name: str, metric: Metric) -> dict[str, Any]:
+    """What a comparison of b with a rests on: images, how many changed which way, and values that one of both lost."""
     typical = direction(a, b, name)
     images = {"images": typical.images, "larger": typical.larger, "smaller": typical.smaller, "agrees": typical.agrees}
     if a[name].notna().sum() == b[name].notna().sum() == len(a) == len(b):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ushydra_lab.report.comparisons import INTERVAL
 from ushydra_lab.report.tables import methods_in, plural, values_table
+from ushydra_lab.results.hospitals import is_hospital
 from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.columns import Metric
 
@@ -19,7 +20,8 @@ RULE = (
 )
 BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE = "better in", "worse in", "possibly better in", "possibly worse in"
 UNCLEAR, UNTESTABLE = "no clear difference in", "too few seeds or subjects for any difference to be significant in"
-GRADES = (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR, UNTESTABLE)
+INCOMPARABLE = "not comparable (no image that both measured, or a mean of 0 or less of which there is no per cent) in"
+GRADES = (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE, UNCLEAR, UNTESTABLE, INCOMPARABLE)
 NAMED = 3
 """The most methods that a sentence names; of more it gives the number."""
 FEW_SEEDS = 3
@@ -63,7 +65,7 @@ class _Pair:
             for grade in (BETTER, WORSE, MAYBE_BETTER, MAYBE_WORSE)
             if self.changes[grade]
         ]
-        rest = [f"{grade} {self.labels(grade)}" for grade in (UNCLEAR, UNTESTABLE) if self.changes[grade]]
+        rest = [f"{grade} {self.labels(grade)}" for grade in (UNCLEAR, UNTESTABLE, INCOMPARABLE) if self.changes[grade]]
         return f"{self.method} against {self.against}: {'; '.join([*told, *rest])}."
 
 
@@ -103,22 +105,18 @@ def summaries(changes: pd.DataFrame) -> list[str]:
 
 
 def _pairs(changes: pd.DataFrame) -> list[_Pair]:
-    known_changes = changes.dropna(subset="change")
-    return [_pair(rows) for _, rows in known_changes.groupby(["method", "against"], sort=False)]
+    """Every two methods that have a change of some metric."""
+    groups = (rows for _, rows in changes.groupby(["method", "against"], sort=False))
+    return [_pair(rows) for rows in groups if rows["change"].notna().any()]
 
 
 def where_tested(held_out: str) -> str:
     """The beginning of a sentence about results on `held_out`: 'On clinic_b, a site that ...'."""
     if held_out == "official":
         return "On the data set's own test images"
-    if held_out_subjects(held_out):
+    if not is_hospital(held_out):
         return f"On subjects that no method had been trained on ({held_out})"
     return f"On {held_out}, a site that no method had been trained on"
-
-
-def held_out_subjects(held_out: str) -> bool:
-    """Whether subjects were held out of sites that are also trained on, instead of a whole site."""
-    return held_out.endswith("folds") or held_out in ("official", "random", "stratified")
 
 
 def _pair(rows: pd.DataFrame) -> _Pair:
@@ -131,6 +129,8 @@ def _pair(rows: pd.DataFrame) -> _Pair:
 
 
 def _grade(row: pd.Series, metric: Metric) -> str:
+    if np.isnan(row["change"]):
+        return INCOMPARABLE
     good = metric.improves(row["change"])
     if row["starred"]:
         return BETTER if good else WORSE
@@ -141,6 +141,8 @@ def _grade(row: pd.Series, metric: Metric) -> str:
 
 def amount(row: pd.Series, metric: Metric) -> str:
     """'12.3 % lower (95 % interval 5.1 to 19.0 % lower)' of a row of the comparisons."""
+    if np.isnan(row["change"]):
+        return ""
     ends = ("low", "high") if row["starred"] else ("own_low", "own_high")
     low, high = (row[end] for end in ends)
     if np.isnan(low):
@@ -150,19 +152,21 @@ def amount(row: pd.Series, metric: Metric) -> str:
         interval = f"{_size(near, metric)} to {_signed(far, metric)}"
     else:
         interval = f"{_signed(low, metric)} to {_signed(high, metric)}"
-    return f"{_signed(row['change'], metric)} (95 % interval {interval}{_reserve(row, metric)})"
+    return f"{_signed(row['change'], metric)} (95 % interval {interval}{reserve(row, metric)})"
 
 
-def _reserve(row: pd.Series, metric: Metric) -> str:
+def reserve(row: pd.Series, metric: Metric) -> str:
     """What to keep in mind about a change: most images went the other way, or the methods lost different images."""
     words = ""
     if not row["agrees"]:
         other, way = (row["smaller"], "lower") if row["change"] > 0 else (row["larger"], "higher")
         words += f"; yet {other} of {row['images']} images are {way}"
-    if row["lost"] != row["lost_against"]:
-        words += f"; {row['method']} lost {row['lost']} values and {row['against']} {row['lost_against']}"
-        if not np.isnan(row["change_imputed"]):
-            words += f": {_signed(row['change_imputed'], metric)} if those count as the worst"
+    if not np.isnan(row["change_imputed"]):
+        words += f"; {row['method']} lost {row['lost']} values that {row['against']} has, and {row['against']} "
+        words += (
+            f"{row['lost_against']} of {row['method']}: {_signed(row['change_imputed'], metric)} if those count as "
+        )
+        words += "the worst"
     return words
 
 
@@ -192,7 +196,9 @@ def _headline(where: str, pairs: list[_Pair]) -> tuple[str, str]:
         return f"{where}, no method was clearly better; {says}", "look"
     methods = list(dict.fromkeys([name for pair in pairs for name in (pair.against, pair.method)]))
     names = _joined(methods) if len(methods) <= NAMED else f"{len(methods)} methods"
-    if not any(found for pair in pairs for grade, found in pair.changes.items() if grade != UNTESTABLE):
+    if not any(
+        found for pair in pairs for grade, found in pair.changes.items() if grade not in (UNTESTABLE, INCOMPARABLE)
+    ):
         few = f"too few seeds or subjects for any difference between {names} to be significant"
         return f"{where}, there are {few}.", "dim"
     return f"{where}, no clear difference was found between {names}.", "dim"

@@ -11,7 +11,8 @@ from ushydra_lab.config.schema import Claim
 from ushydra_lab.results.claim import Judgement, Need, judge, need
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.crossed import Effect, effect
-from ushydra_lab.results.hospitals import AcrossHospitals, across_hospitals
+from ushydra_lab.results.family import SUBJECTS
+from ushydra_lab.results.hospitals import AcrossHospitals, across_hospitals, is_hospital
 from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.columns import Metric
 
@@ -53,6 +54,8 @@ def answer(claim: Claim, collected: Collected) -> Answer | Unanswered:
     against = claim.against
     others = [variant for variant in methods if variant != against]
     variant = claim.method or (others[0] if len(others) == 1 else None)
+    if variant is None and len(others) > 1:
+        return Unanswered(claim, f"it names no method (claim.method), and there are {', '.join(others)}")
     if lacking := [str(one) for one in (variant, against) if one not in methods]:
         return Unanswered(claim, f"no finished run of {' or of '.join(lacking)}")
     assert variant is not None
@@ -64,13 +67,20 @@ def answer(claim: Claim, collected: Collected) -> Answer | Unanswered:
     }
     effects = {held_out: one for held_out, one in effects.items() if not np.isnan(one.change)}
     if not effects:
-        return Unanswered(claim, "no image of an unseen site was measured by both methods")
+        return Unanswered(
+            claim, "no image was measured by both methods, or the mean of a change in per cent is not above 0"
+        )
+    if len(effects) > 1:
+        effects = {held_out: one for held_out, one in effects.items() if is_hospital(held_out)}
+        if not effects:
+            return Unanswered(claim, "several splits by subjects are no hospitals; keep one of them in this folder")
     several = across_hospitals([one.change for one in effects.values()], [variance(one) for one in effects.values()])
     across = several if len(effects) > 1 else None
     (only, *_) = effects.values()
     needed = need(claim, only, metric) if across is None and claim.margin > 0 else None
     named = replace(claim, against=methods[against])
-    judgement = judge(named, methods[variant], across or only, metric)
+    testable = all(one.testable and one.subjects >= SUBJECTS for one in effects.values())
+    judgement = judge(named, methods[variant], across or only, metric, testable)
     return Answer(claim, metric, methods[variant], methods[against], effects, across, judgement, needed)
 
 

@@ -60,20 +60,21 @@ class Need:
     sentence: str
 
 
-def judge(claim: Claim, method: str, found: Measured, metric: Metric) -> Judgement:
+def judge(claim: Claim, method: str, found: Measured, metric: Metric, testable: bool = True) -> Judgement:
     """Answer a claim about a method by its change against `claim.against`.
 
     Non-inferiority by the 95 % interval, as regulators ask; equivalence by two one-sided tests (D. J. Schuirmann,
     J. Pharmacokinet. Biopharm. 15, 1987).
+
+    testable: whether there are seeds and subjects enough for a verdict, whatever the change (`results.answer`).
     """
     sign, margin = (1.0 if metric.better == "higher" else -1.0), claim.margin
     gain = sign * found.change
     low, high = sorted(sign * end for end in found.interval(alpha_of(claim)))
-    if np.isnan([gain, low, high]).any():
-        words = (
-            f"It could not be tested whether {_claimed(claim, method, metric)}: that takes two seeds and two subjects."
-        )
-        return Judgement(claim, None, False, gain, low, high, np.nan, words)
+    if not testable or np.isnan([gain, low, high]).any():
+        least = "two seeds and six subjects of each hospital"
+        words = f"It could not be tested whether {_claimed(claim, method, metric)}: that takes {least}."
+        return Judgement(claim, None, False, gain, np.nan, np.nan, np.nan, words)
     if claim.kind is Kind.equivalence:
         holds, refuted = -margin < low and high < margin, low > margin or high < -margin
     else:
@@ -111,7 +112,7 @@ def _answer(
     shown = "It is shown" if holds else "It is refuted" if refuted else "It is not shown"
     measured = f"{_towards(gain, metric)} ({100 * (1 - alpha_of(claim)):.0f} % interval {_between(*ends, metric)})"
     words = f"{shown} that {_claimed(claim, method, metric)}: {measured}"
-    if not (holds and claim.kind is Kind.superiority):
+    if not (holds and claim.kind is Kind.superiority and claim.margin):
         return f"{words}."
     by = _amount(claim.margin, metric)
     surely = "by more" if ends[0] > claim.margin else "perhaps by less"

@@ -61,7 +61,9 @@ class Effect:
     @property
     def possible(self) -> tuple[float, float]:
         """The smallest and largest change that there can be."""
-        return (-100.0, np.inf) if self.relative else (-self.most, self.most)
+        if self.relative:
+            return (-100.0 if self.means[1] >= 0 else -np.inf), np.inf
+        return -self.most, self.most
 
     @property
     def testable(self) -> bool:

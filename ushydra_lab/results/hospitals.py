@@ -76,6 +76,11 @@ class AcrossHospitals:
         return self.mean - half, self.mean + half
 
 
+def is_hospital(held_out: str) -> bool:
+    """Whether a site was held out, and not subjects of sites that are also trained on."""
+    return not (held_out.endswith("folds") or held_out in ("official", "random", "stratified"))
+
+
 def across_hospitals(effects: ArrayLike, variances: ArrayLike) -> AcrossHospitals:
     """Combine one effect a hospital, (k,), with the variance of each, NaN where unknown.
 

@@ -21,7 +21,7 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, disk_errors, read_json, write_json
 from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import runs_below
-from ushydra_lab.runs.summary import FINISHED, TIME
+from ushydra_lab.runs.summary import FINISHED, TIME, typed_values
 from ushydra_lab.tasks.columns import COLUMNS, split_name
 
 PLAN = "plan.json"
@@ -72,7 +72,10 @@ def read_plans(folder: Path) -> list[Plan]:
     remedy = f"Put {folder / PLAN} back from a copy; without it nobody can tell what was planned beforehand."
     content = read_json(folder / PLAN, remedy)
     try:
-        return [_plan(one) for one in content["plans"]]
+        plans = [_plan(one) for one in content["plans"]]
+        if not plans or not isinstance(content["plans"], list):
+            raise ValueError("no list of plans")
+        return plans
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedFile(folder / PLAN, f"is damaged ({error})", remedy) from error
 
@@ -117,10 +120,11 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def _plan(content: dict[str, Any]) -> Plan:
-    values = {one.name: content[one.name] for one in fields(Plan)}
-    if values["claim"] is not None:
-        values["claim"] = Claim(**values["claim"] | {"kind": Kind(values["claim"]["kind"])})
-    return Plan(**values)
+    claim = content["claim"]
+    if claim is not None:
+        claim = Claim(**typed_values(Claim, claim | {"kind": Kind(claim["kind"])}))
+    values = typed_values(Plan, {one.name: content[one.name] for one in fields(Plan) if one.name != "claim"})
+    return Plan(**values, claim=claim)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,10 @@ UNVERIFIED_VERSIONS = ("0.1.0", "0.2.0", None)
 """Versions of the lab that wrote no checksums; None: run.json has no version."""
 
 
+MOST_COLUMNS = 500
+"""Declarations that a run may carry."""
+
+
 @dataclass(frozen=True)
 class StageSummary:
     """The record of a trained stage in run.json and stage.json; key: the hash of what determines its weights."""
@@ -72,13 +76,16 @@ def parse_summary(content: dict[str, Any]) -> Summary:
     Raises:
         ValueError: a value is missing or of another kind.
     """
-    known = _typed(Summary, {key: value for key, value in content.items() if value is not None})
+    known = typed_values(Summary, {key: value for key, value in content.items() if value is not None})
     if "status" not in known:
         raise ValueError("no status")
     if str(known.get("error", "")).partition("\n")[0] == NOT_LOADED:  # versions before 0.3.0 wrote no `public`
         known.setdefault("public", NOT_LOADED)
     stages = {str(name): parse_stage(stage) for name, stage in known.pop("stages", {}).items()}
-    columns = [_column(column) for column in known.pop("columns", [])]
+    declared = known.pop("columns", [])
+    if len(declared) > MOST_COLUMNS:
+        raise ValueError(f"{len(declared)} columns are declared, at most {MOST_COLUMNS} can be")
+    columns = [_column(column) for column in declared]
     summary = Summary(**known, stages=stages, columns=columns)
     if summary.status not in (PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED):
         raise ValueError(f"status {summary.status!r} is none")
@@ -100,7 +107,9 @@ def parse_stage(content: Any) -> StageSummary:
     """
     if not isinstance(content, dict) or "key" not in content:
         raise ValueError("a stage without a key")
-    return StageSummary(**_typed(StageSummary, {key: value for key, value in content.items() if value is not None}))
+    return StageSummary(
+        **typed_values(StageSummary, {key: value for key, value in content.items() if value is not None})
+    )
 
 
 def column_to_json(column: Column) -> dict[str, Any]:
@@ -122,14 +131,18 @@ def _column(content: Any) -> Column:
     metric, acceptable = content.get("metric"), content.get("acceptable")
     own = {key: value for key, value in content.items() if key not in ("metric", "acceptable")}
     try:
-        limits = None if acceptable is None else Acceptable(**_typed(Acceptable, acceptable))
-        typed = None if metric is None else Metric(**_typed(Metric, {k: v for k, v in metric.items() if v is not None}))
-        return Column(**_typed(Column, own), metric=typed, acceptable=limits)
+        limits = None if acceptable is None else Acceptable(**typed_values(Acceptable, acceptable))
+        shown = (
+            None
+            if metric is None
+            else Metric(**typed_values(Metric, {k: v for k, v in metric.items() if v is not None}))
+        )
+        return Column(**typed_values(Column, own), metric=shown, acceptable=limits)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"column {content['name']}: {error}") from error
 
 
-def _typed(kind: type, content: dict[str, Any]) -> dict[str, Any]:
+def typed_values(kind: type, content: dict[str, Any]) -> dict[str, Any]:
     """The keys that a dataclass has, each of its kind; texts without what a terminal would obey."""
     hints, known = get_type_hints(kind), {}
     for name, value in content.items():

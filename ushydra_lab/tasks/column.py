@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
+MOST_DIGITS = 10
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -20,6 +22,11 @@ class Metric:
     """What a caption has to say about it."""
     most: float = inf
     """No difference of two means can be larger."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no table can show; raises ValueError."""
+        if not 0 <= self.digits <= MOST_DIGITS or not self.most > 0:
+            raise ValueError(f"{self.label}: digits must be 0 to {MOST_DIGITS}, and `most` above 0")
 
     @property
     def title(self) -> str:

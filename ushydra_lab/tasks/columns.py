@@ -161,7 +161,7 @@ SYSTEMS = {
 COLUMNS = [column for columns in SYSTEMS.values() for column in columns]
 SINGLE = {column.name: column for column in COLUMNS if not column.each}
 FAMILIES = {column.name: column for column in COLUMNS if column.each}
-RESERVED = {"held_out", "fold", "seed", "variant", "method", "base", "lacks", "subject"}
+RESERVED = {"held_out", "fold", "seed", "variant", "method", "method_name", "missing_runs", "subject"}
 """What tables over runs say of each image beside its columns."""
 OF_THE_LAB = frozenset(COLUMNS)
 """All others were declared by `declare`; a run carries their declarations, so that reports know them without its code.
@@ -182,7 +182,9 @@ def declare(*columns: Column) -> None:
         if column in COLUMNS:
             continue
         if split_name(column.name) or column.name in FAMILIES or column.name in RESERVED:
-            raise ColumnConflict(f"the column {column.name!r} has another meaning already; choose another name")
+            raise ColumnConflict(f"the column {column.name!r} has another meaning already, here or in another run")
+        if column.metric and column.metric.label in {known.metric.label for known in COLUMNS if known.metric}:
+            raise ColumnConflict(f"the column {column.name!r} has the label of another one, {column.metric.label!r}")
         COLUMNS.append(column)
         (FAMILIES if column.each else SINGLE)[column.name] = column
 

@@ -12,8 +12,8 @@ SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", '"': r"\textquotedbl{}",
     "±": r"$\pm$", "∓": r"$\mp$", "−": "$-$",
     "×": r"$\times$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$", "∞": r"$\infty$",
-    "≤": r"$\le$",
+    "↓": r"$\downarrow$", "Δ": r"$\Delta$", "ρ": r"$\rho$", "λ": r"$\lambda$", "²": r"$^2$", "–": "--", "≥": r"$\ge$",
+    "≤": r"$\le$", "∞": r"$\infty$",
 }  # fmt: skip
 PREAMBLE = r"""% Needs nothing but what every TeX distribution has. Cut out what the paper needs.
 \documentclass{article}

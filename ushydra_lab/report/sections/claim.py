@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,15 @@ from matplotlib.figure import Figure
 from ushydra_lab.config.schema import Claim, Kind
 from ushydra_lab.figures.style import COLOURS
 from ushydra_lab.files import write_csv
+from ushydra_lab.report.comparisons import images_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table, save_figure
 from ushydra_lab.report.tables import methods_in, metrics_in, plural
-from ushydra_lab.report.verdict import where_tested
+from ushydra_lab.report.verdict import reserve, where_tested
 from ushydra_lab.results.answer import Answer, Unanswered, answer
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.hospitals import AcrossHospitals
 from ushydra_lab.runs.plan import Plan, read_plans
+from ushydra_lab.runs.summary import TIME
 from ushydra_lab.tasks.columns import Metric
 
 UNSTATED = (
@@ -35,11 +39,16 @@ FOREST_CAPTION = (
 
 @dataclass(frozen=True)
 class Stated:
-    """A claim of the plan with its answer. when: how it was stated; beforehand: before any job had finished."""
+    """A claim of the plan with its answer.
+
+    when: how it was stated; beforehand: before any of its runs had finished. reserves: of each hospital, what speaks
+    against taking the change at its face value (`verdict.reserve`).
+    """
 
     answer: Answer | Unanswered
     when: str
     beforehand: bool
+    reserves: list[str]
 
     @property
     def headline(self) -> str:
@@ -49,15 +58,18 @@ class Stated:
             claim = found.claim
             return f"The claim about {claim.endpoint} against {claim.against} has no answer: {found.why}."
         sentence = found.judgement.sentence
-        return f"{_where(found)}: {sentence[0].lower()}{sentence[1:]}"
+        words = f"{_where(found)}: {sentence[0].lower()}{sentence[1:]}"
+        return words if found.across or not self.reserves else f"{words[:-1]}; {self.reserves[0]}."
 
     @property
     def tone(self) -> str:
-        """good where it holds, look where the opposite is shown, else dim; dim too unless stated beforehand."""
+        """good where it holds without reserve; look where it has one or is refuted; dim unless stated beforehand."""
         if isinstance(self.answer, Unanswered) or not self.beforehand:
             return "dim"
         judgement = self.answer.judgement
-        return "good" if judgement.holds else "look" if judgement.refuted else "dim"
+        if judgement.holds and not self.reserves:
+            return "good"
+        return "look" if judgement.holds or judgement.refuted else "dim"
 
     @property
     def details(self) -> list[str]:
@@ -66,6 +78,8 @@ class Stated:
         if isinstance(found, Answer):
             if found.across:
                 lines += [_prediction(found.across, found.metric), found.across.caution]
+                pairs = zip(found.effects, self.reserves, strict=False)
+                lines += [f"{held_out}: {words}." for held_out, words in pairs if words]
             if found.need:
                 lines.append(found.need.sentence)
         source = found.claim.source
@@ -97,20 +111,60 @@ def stated(experiment: Path, collected: Collected) -> list[Stated]:
         DamagedFile: plan.json is not as it was written.
     """
     plans = [plan for plan in read_plans(experiment) if plan.claim is not None]
-    different = [plan for place, plan in enumerate(plans) if place == 0 or plan.claim != plans[place - 1].claim]
-    return [
-        Stated(answer(plan.claim, collected), _when(plan, place, len(different)), plan.finished == 0)
-        for place, plan in enumerate(different)
-        if plan.claim is not None
-    ]
+    groups = [list(group) for _, group in groupby(plans, key=lambda plan: plan.claim)]
+    ended = [run.summary.ended for run in collected.stages["run"].drop_duplicates() if run.summary.ended]
+    return [_stated(group, place, len(groups), ended, collected) for place, group in enumerate(groups)]
 
 
-def _when(plan: Plan, place: int, count: int) -> str:
-    changed = f" This is claim {place + 1} of {count}: it was changed." if count > 1 else ""
-    day = plan.written[:10]
-    if plan.finished == 0:
-        return f"Stated on {day}, before any job had finished.{changed}"
-    return f"Stated on {day}, when {plural(plan.finished, 'job')} had finished: no test of it.{changed}"
+def _stated(group: list[Plan], place: int, count: int, ended: list[str], collected: Collected) -> Stated:
+    """One claim and the plans that have it. ended: when the finished runs ended."""
+    first = group[0]
+    assert first.claim is not None
+    before = max(first.finished, sum(_time(one) < _time(first.written) for one in ended))
+    if before:
+        words = f"Stated on {first.written[:10]}, when {plural(before, 'job')} had finished: no test of it."
+    else:
+        words = f"Stated on {first.written[:10]}, before any job had finished."
+    added = [text for plan in group[1:] if (text := _added(first, plan))]
+    changed = f"This is claim {place + 1} of {count}: it was changed." if count > 1 else ""
+    found = answer(first.claim, collected)
+    reserves = _reserves(found, collected) if isinstance(found, Answer) else []
+    when = " ".join(text for text in (words, *added, changed) if text)
+    return Stated(found, when, not before and not added, reserves)
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, TIME)
+
+
+def _added(first: Plan, plan: Plan) -> str:
+    """What a later command added to a plan once jobs had finished; nothing where it added before that."""
+    more = {
+        what: [str(one) for one in now if one not in then]
+        for what, then, now in (
+            ("seeds", first.seeds, plan.seeds),
+            ("held-out sites", first.held_out, plan.held_out),
+            ("methods", first.variants, plan.variants),
+        )
+    }
+    told = "; ".join(f"{what} {', '.join(names)}" for what, names in more.items() if names)
+    if not plan.finished or not told:
+        return ""
+    jobs = plural(plan.finished, "job")
+    return f"Added when {jobs} had finished: {told}. To look before adding makes a false claim likelier."
+
+
+def _reserves(found: Answer, collected: Collected) -> list[str]:
+    """Of each hospital: whether most images went the other way, and what the methods lost."""
+    test = collected.images[collected.images["part"] == "test"]
+    words = []
+    for held_out, one in found.effects.items():
+        own = test[test["held_out"] == held_out]
+        a, b = (own[own["method_name"] == name] for name in (found.against, found.method))
+        cells = images_cells(a, b, found.claim.endpoint, found.metric)
+        row = {"method": found.method, "against": found.against, "change": one.change} | cells
+        words.append(reserve(pd.Series(row), found.metric).removeprefix("; "))
+    return words if any(words) else []
 
 
 def section(claims: list[Stated], collected: Collected, folder: Path) -> Document:
@@ -144,7 +198,8 @@ def _answered(found: Answer | Unanswered, file: Path) -> Document:
     table = effects_table(found)
     write_csv(file.with_name(f"{file.name}_hospitals.csv"), table)
     title = f"{FOREST}: {found.method} against {found.against}, {found.metric.label}"
-    return [save_figure(draw(found, table), file.with_name(f"{file.name}_forest"), title, FOREST_CAPTION), Table(table)]
+    figure = save_figure(draw(found, table), file.with_name(f"{file.name}_forest"), title, FOREST_CAPTION)
+    return [figure, Table(table.astype(object).where(table.notna(), "n/a"))]
 
 
 def effects_table(found: Answer) -> pd.DataFrame:

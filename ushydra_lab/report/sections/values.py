@@ -11,7 +11,8 @@ from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import INTERVAL, comparison_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table
 from ushydra_lab.report.tables import PART_TITLES, methods_in, metrics_in, plural, values_table
-from ushydra_lab.report.verdict import held_out_subjects, summaries
+from ushydra_lab.report.verdict import summaries
+from ushydra_lab.results.hospitals import is_hospital
 from ushydra_lab.results.location import location
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
@@ -62,7 +63,7 @@ def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def _title(images: pd.DataFrame, held_out: str, part: str) -> str:
     where = PART_TITLES[part]
-    if held_out_subjects(held_out):
+    if not is_hospital(held_out):
         where = where.replace("sites", "subjects").replace("site", "subjects")
     seeds, count = images["seed"].nunique(), images.groupby(["seed", "method"])["record"].nunique().max()
     return f"{where}, held out {held_out} ({count} images, {plural(seeds, 'seed')})"
