@@ -11,7 +11,6 @@ import pytest
 
 from ushydra_lab import phantom
 from ushydra_lab.config.schema import Claim, Kind
-from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation import per_image
 from ushydra_lab.files import DamagedFile, read_json, write_json
 from ushydra_lab.runs.plan import PLAN, read_plans
@@ -23,6 +22,10 @@ TINY = [
     "batch_size=4", "stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1", "panel_images=1", "data=manifest",
     "data.path=images/manifest.csv", "held_out=hospital_c", "logger.mode=disabled",
 ]  # fmt: skip
+PLANNED = {
+    "written": "2026-01-02T03:04:05+0000", "claim": None, "variants": ["a"], "held_out": ["b"], "seeds": [1],
+    "finished": 0,
+}  # fmt: skip
 OTHER = [
     "claim.endpoint=roi_mae",
     "claim.method=null",
@@ -87,6 +90,9 @@ def test_a_killed_command_leaves_its_plan_and_the_next_one_keeps_it(folder: Path
             r"no column of tables \(did you mean 'roi_edge_mae'",
         ),
         ("claim.kind=better", r"claim.kind=better"),
+        ("claim.margin=-1", r"claim.margin=-1: the smallest change that matters, 0 or more"),
+        ("claim.margin=nan", r"claim.margin=nan: the smallest change that matters, 0 or more"),
+        ("claim.method=global", r"claim.method=global: the variant that it is compared with"),
         ("claim.against=null", r"claim.against: give the variant to compare with"),
         ("+claim.margn=1", r"unknown key 'claim.margn'"),
     ],
@@ -105,7 +111,12 @@ def test_a_plan_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     (tmp_path / PLAN).write_text(json.dumps(content | {"plans": [{"claim": None}]}))
     with pytest.raises(DamagedFile, match=r"plan.json"):
         read_plans(tmp_path)
-    assert issubclass(DamagedFile, UserError)
+    for plans in ({}, [], [{"claim": None}], [{"claim": {"endpoint": 5}}], [PLANNED | {"seeds": ["1"]}]):
+        write_json(tmp_path / PLAN, {"plans": plans})
+        with pytest.raises(DamagedFile, match=r"plan.json"):
+            read_plans(tmp_path)
+    write_json(tmp_path / PLAN, {"plans": [PLANNED]})
+    assert read_plans(tmp_path)[0].seeds == [1]
 
 
 @pytest.mark.slow

@@ -9,7 +9,18 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ushydra_lab.tasks.columns import COLUMNS, FAMILIES, SINGLE, declared_in, members, split_name
+from ushydra_lab.tasks.columns import (
+    COLUMNS,
+    FAMILIES,
+    SINGLE,
+    Column,
+    ColumnConflict,
+    Metric,
+    declare,
+    declared_in,
+    members,
+    split_name,
+)
 
 from ..results.test_metrics import classification, reconstruction
 from . import test_landmarks as of_landmarks
@@ -74,3 +85,25 @@ def test_names_that_begin_as_a_family_does_are_told_apart() -> None:
 def test_the_documentation_is_what_is_declared(name: str) -> None:
     page = runpy.run_path(str(DOCS / "write_declarations.py"))["PAGES"][name]
     assert (DOCS / name).read_text(encoding="utf-8") == page(), "run python docs/write_declarations.py"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("dice", "x"),
+        Column("dice_csp", "x"),
+        Column("seed", "x"),
+        Column("method_name", "x"),
+        Column("mine", "x", metric=Metric("PSNR (dB)", "higher", 2)),
+    ],
+)
+def test_a_column_of_one_s_own_cannot_take_the_place_of_another(column: Column) -> None:
+    with pytest.raises(ColumnConflict):
+        declare(column)
+    assert column not in COLUMNS
+
+
+@pytest.mark.parametrize("metric", [{"digits": -1}, {"digits": 1000}, {"digits": 2, "most": 0.0}])
+def test_a_metric_that_no_table_can_show_is_refused(metric: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="digits must be 0 to 10"):
+        Metric("Mine", "lower", **metric)  # type: ignore[arg-type]

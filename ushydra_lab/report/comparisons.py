@@ -37,8 +37,9 @@ def compare_sites(sites: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     Returns:
         What was held out -> one row per pair and metric: method, against, metric; change, in per cent of the mean of
         `against` or the plain difference; low, high: its simultaneous 95 % interval; own_low, own_high: of this
-        comparison alone; p, p_holm, starred, can_be_starred (`results.family`); seeds, subjects; images, larger,
-        smaller, agrees (`results.direction`); lost, lost_against, change_imputed (`results.lost`).
+        comparison alone; p, p_holm, starred, can_be_starred (`results.family`); seeds, subjects; measured,
+        measured_against: values of each; images, larger, smaller, agrees (`results.direction`); lost, lost_against,
+        change_imputed (`results.lost`).
     """
     chosen = {
         (held_out, b, a, name): metric
@@ -74,9 +75,15 @@ def _row(one: Comparison) -> dict[str, Any]:
 
 
 def images_cells(a: pd.DataFrame, b: pd.DataFrame, name: str, metric: Metric) -> dict[str, Any]:
-    """What a comparison of b with a rests on: images, how many changed which way, and values that one of both lost."""
+    """What a comparison of b with a rests on: values, how many changed which way, and values that one lost."""
     typical = direction(a, b, name)
-    images = {"images": typical.images, "larger": typical.larger, "smaller": typical.smaller, "agrees": typical.agrees}
+    measured = {"measured": int(b[name].notna().sum()), "measured_against": int(a[name].notna().sum())}
+    images = measured | {
+        "images": typical.images,
+        "larger": typical.larger,
+        "smaller": typical.smaller,
+        "agrees": typical.agrees,
+    }
     if a[name].notna().sum() == b[name].notna().sum() == len(a) == len(b):
         return images | {"lost": 0, "lost_against": 0, "change_imputed": np.nan}
     found = lost(a, b, name, metric.better, metric.change == "%", metric.most)

@@ -124,7 +124,8 @@ def _pair(rows: pd.DataFrame) -> _Pair:
     metrics = metrics_of(rows["metric"])
     for name, metric in metrics.items():
         row = rows[rows["metric"] == name].iloc[0]
-        changes[_grade(row, metric)].append((metric.label, amount(row, metric)))
+        if row["measured"] and row["measured_against"]:  # else it is no metric of one of both
+            changes[_grade(row, metric)].append((metric.label, amount(row, metric)))
     return _Pair(rows["method"].iloc[0], rows["against"].iloc[0], changes)
 
 
