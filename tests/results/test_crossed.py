@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp, ttest_rel
+from scipy.stats import norm, ttest_1samp, ttest_rel
 from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
 
-from ushydra_lab.results.crossed import Effect, effect, freedom, two_sided
+from ushydra_lab.results.crossed import Effect, effect, effect_of, freedom, two_sided
 
 from .image_tables import simulated, table
 
@@ -29,7 +29,7 @@ def test_variances_of_fifty_tables_are_those_of_statsmodels_analysis_of_variance
         squares = anova_lm(ols("m ~ C(seed) + C(subject)", long).fit())["mean_sq"] / values.size
         residual = squares["Residual"]
         of_seeds, of_subjects = found.variances()
-        assert of_seeds == pytest.approx(squares["C(seed)"])
+        assert of_seeds == pytest.approx(max(squares["C(seed)"], residual))
         assert of_subjects == pytest.approx(max(squares["C(subject)"] - residual, 0), abs=1e-12)
         assert found.freedom == (pytest.approx(seeds - 1), pytest.approx(subjects - 1))
 
@@ -136,3 +136,19 @@ def test_equal_values_have_no_p_and_an_equal_shift_a_p_of_zero() -> None:
     assert two_sided(1.0, (0.0, 0.0), (3, 9)) == 0
     assert two_sided(0.0, (1.0, 0.0), (3, 9)) == pytest.approx(1)
     assert isinstance(pd.Series([two_sided(1e9, (1e-9, 1.0), (1.0, 59.0))]).iloc[0], float)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_seeds_that_differ_by_nothing_in_a_share_make_no_star(seeds: int) -> None:
+    """A 0/1 metric of few seeds often has equal counts in all of them: a variance of 0 by chance, not in truth."""
+    rng, small, equal = np.random.default_rng(seeds), 0, 0
+    for _ in range(300):
+        subject = rng.standard_normal(40)
+        first, second = (
+            (0.7 * subject + 0.714 * rng.standard_normal((seeds, 40)) > norm.isf(0.03)).astype(float) for _ in range(2)
+        )
+        found = effect_of(first, second, np.ones((seeds, 40)), 1.0)
+        equal += len(set((second - first).sum(1))) == 1
+        small += found.p() < 0.05
+    assert equal > 20
+    assert small <= 0.05 * 300

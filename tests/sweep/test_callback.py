@@ -15,7 +15,7 @@ def test_a_sweep_over_two_experiments_ends_with_the_tables_of_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep, reported = Sweep(), []
-    monkeypatch.setattr("ushydra_lab.report.build.report", reported.append)
+    monkeypatch.setattr("ushydra_lab.sweep.jobs.report", reported.append)
     for name, variant in (("hydra_vit", "vit"), ("hydra_unet", "unet"), ("hydra_vit", "resnet18")):
         sweep.jobs.append(tmp_path / name / "unseen" / "seed1" / variant)
         write_json(sweep.jobs[-1] / "run.json", WHOLE | {"variant": variant})

@@ -159,6 +159,7 @@ def tests(found: Parts, alpha: float) -> dict[str, Flags]:
     """Which comparisons are significant at alpha: by the test of the lab first, then by those that were not taken."""
     square, (of_seeds, of_subjects) = found.change**2, found.freedoms
     seeds, subjects = found.seeds, np.maximum(found.subjects - found.residual, 0)
+    floored = np.maximum(seeds, found.residual)
     whole = np.maximum(seeds + found.subjects - found.residual, np.maximum(seeds, found.subjects))
     satterthwaite = np.maximum(1, whole**2 / (seeds**2 / of_seeds + found.subjects**2 / of_subjects))
     grid = np.linspace(1, of_seeds + of_subjects + 1, 500)
@@ -166,7 +167,8 @@ def tests(found: Parts, alpha: float) -> dict[str, Flags]:
     quantiles = {freedom: t.isf(alpha / 2, freedom) ** 2 for freedom in (of_seeds, of_subjects, found.pooled_freedom)}
     pooled = quantiles[found.pooled_freedom]
     return {
-        TAKEN: square > squared_bound((seeds, found.subjects - found.residual), found.freedoms, alpha),
+        TAKEN: square > squared_bound((floored, found.subjects - found.residual), found.freedoms, alpha),
+        "no floor": square > squared_bound((seeds, found.subjects - found.residual), found.freedoms, alpha),
         "own quantiles, residual twice": square > squared_bound((seeds, found.subjects), found.freedoms, alpha),
         "Satterthwaite's df": square > whole * np.interp(satterthwaite, grid, t.isf(alpha / 2, grid)) ** 2,
         "df = seeds - 1": square > whole * quantiles[of_seeds],

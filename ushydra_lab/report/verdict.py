@@ -148,7 +148,7 @@ def amount(row: pd.Series, metric: Metric) -> str:
     low, high = (row[end] for end in ends)
     if np.isnan(low):
         return _signed(row["change"], metric)
-    if np.sign(low) == np.sign(high):
+    if low * high >= 0:
         near, far = sorted((low, high), key=abs)
         interval = f"{_size(near, metric)} to {_signed(far, metric)}"
     else:

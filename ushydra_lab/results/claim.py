@@ -125,7 +125,7 @@ def _towards(gain: float, metric: Metric) -> str:
 
 def _between(low: float, high: float, metric: Metric) -> str:
     """'0.1 to 0.3 better', '0.1 worse to 0.3 better'."""
-    if np.sign(low) != np.sign(high):
+    if low * high < 0:
         return f"{_towards(low, metric)} to {_towards(high, metric)}"
     near, far = sorted((low, high), key=abs)
     return f"{_amount(abs(near), metric)} to {_towards(far, metric)}"

@@ -71,9 +71,13 @@ class Effect:
         return self.seeds > 1 and self.subjects > 1
 
     def variances(self, contrast: Floats = DIFFERENCE) -> tuple[float, float]:
-        """V_seeds and V_subjects of a combination of the means of a and b."""
-        seeds, subjects = (float(contrast @ part @ contrast) for part in (self.of_seeds, self.of_subjects))
-        return max(seeds, 0.0), max(subjects, 0.0)
+        """V_seeds, no smaller than the residual that it contains, and V_subjects of a combination of both means.
+
+        Of shares and other counts, few seeds often differ by nothing at all; an estimate of 0 would make a star of it.
+        """
+        parts = (self.of_seeds, self.residual, self.of_subjects)
+        seeds, residual, subjects = (float(contrast @ part @ contrast) for part in parts)
+        return max(seeds, residual, 0.0), max(subjects, 0.0)
 
     def p(self, null: float = 0.0) -> float:
         """Two-sided p against a change of `null`, in the unit of `change`; NaN where not testable."""
@@ -105,13 +109,14 @@ class Effect:
     def _ratios(self, alpha: float) -> tuple[float, float]:
         """Interval of b's mean over a's (E. C. Fieller, 1954), unbounded where a's mean may be 0.
 
-        A ratio r is kept where (b - r a)^2 <= t_seeds^2 V_seeds(r) + t_subjects^2 max(V_subjects(r), 0): where either
-        of two quadratic inequalities holds, with and without the subjects.
+        A ratio r is kept where (b - r a)^2 <= t_seeds^2 V_seeds(r) + t_subjects^2 max(V_subjects(r), 0): where one of
+        four quadratic inequalities holds, with and without the subjects, the seeds' part or the residual being larger.
         """
         seeds, subjects = (stdtrit(freedom, alpha / 2) ** 2 for freedom in self.freedom)
         square = np.outer(self.means, self.means)
-        whole = square - seeds * self.of_seeds
-        kept = [_negative(form) for form in (whole, whole - subjects * self.of_subjects)]
+        forms = [square - seeds * part for part in (self.of_seeds, self.residual)]
+        forms += [form - subjects * self.of_subjects for form in forms]
+        kept = [_negative(form) for form in forms]
         ends = [end for pair in kept if pair for end in pair] or [self.means[1] / self.means[0]]
         return min(ends), max(ends)
 

@@ -53,7 +53,8 @@ def power(found: Variances, change: float, seeds: int, alpha: float = 0.05, with
     both, residual = (found.seeds + found.residual) / seeds, found.residual / seeds
     subjects = np.maximum((found.subjects + residual) * of_subjects - residual * of_rest, 0)
     quantiles = (t.isf(alpha / 2, freedom) ** 2 for freedom in (seeds - 1, found.subject_freedom))
-    half = np.sqrt(next(quantiles) * both * of_seeds + next(quantiles) * subjects)
+    seeds_part = np.maximum(both * of_seeds, residual * of_rest)  # as `Effect.variances` has it
+    half = np.sqrt(next(quantiles) * seeds_part + next(quantiles) * subjects)
     error = np.sqrt(both + found.subjects) * z
     return float(np.mean(np.abs(error) + half < change if within else np.abs(change + error) > half))
 

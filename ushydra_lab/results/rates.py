@@ -141,7 +141,8 @@ def _starred(means: Floats, counts: Floats, pairs: Sequence[tuple[int, int]], al
     for b, a in pairs:
         totals = (means[:, b] - means[:, a]) * counts
         seeds, subjects, rest = contributions(totals, counts)
-        variances = (seeds**2).sum(-1), (subjects**2).sum(-1) - (rest**2).sum((-2, -1))
+        residual = (rest**2).sum((-2, -1))
+        variances = np.maximum((seeds**2).sum(-1), residual), (subjects**2).sum(-1) - residual
         square = (totals.sum((-2, -1)) / n) ** 2
         found |= ((square > squared_bound(variances, (freedoms[0], freedoms[1]), alpha)) & (square > 0)).any(-1)
     return found

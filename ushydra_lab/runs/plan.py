@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ def _plan(content: dict[str, Any]) -> Plan:
     if claim is not None:
         claim = Claim(**typed_values(Claim, claim | {"kind": Kind(claim["kind"])}))
     values = typed_values(Plan, {one.name: content[one.name] for one in fields(Plan) if one.name != "claim"})
+    if datetime.strptime(values["written"], TIME).tzinfo is None:
+        raise ValueError("when it was written lacks a time zone")
     return Plan(**values, claim=claim)
 
 

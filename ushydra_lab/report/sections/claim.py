@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,7 @@ def _stated(group: list[Plan], place: int, count: int, ended: list[str], collect
         words = f"Stated on {first.written[:10]}, when {plural(before, 'job')} had finished: no test of it."
     else:
         words = f"Stated on {first.written[:10]}, before any job had finished."
-    added = [text for plan in group[1:] if (text := _added(first, plan))]
+    added = [text for place, plan in enumerate(group) if (text := _added(group[:place], plan, ended))]
     changed = f"This is claim {place + 1} of {count}: it was changed." if count > 1 else ""
     found = answer(first.claim, collected)
     reserves = _reserves(found, collected) if isinstance(found, Answer) else []
@@ -137,20 +138,19 @@ def _time(text: str) -> datetime:
     return datetime.strptime(text, TIME)
 
 
-def _added(first: Plan, plan: Plan) -> str:
-    """What a later command added to a plan once jobs had finished; nothing where it added before that."""
-    more = {
-        what: [str(one) for one in now if one not in then]
-        for what, then, now in (
-            ("seeds", first.seeds, plan.seeds),
-            ("held-out sites", first.held_out, plan.held_out),
-            ("methods", first.variants, plan.variants),
-        )
+def _added(before: list[Plan], plan: Plan, ended: list[str]) -> str:
+    """What a later command added to all plans before it, once jobs had finished; nothing where it added before that."""
+    finished = max(plan.finished, sum(_time(one) < _time(plan.written) for one in ended))
+    known: dict[str, tuple[set[Any], list[Any]]] = {
+        "seeds": ({one for earlier in before for one in earlier.seeds}, plan.seeds),
+        "held-out sites": ({one for earlier in before for one in earlier.held_out}, plan.held_out),
+        "methods": ({one for earlier in before for one in earlier.variants}, plan.variants),
     }
+    more = {what: [str(one) for one in now if one not in then] for what, (then, now) in known.items()}
     told = "; ".join(f"{what} {', '.join(names)}" for what, names in more.items() if names)
-    if not plan.finished or not told:
+    if not before or not finished or not told:
         return ""
-    jobs = plural(plan.finished, "job")
+    jobs = plural(finished, "job")
     return f"Added when {jobs} had finished: {told}. To look before adding makes a false claim likelier."
 
 

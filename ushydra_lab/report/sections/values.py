@@ -17,8 +17,8 @@ from ushydra_lab.results.location import location
 
 CAPTION = "Mean ± SD over seeds (ddof 1) of the mean over images; {}checkpoints selected on validation images."
 TYPICAL_CAPTION = (
-    "Median / mean without the tenth of the images at either end, the seeds of each image averaged. A record that "
-    "moves a mean by more than 10 % is named with the mean without it."
+    "Median / mean without the tenth of the images at either end (from ten images on), the seeds of each "
+    "averaged. A record that moves a mean by more than 10 % is named with the mean without it."
 )
 MOST_MOVERS = 5
 """Where more images move a mean, it is small or of few images, and no single label is to blame."""
