@@ -23,7 +23,7 @@ from ushydra_lab.results.family import holm
 def test_the_test_that_was_taken_is_the_labs() -> None:
     rng = np.random.default_rng(0)
     counts = np.broadcast_to(CLUSTERED.astype(float), (3, 60))
-    totals = (rng.normal(0, 0.1, (40, 3, 1)) + rng.normal(0.35, 1, (40, 3, 60))) * counts
+    totals = (rng.normal(0, 0.1, (40, 3, 1)) + rng.normal(0.24, 1, (40, 3, 60))) * counts
     effects = [effect_of(0 * counts, one, counts, 9.0) for one in totals]
     variances = np.array([one.variances() for one in effects]).T
     change, none = np.array([one.change for one in effects]), np.zeros(40)
