@@ -440,3 +440,16 @@ def test_native_px_undoes_the_letterbox(annotated: pd.DataFrame, tmp_path: Path)
     batch = next(iter(data_of(annotated, tmp_path).part_loader("train")))
     fit = Letterbox.fit((30, 40), CANVAS)
     assert batch["native_px"].tolist() == pytest.approx([30 / fit.size[0]] * len(batch["native_px"]), rel=0.02)
+
+
+def test_a_seed_of_the_split_leaves_the_split_alone_whatever_the_seed(
+    write_images: Callable[..., pd.DataFrame], tmp_path: Path
+) -> None:
+    manifest = check_manifest(Source(write_images({"a": 12}), "m", tmp_path))
+
+    def parts(seed: int, split_seed: int | None = None) -> list[str]:
+        data = UltrasoundData(manifest, Random(0.5), seed, CANVAS, 4, [], tmp_path / "cache", split_seed=split_seed)
+        return list(data.part)
+
+    assert parts(1) != parts(2)
+    assert parts(1, 7) == parts(2, 7) == parts(7)

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +18,7 @@ from ushydra_lab.results.collect import collect
 from ushydra_lab.results.hospitals import across_hospitals
 from ushydra_lab.runs.plan import PLAN, Plan, plan_to_json
 
+from .. import fake_runs
 from .small_experiments import reconstructions, write
 from .test_same_tables import fast
 
@@ -169,3 +173,52 @@ def test_gross_failures_that_were_rescued_while_most_images_got_worse_are_told_i
         file.write_text(images.to_csv(index=False))
     text = page(root)
     assert re.search(r"in ROI Edge-MAE: \d+\.\d % better \([^)]*\); yet [5-9] of 9 images are higher", text)
+
+
+def changed(root: Path, variant: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    for file in root.rglob(f"{variant}/per_image.csv"):
+        file.write_text(change(pd.read_csv(file)).to_csv(index=False))
+
+
+def test_images_that_only_one_method_lost_are_told_with_the_worst_value_for_them(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3, 4, 5), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+
+    def lose(images: pd.DataFrame) -> pd.DataFrame:
+        images.loc[(images["stage"] == "phase2") & (images["record"] % 9 == 0), "roi_edge_mae"] = np.nan
+        return images
+
+    changed(root, "roi", lose)
+    lost = r"; phase2 roi lost \d+ values that phase2 global has, and phase2 global 0 of phase2 roi: "
+    imputed = r"\d+\.\d % \w+ if those count as the worst"
+    assert re.search(rf"better than phase2 global in ROI Edge-MAE: .*{lost}{imputed}", page(root))
+
+
+def test_a_method_that_lacks_seeds_is_compared_on_the_seeds_of_both_and_says_so(tmp_path: Path) -> None:
+    root = experiment(tmp_path, ("anna",), (1, 2, 3, 4, 5), 0.0, 0.3)
+    planned(root, (CLAIM, 0))
+    for seed in (4, 5):
+        shutil.rmtree(root / "anna" / f"seed{seed}" / "roi")
+    text = page(root)
+    assert "it is shown that phase2 roi is better than phase2 global" in text
+    assert "3 seeds detect" in text
+    assert "phase2 roi (3 of 5 seeds)" in text
+    changes = pd.read_csv(root / "report" / "anna_test_changes.csv").set_index(["method", "against", "metric"])
+    assert changes.loc[("phase2 roi (3 of 5 seeds)", "phase2 global", "roi_edge_mae"), "seeds"] == 3
+
+
+def test_a_gain_of_one_subject_s_many_images_is_no_gain_of_the_subjects(tmp_path: Path) -> None:
+    """50 of 60 images are one person's; they alone are better."""
+    rng, root = np.random.default_rng(0), tmp_path / "exp"
+    subjects = ["one"] * 50 + [f"s{number}" for number in range(10)]
+    split = pd.DataFrame({"site": "anna", "part": "test", "subject": subjects, "record": range(60)})
+    easy = np.where(np.array(subjects) == "one", 1.0, 0.0)
+    for seed in (1, 2, 3, 4, 5):
+        for variant, gain in (("global", 0.0), ("roi", 2.0)):
+            values = 30 + gain * easy + rng.normal(0, 0.5, 60)
+            images = split.drop(columns="subject").assign(stage="train", psnr_content=values)
+            fake_runs.write(root / "anna" / f"seed{seed}" / variant, {"train": f"{variant}{seed}"}, images, split)
+    planned(root, (Claim("psnr_content", "global", "roi", 0.1), 0))
+    text = page(root)
+    assert "it is not shown that train roi is better than train global in PSNR (dB): 1." in text
+    assert "train roi was better" not in text

@@ -91,7 +91,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A data set, a held-out site, a seed and an ordered list of stages."""
+    """A data set, a held-out site, a seed and an ordered list of stages.
+
+    split_seed: draws the split in place of the seed, so that seeds differ in initialisation and order alone.
+    """
 
     name: str
     variant: str
@@ -116,12 +119,17 @@ class Experiment:
     weighting: Node = field(default_factory=dict)
     fail_fast: bool = False
     claim: Claim | None = None
+    split_seed: int | None = None
     paper: str | None = None
     roi: str | None = None
     structures: list[str] | None = None
     planes: list[str] | None = None
     oversample: Node | None = None
     label_audit: Node | None = None
+
+    @property
+    def seed_of_split(self) -> int:
+        return self.seed if self.split_seed is None else self.split_seed
 
     def with_own(self, stage: Stage) -> Experiment:
         """The experiment with the settings that a stage overrides."""

@@ -192,7 +192,7 @@ def _missing(content: dict[str, Any]) -> Iterator[str]:
 def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
     if isinstance(seed := values.get("seed"), int) and seed > MOST_SEED:
         yield f"seed={seed}: at most 2^32 - 1, {MOST_SEED}, which is what all generators take"
-    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0), ("cache_gb", 0)):
+    for key, least in (("batch_size", 1), ("panel_images", 1), ("seed", 0), ("split_seed", 0), ("cache_gb", 0)):
         if isinstance(values.get(key), int | float) and values[key] < least:
             yield f"{key}={values[key]}: must be at least {least}"
     for key in ("run_root", "cache_dir"):

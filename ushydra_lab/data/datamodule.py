@@ -82,15 +82,19 @@ class UltrasoundData(LightningDataModule):
         augment: Augmentation | None = None,
         oversample: Oversample | None = None,
         label_audit: LabelAudit | None = None,
+        split_seed: int | None = None,
     ) -> None:
-        """Raises UserError: a required annotation is unknown or no row has it; the split is impossible."""
+        """split_seed: draws the split; None: the seed does.
+
+        Raises UserError: a required annotation is unknown or no row has it; the split is impossible.
+        """
         super().__init__()
         self.manifest, self.seed, self.batch_size = manifest, seed, batch_size
         self.augment, self.oversample = augment, oversample
         self.canvas = int(canvas[0]), int(canvas[1])
         self.requires = required(manifest, requires)
         self.cache = CanvasCache(Path(cache_dir), self.canvas, cache_gb)
-        self.part = split.assign(manifest.table, seed).copy()
+        self.part = split.assign(manifest.table, seed if split_seed is None else split_seed).copy()
         self.wanted = sorted(set(self.part) - {UNUSED})
         for annotation in self.requires:
             has = manifest.has(annotation)

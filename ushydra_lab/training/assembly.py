@@ -82,7 +82,9 @@ def _refuse_leaks(experiment: Experiment, manifest: Manifest) -> None:
     own = {name: stage for name, stage in experiment.stages.items() if stage.instead.given}
     if not own:
         return
-    part = instantiate(experiment.split).assign(manifest.table, experiment.seed)  # of images the task leaves out, too
+    part = instantiate(experiment.split).assign(
+        manifest.table, experiment.seed_of_split
+    )  # of images the task leaves out, too
     problems = [
         f"stages.{name}.instead: {leak}"
         for name, stage in own.items()
@@ -139,6 +141,7 @@ def build_data(experiment: Experiment) -> UltrasoundData:
         augment=instantiate(experiment.augment) if experiment.augment else None,
         oversample=instantiate(experiment.oversample) if experiment.oversample else None,
         label_audit=instantiate(experiment.label_audit) if experiment.label_audit else None,
+        split_seed=experiment.split_seed,
     )
 
 

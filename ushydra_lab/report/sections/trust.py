@@ -22,8 +22,9 @@ LEAST_SEEDS = 8
 TITLE = "How far these verdicts can be trusted"
 VARIANCE_CAPTION = (
     "Share of the variance of single values by the network trained with another seed (split and initialisation "
-    "together), by the subject, by the image within a subject, and by what one training does to one image; n/a where "
-    "these runs cannot tell. Values of {}, images of unseen sites; within each site, then their mean."
+    "together, unless split_seed is set), by the subject, by the image within a subject, and by what one training does "
+    "to one image; n/a where these runs cannot tell. Values of {}, images of unseen sites; within each site, then "
+    "their mean."
 )
 
 
