@@ -25,6 +25,7 @@ from ushydra_lab.report.sections import (
     nt_caliper,
     routing,
     segmentation,
+    selection,
     sites,
     subgroups,
     trust,
@@ -49,6 +50,7 @@ Each writes its own CSV and figures, and returns nothing where the images lack i
 EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     trust.section,
     sites.section,
+    selection.section,
     nt_caliper.section,
     registry.section,
     uncertainty.section,
