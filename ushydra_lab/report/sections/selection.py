@@ -19,8 +19,8 @@ TITLE = "Choosing a method"
 CAPTION = (
     "The last stage's method that a rule chooses by its mean over seeds, and its value on the unseen site. "
     "Training-domain validation: validation images of the seen sites. Oracle: the unseen site itself, which nobody has "
-    "beforehand; the gap is what the first rule loses to it. Leaving one training site out takes runs that hold out two "
-    "sites."
+    "beforehand; the gap is what the first rule loses to it. Leaving one training site out takes runs that hold out "
+    "two sites."
 )
 
 
