@@ -55,8 +55,14 @@ def test_a_claim_of_the_plan_answers_the_items_on_aims_and_sample_size(items: pd
     assert "claim" not in answers(collect(root), root)
     (root / "plan.json").write_text("{")
     assert "claim" not in answers(collect(root), root), "damaged"
-    plan = {"written": "now", "variants": ["roi"], "held_out": ["clara"], "seeds": [1], "finished": 0}
+    plan = {
+        "written": "2026-01-02T03:04:05+0000",
+        "variants": ["roi"],
+        "held_out": ["clara"],
+        "seeds": [1],
+        "finished": 0,
+    }
     write_json(root / "plan.json", {"plans": [plan | {"claim": Claim("roi_mae", "global").as_dict()}]})
     table = filled(items, answers(collect(root), root)).set_index([items["list"], "item"])["answered in"]
-    assert "claim" in table["CLAIM", "21"]
-    assert "claim" in table["TRIPOD+AI", "4"]
+    assert "The claim" in table["CLAIM", "21"]
+    assert "The claim" in table["TRIPOD+AI", "4"]

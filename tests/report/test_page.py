@@ -131,6 +131,9 @@ def test_the_page_needs_nothing_but_itself(experiment: Path) -> None:
 
 
 def test_the_verdict_comes_first_and_says_how_much(experiment: Path) -> None:
+    for seed in (3, 4, 5):
+        for variant, gain in {"plain": 0.0, "better": 0.1}.items():
+            write_run(experiment.parent, seed, variant, gain)
     _, read = made(experiment)
     assert read.text.index("train better was better than train plain in ROI-MAE: ") < read.text.index("held out:")
     percent, low, high = re.search(  # type: ignore[union-attr]
@@ -138,8 +141,14 @@ def test_the_verdict_comes_first_and_says_how_much(experiment: Path) -> None:
     ).groups()
     assert float(low) < float(percent) < float(high)
     assert float(percent) == pytest.approx(10, abs=0.5)
-    assert "too few seeds or subjects for any difference to be significant in PSNR (dB)" in read.text
-    assert "15 images of 15 subjects, 2 seeds: too few" in read.text
+    assert "no clear difference in PSNR (dB)" in read.text
+    assert "15 images of 15 subjects, 5 seeds." in read.text
+
+
+def test_two_seeds_are_too_few_and_the_page_says_so(experiment: Path) -> None:
+    text = made(experiment)[1].text
+    assert "too few seeds or subjects for any difference to be significant in PSNR (dB)" in text
+    assert "15 images of 15 subjects, 2 seeds: too few" in text
 
 
 def test_tables_have_the_cells_of_the_files(experiment: Path) -> None:
@@ -201,8 +210,8 @@ def test_the_settings_are_those_that_may_be_shared(experiment: Path) -> None:
     assert ["loss.name", "plain", "better"] in read.table("setting", "plain", "better")
     assert "split.val_fraction: 0.15" in read.text
     assert f"network.weights: {WITHHELD}" in read.text
-    assert read.table("held out")[0][:4] == ["held out", "train", "val", "test"]
-    assert read.table("held out")[1] == [SITE, "none", "5 (5)", "15 (15)", "0"]
+    assert read.table("held out", "train")[0][:4] == ["held out", "train", "val", "test"]
+    assert read.table("held out", "train")[1] == [SITE, "none", "5 (5)", "15 (15)", "0"]
 
 
 @pytest.mark.parametrize("deidentified", [True, False])
