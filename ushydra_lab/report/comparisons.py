@@ -84,7 +84,7 @@ def images_cells(a: pd.DataFrame, b: pd.DataFrame, name: str, metric: Metric) ->
         "smaller": typical.smaller,
         "agrees": typical.agrees,
     }
-    if a[name].notna().sum() == b[name].notna().sum() == len(a) == len(b):
+    if measured["measured_against"] == measured["measured"] == len(a) == len(b):
         return images | {"lost": 0, "lost_against": 0, "change_imputed": np.nan}
     found = lost(a, b, name, metric.better, metric.change == "%", metric.most)
     imputed = found.imputed.change if found.lost_by_a or found.lost_by_b else np.nan
@@ -106,7 +106,7 @@ def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
 def _cell(row: pd.Series, metric: Metric) -> str:
     if np.isnan(row["change"]):
         return "n/a"
-    digits = 1 if metric.change == "%" else metric.digits
+    digits = metric.change_digits
     if np.isnan(row["low"]):
         return f"{row['change']:+.{digits}f}\n[no interval]"
     if row["change"] == row["low"] == row["high"] == 0:

@@ -177,7 +177,7 @@ def _signed(change: float, metric: Metric) -> str:
 
 
 def _size(change: float, metric: Metric) -> str:
-    digits = 1 if metric.change == "%" else metric.digits
+    digits = metric.change_digits
     if np.isinf(change):
         return "any amount"
     text = f"{abs(change):.{digits}f}"

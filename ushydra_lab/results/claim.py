@@ -134,7 +134,7 @@ def _between(low: float, high: float, metric: Metric) -> str:
 def _amount(change: float, metric: Metric) -> str:
     if np.isinf(change):
         return "any amount"
-    return f"{change:.1f} %" if metric.change == "%" else f"{change:.{metric.digits}f}"
+    return f"{change:.{metric.change_digits}f}" + " %" * (metric.change == "%")
 
 
 def need(claim: Claim, effect: Effect, metric: Metric) -> Need:

@@ -33,6 +33,11 @@ class Metric:
         """The label with an arrow towards better."""
         return f"{self.label} {'↑' if self.better == 'higher' else '↓'}"
 
+    @property
+    def change_digits(self) -> int:
+        """Decimals of a change: one of per cent, else those of the values."""
+        return 1 if self.change == "%" else self.digits
+
     def improves(self, change: float) -> bool:
         """Whether a change of this sign is for the better."""
         return change > 0 if self.better == "higher" else change < 0

@@ -97,11 +97,10 @@ def _prediction(across: AcrossHospitals, metric: Metric) -> str:
     low, high = across.prediction
     if np.isnan(low):
         return ""
-    digits, unit = (1, " %") if metric.change == "%" else (metric.digits, "")
-    better = "lower" if metric.better == "lower" else "higher"
+    digits, unit = metric.change_digits, " %" if metric.change == "%" else ""
     return (
         f"At a new hospital like these, expect a change in {metric.label} between {low:+.{digits}f}{unit} and "
-        f"{high:+.{digits}f}{unit} (95 % prediction interval; {better} is better)."
+        f"{high:+.{digits}f}{unit} (95 % prediction interval; {metric.better} is better)."
     )
 
 
@@ -214,8 +213,7 @@ def effects_table(found: Answer) -> pd.DataFrame:
         rows.append(
             {"held out": what, "change": found.across.mean, "low": low, "high": high, "seeds": "", "subjects": ""}
         )
-    digits = 1 if found.metric.change == "%" else found.metric.digits
-    return pd.DataFrame(rows).round(digits + 2)
+    return pd.DataFrame(rows).round(found.metric.change_digits + 2)
 
 
 def draw(found: Answer, table: pd.DataFrame) -> Figure:
