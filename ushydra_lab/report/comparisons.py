@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.report.tables import methods_in, metrics_in
+from ushydra_lab.report.tables import last_stage, methods_in, metrics_in
 from ushydra_lab.results.crossed import effect
 from ushydra_lab.results.direction import direction
 from ushydra_lab.results.family import Comparison, adjusted
@@ -27,7 +27,7 @@ def pairs(images: pd.DataFrame) -> list[tuple[str, str]]:
     methods = methods_in(images)
     if len(methods) <= ALL_PAIRS:
         return [(b, a) for i, b in enumerate(methods) for a in methods[:i]]
-    reference = methods_in(images[images["stage"] == images["stage"].max()])[0]
+    reference = methods_in(last_stage(images))[0]
     return [(method, reference) for method in methods if method != reference]
 
 

@@ -32,6 +32,11 @@ def methods_in(images: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(images.sort_values("stage", kind="stable")["method"]))
 
 
+def last_stage(images: pd.DataFrame) -> pd.DataFrame:
+    """The images as the last stage answered them."""
+    return images[images["stage"] == images["stage"].max()] if len(images) else images
+
+
 def plural(number: int, what: str) -> str:
     """'1 image', '2 images'."""
     return f"{number} {what}{'s' * (number != 1)}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.comparisons import INTERVAL
-from ushydra_lab.report.tables import methods_in, plural, values_table
+from ushydra_lab.report.tables import last_stage, methods_in, plural, values_table
 from ushydra_lab.results.hospitals import is_hospital
 from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.columns import Metric
@@ -79,7 +79,7 @@ def verdict(held_out: str, images: pd.DataFrame, changes: pd.DataFrame) -> Verdi
         images: of the unseen site, as collected.
         changes: their comparisons (`comparisons.compare_sites`), empty where there is nothing to compare.
     """
-    where, last = where_tested(held_out), methods_in(images[images["stage"] == images["stage"].max()])
+    where, last = where_tested(held_out), methods_in(last_stage(images))
     basis = _basis(images)
     if changes.empty:
         return Verdict(f"{where}, {last[0]} stands alone: there is no other method to compare it with.", "dim",

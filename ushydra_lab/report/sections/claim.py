@@ -17,7 +17,7 @@ from ushydra_lab.figures.style import COLOURS
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import images_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table, save_figure
-from ushydra_lab.report.tables import methods_in, metrics_in, plural
+from ushydra_lab.report.tables import last_stage, methods_in, metrics_in, plural
 from ushydra_lab.report.verdict import reserve, where_tested
 from ushydra_lab.results.answer import Answer, Unanswered, answer
 from ushydra_lab.results.collect import Collected
@@ -182,7 +182,7 @@ def section(claims: list[Stated], collected: Collected, folder: Path) -> Documen
 def _default(collected: Collected) -> Claim | None:
     """What is drawn where nothing was claimed: the last variant against the first in the first metric of the tables."""
     test = collected.images[collected.images["part"] == "test"]
-    last = test[test["stage"] == test["stage"].max()] if len(test) else test
+    last = last_stage(test)
     variants = list(dict.fromkeys(last["variant"]))
     metrics = list(metrics_in(last)) if len(last) else []
     if len(methods_in(last)) < 2 or len(variants) < 2 or not metrics:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
-from ushydra_lab.report.tables import NOT_RUN, metrics_in
+from ushydra_lab.report.tables import NOT_RUN, last_stage, metrics_in
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.hospitals import is_hospital
 
@@ -26,10 +26,9 @@ CAPTION = (
 
 def section(collected: Collected, folder: Path) -> Document:
     """One row per held-out site and metric, also as CSV; empty where there is nothing to choose from."""
-    images = collected.images
     rows = [
         row
-        for held_out, own in images[images["stage"] == images["stage"].max()].groupby("held_out")
+        for held_out, own in last_stage(collected.images).groupby("held_out")
         if is_hospital(str(held_out))
         for row in choices(own)
     ]
@@ -50,8 +49,8 @@ def choices(images: pd.DataFrame) -> list[dict[str, str]]:
         both = val.index.intersection(test.index)
         if len(both) < 2:
             continue
-        best = "idxmax" if metric.better == "higher" else "idxmin"
-        chosen, oracle = getattr(val[both], best)(), getattr(test[both], best)()
+        sign = 1 if metric.better == "higher" else -1
+        chosen, oracle = (str((sign * one[both]).idxmax()) for one in (val, test))
         gap = abs(float(test[oracle] - test[chosen]))
         rows.append(
             {

@@ -10,7 +10,7 @@ import pandas as pd
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import pairs
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.tables import methods_in, metrics_in
+from ushydra_lab.report.tables import last_stage, methods_in, metrics_in
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.components import shares, variance_components
 from ushydra_lab.results.rates import Layout, Rate, false_positives, layout, relabelled
@@ -34,7 +34,7 @@ def section(collected: Collected, folder: Path) -> Document:
     if test.empty:
         return []
     blocks: Document = [Heading(TITLE, 2), *(Note(text) for text in _rates(test))]
-    method = methods_in(test[test["stage"] == test["stage"].max()])[0]
+    method = methods_in(last_stage(test))[0]
     table = variances(test[test["method"] == method])
     write_csv(folder / "variances.csv", table)
     return [*blocks, Table(table, VARIANCE_CAPTION.format(method))] if len(table) else blocks

@@ -10,7 +10,7 @@ import pandas as pd
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import INTERVAL, comparison_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table
-from ushydra_lab.report.tables import PART_TITLES, methods_in, metrics_in, plural, values_table
+from ushydra_lab.report.tables import PART_TITLES, mean_cell, methods_in, metrics_in, plural, values_table
 from ushydra_lab.report.verdict import summaries
 from ushydra_lab.results.hospitals import is_hospital
 from ushydra_lab.results.location import location
@@ -53,7 +53,7 @@ def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         for name, metric in metrics_in(images).items():
             found = location(chosen, name)
             values = (found.median, found.trimmed)
-            cells[metric.title] = " / ".join("n/a" if np.isnan(one) else f"{one:.{metric.digits}f}" for one in values)
+            cells[metric.title] = " / ".join(mean_cell(one, np.nan, metric.digits) for one in values)
             if 0 < len(found.movers) <= MOST_MOVERS:
                 records = ", ".join(f"{record} ({mean:.{metric.digits}f})" for record, mean in found.movers.items())
                 moved.append(f"{method}, {metric.label}: a single image moves the mean by over 10 %: record {records}.")
