@@ -86,6 +86,7 @@ def test_several_hospitals_are_answered_together_with_a_forest_plot_first(tmp_pa
     text = page(root)
     assert "Over 4 hospitals, each tested by networks that had not been trained on it: it is shown" in text
     assert "At a new hospital like these, expect a change in ROI Edge-MAE between -" in text
+    assert re.search(r"Of the variance of the changes \d+ % lies between hospitals \(I²; .*: p = [\d.e-]+\)", text)
     table = pd.read_csv(root / "report" / "claim_hospitals.csv").set_index("held out")
     sites = table.loc[list(SITES), "change"]
     expected = across_hospitals(sites, [1.0] * 4)

@@ -78,7 +78,7 @@ class Stated:
         found, lines = self.answer, []
         if isinstance(found, Answer):
             if found.across:
-                lines += [_prediction(found.across, found.metric), found.across.caution]
+                lines += [_prediction(found.across, found.metric), _heterogeneity(found.across), found.across.caution]
                 pairs = zip(found.effects, self.reserves, strict=False)
                 lines += [f"{held_out}: {words}." for held_out, words in pairs if words]
             if found.need:
@@ -101,6 +101,15 @@ def _prediction(across: AcrossHospitals, metric: Metric) -> str:
     return (
         f"At a new hospital like these, expect a change in {metric.label} between {low:+.{digits}f}{unit} and "
         f"{high:+.{digits}f}{unit} (95 % prediction interval; {metric.better} is better)."
+    )
+
+
+def _heterogeneity(across: AcrossHospitals) -> str:
+    if np.isnan(across.i2):
+        return ""
+    return (
+        f"Of the variance of the changes {100 * across.i2:.0f} % lies between hospitals (I²; Cochran's test that none "
+        f"does: p = {across.q_p:.2g})."
     )
 
 
