@@ -33,9 +33,10 @@ def reconstruction(amount: float) -> dict[str, Tensor]:
     image[..., 83:95, 60:200] = 0.05
     answer = image.roll(1, 2) if amount == 0.1 else image * (1 - amount) + 0.5 * amount
     batch = {"image": image, "nt_box": torch.tensor([[60.0, 75, 200, 103]]), "pixel_mm": torch.tensor([0.2])}
-    batch |= {"content": torch.tensor([[0.0, 0, 256, 176]])}
+    batch |= {"content": torch.tensor([[0.0, 0, 256, 176]]), "head_box": torch.tensor([[20.0, 60, 70, 120]])}
     answer[..., 94:97, 60:200] += 0.2 * (amount == 0.1)
-    return Reconstruction(Answer(answer.clamp(0, 1)), None, {}).evaluate(batch)  # type: ignore[arg-type]
+    task = Reconstruction(Answer(answer.clamp(0, 1)), None, {}, ["nt_box", "head_box"])  # type: ignore[arg-type]
+    return task.evaluate(batch)
 
 
 def landmarks(amount: float) -> dict[str, Tensor]:

@@ -52,9 +52,9 @@ def expand(config: DictConfig) -> list[list[str]]:
     """The overrides of every job of a sweep: what the experiment sweeps by itself, then what was typed.
 
     Where components are swept that the variant does not name, they are added to it: `weighting=calibrated,unit` makes
-    `roi-calibrated` and `roi-unit`.
+    `roi-calibrated` and `roi-unit`. A key of the experiment's own sweep that is empty is not swept.
     """
-    own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items() if value]
     choices = _choices([*own, *config.hydra.overrides.task])
     return _with_variants([list(job) for job in product(*choices.values())])
 

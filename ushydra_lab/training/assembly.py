@@ -21,7 +21,7 @@ from ushydra_lab.config.instantiate import instantiate
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, check_manifest
-from ushydra_lab.data.needs import refuse_other_words
+from ushydra_lab.data.needs import refuse_other_words, required
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
@@ -126,8 +126,10 @@ def read_manifest(reader: Node) -> Manifest:
 
 def build_data(experiment: Experiment) -> UltrasoundData:
     """Build the data module: check the manifest and draw the split."""
-    requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
+    stages = [(task_class(stage), stage.task) for stage in experiment.stages.values()]
+    requires = sorted({name for task, settings in stages for name in task.requires(settings)})
     manifest = read_manifest(experiment.data)
+    required(manifest, sorted({name for task, settings in stages for name in task.consults(settings)}))
     rows, columns = experiment.canvas
     return UltrasoundData(
         manifest=manifest.with_structures(experiment.structures) if experiment.structures else manifest,
