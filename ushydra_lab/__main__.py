@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "apply a finished run to other labelled images",
     "probes": "measure what the frozen encoders of finished runs know",
     "robustness": "measure how segmentations bear noise, and how well they repeat",
+    "boxes": "measure what wrong boxes do to the NT drift of reconstructions",
     "claims": "find numbers of a results table that contradict each other, and wins that chance explains",
     "dashboard": "make a wandb workspace for an experiment's runs",
     "benchmark": "measure the lab's speed beside named references",

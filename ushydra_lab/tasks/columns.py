@@ -99,6 +99,10 @@ LANDMARKS = [
     *in_both("bpd_spread", "spread of the BPD's heatmaps"),
     Column("hc_expert_mm", "head circumference given with the image", "mm"),
 ]
+BOXES = [
+    Column("box_iou", "IoU of the box found and the given one", metric=higher("Box IoU", 3, most=1)),
+    *in_both("box_centre", "distance of their middles", metric=Metric("Box centre error", "lower", 2)),
+]
 PLANES = [
     Column("correct", "1 where the plane was told", metric=higher("Accuracy", 3, most=1)),
     Column("true", "place of the true plane, -1 for another"),
@@ -161,6 +165,7 @@ SYSTEMS = {
     "every system": KEYS,
     "reconstruction": RECONSTRUCTION,
     "end points": LANDMARKS,
+    "boxes": BOXES,
     "planes": PLANES,
     "routed decoders": ROUTING,
     "segmentation": SEGMENTATION,
