@@ -39,12 +39,14 @@ def table(write_images: Callable[..., pd.DataFrame]) -> pd.DataFrame:
     return found.assign(**boxes, quality=np.resize(["low", "medium", "high", "high"], len(found)))
 
 
-def configured(tmp_path: Path, table: pd.DataFrame, *overrides: str) -> tuple[Experiment, Path]:
+def configured(
+    tmp_path: Path, table: pd.DataFrame, *overrides: str, name: str = "nt_extensions"
+) -> tuple[Experiment, Path]:
     table.to_csv(tmp_path / "table.csv", index=False)
     register_resolvers()
     where = ["data=manifest", f"data.path='{tmp_path}/table.csv'", f"run_root='{tmp_path}/runs'"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=["+experiment=nt_extensions", *TINY, *where, *overrides])
+        cfg = compose("config", overrides=[f"+experiment={name}", *TINY, *where, *overrides])
     return check(cfg), run_path(cfg)
 
 
@@ -84,4 +86,4 @@ def test_training_images_of_no_quality_are_refused_by_the_arm_that_weighs_by_it(
 @pytest.mark.parametrize("roi", ["{nt_box: 0}", "{nt: 1}", "[]", "[nt]"])
 def test_regions_that_are_none_are_told_before_anything_else(tmp_path: Path, table: pd.DataFrame, roi: str) -> None:
     with pytest.raises(UserError, match="NAME_box"):
-        configured(tmp_path, table, f"roi={roi}")
+        configured(tmp_path, table, f"roi={roi}", name="nt_phase2")

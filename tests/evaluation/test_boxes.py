@@ -20,7 +20,9 @@ from ..cli import call
 
 TINY = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "split=leave_one_site_out"]
 KINDS = {
-    "nt_phase2": ["canvas=[168,176]", "network.widths=[2,4,4,8]", "stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1"],
+    "nt_phase2": [
+        "canvas=[168,176]", "network.widths=[2,4,4,8]", "stages.phase1.max_epochs=1", "stages.phase2.max_epochs=1"
+    ],
     "nt_detector": ["canvas=[96,96]", "network.widths=[2,4,8]", "stages.detect.max_epochs=1"],
 }  # fmt: skip
 

@@ -137,7 +137,7 @@ class Experiment:
     @property
     def main_roi(self) -> str | None:
         """The first region of interest, which pictures show."""
-        return next(iter(regions(self.roi))) if self.roi else None
+        return next(iter(regions(self.roi))) if self.roi is not None else None
 
     def with_own(self, stage: Stage) -> Experiment:
         """The experiment with the settings that a stage overrides."""

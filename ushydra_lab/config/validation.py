@@ -202,7 +202,7 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
     for key in ("name", "variant"):
         if not re.fullmatch(r"\w[\w.+-]*", str(values.get(key))):
             yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
-    if values.get("roi"):
+    if values.get("roi") is not None:
         try:
             regions(values["roi"])
         except ValueError as error:
