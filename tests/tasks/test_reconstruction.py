@@ -55,6 +55,7 @@ def of_two_regions() -> dict[str, Tensor]:
     batch = {name: torch.tensor([box]).repeat(3, 1) for name, box in boxes.items()}
     batch[FACE][1] = torch.nan
     batch["content"] = torch.tensor([[0.0, 0, 256, 176]]).repeat(3, 1)
+    batch["record"] = torch.arange(3)
     return {"image": torch.rand(3, 1, 176, 256, generator=rng), "quality": torch.tensor([0, 1, 2]), **batch}
 
 
@@ -143,6 +144,7 @@ def test_the_caliper_measures_the_nt_wherever_it_stands_among_the_regions() -> N
     assert {"roi_mae", "roi_mae_nt", "nt_lost"} <= set(found)
 
 
-def test_weights_of_other_words_than_those_of_quality_are_refused() -> None:
-    with pytest.raises(ValueError, match="one for each of low, medium, high"):
-        task_of("nt_box", of_two_regions(), quality_weights={"low": 1, "good": 1})
+def test_weights_of_other_words_than_those_of_quality_or_above_1_are_refused() -> None:
+    for weights, why in (({"low": 1, "good": 1}, "no such quality: 'good'"), ({"low": 2}, "each from 0 to 1")):
+        with pytest.raises(ValueError, match=why):
+            task_of("nt_box", of_two_regions(), quality_weights=weights)

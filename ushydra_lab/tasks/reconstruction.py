@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ushydra_lab.config.regions import Regions, regions
-from ushydra_lab.data.vocabulary import ANNOTATIONS
 from ushydra_lab.losses.dino import RoiDino
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
 from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.classification import Codes
 
-NT, QUALITY = "nt_box", "quality"
+NT = "nt_box"
 Term = Callable[..., Tensor]
 """(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,); of the whole image without a box."""
 
@@ -43,11 +43,11 @@ class Reconstruction(Task):
             its own, TERM_REGION, whose weights by `weighting` are multiplied by the region's. The NT caliper measures
             in `nt_box` alone.
         weighting: makes the module that weighs the terms from their names; unit weights by default.
-        quality_weights: the weight of training images in the terms of regions, by their view's `quality`: one of each
-            of its words. None: all count alike. The manifest's `label_weight` counts besides.
+        quality_weights: the weight of training images in the terms of regions, by their view's `quality`: word ->
+            weight, 0 to 1. None: all count alike. The manifest's `label_weight` counts besides.
 
     Raises:
-        ValueError: no regions (`config.regions`), other words than those of `quality`.
+        ValueError: no regions (`config.regions`), other words than those of `quality`, a weight outside 0 to 1.
     """
 
     weighting: Weighting
@@ -74,10 +74,10 @@ class Reconstruction(Task):
         self.roi = next(iter(self.regions))
         self.parts = dict(self._parts())
         self.weighting = weighting(list(self.parts))
-        levels = ANNOTATIONS[QUALITY].levels
-        if quality_weights is not None and set(quality_weights) != set(levels):
-            raise ValueError(f"quality_weights {dict(quality_weights)}: one for each of {', '.join(levels)}")
-        self.quality_weights = quality_weights and [quality_weights[level] for level in levels]
+        self.quality = Codes("quality", list(quality_weights)) if quality_weights else None
+        self.quality_weights = list((quality_weights or {}).values())
+        if not all(0 <= weight <= 1 for weight in self.quality_weights):
+            raise ValueError(f"quality_weights={dict(quality_weights or {})}: each from 0 to 1")
 
     def _parts(self) -> Iterator[tuple[str, Part]]:
         trained = {region: weight for region, weight in self.regions.items() if weight}
@@ -89,7 +89,7 @@ class Reconstruction(Task):
                 yield name if len(trained) == 1 else f"{name}_{region_name(region)}", Part(term, region, weight)
 
     def categories(self) -> dict[str, tuple[str, list[str]]]:
-        return {"quality_weights": (QUALITY, list(ANNOTATIONS[QUALITY].levels))} if self.quality_weights else {}
+        return {"quality_weights": ("quality", self.quality.words)} if self.quality else {}
 
     def forward(self, image: Tensor) -> Tensor:
         """The reconstruction, (B,1,H,W) in [0, 1]."""
@@ -116,8 +116,8 @@ class Reconstruction(Task):
             return weights
         if "label_weight" in batch:
             weights = weights * batch["label_weight"].nan_to_num(1)
-        if self.quality_weights:
-            weights = weights * weights.new_tensor(self.quality_weights)[batch[QUALITY]]
+        if self.quality:
+            weights = weights * weights.new_tensor(self.quality_weights)[self.quality(batch)]
         return weights
 
     def _weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
