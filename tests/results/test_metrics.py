@@ -14,6 +14,8 @@ from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.columns import OF_THE_LAB
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
+from ..tasks import test_boxes as of_boxes
+
 
 class Answer(nn.Module):
     """A network that always gives the same."""
@@ -74,8 +76,13 @@ def routing(amount: float) -> dict[str, Tensor]:
     return routing_scores(scores, route, torch.tensor([0]))
 
 
+def boxes(amount: float) -> dict[str, Tensor]:
+    task = of_boxes.task_for(of_boxes.Shown(of_boxes.peaks(of_boxes.BOX.view(2, 2) + 8 * amount)))
+    return task.evaluate(of_boxes.batch_of(of_boxes.BOX) | {"pixel_mm": torch.tensor([0.5, 0.5])})
+
+
 SHOWN = [column for column in OF_THE_LAB if column.metric]
-ANSWERS = (reconstruction, landmarks, segmentation, classification, routing)
+ANSWERS = (reconstruction, landmarks, segmentation, classification, routing, boxes)
 
 
 def test_every_arrow_points_to_the_better_answer() -> None:

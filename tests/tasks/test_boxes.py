@@ -1,7 +1,5 @@
 """A detector of boxes reads its corners back, learns them, and says how far a box is off."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +13,7 @@ from .test_landmarks import CANVAS, SIGMA, STRIDE, Shown, peaks
 BOX = torch.tensor([[20.0, 30.0, 76.0, 46.0]])
 
 
-def batch_of(box: Tensor, count: int = 2, **more: Any) -> dict[str, Tensor]:
+def batch_of(box: Tensor, count: int = 2) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 4.0, CANVAS[1], CANVAS[0] - 4.0]]).repeat(count, 1)
     image = torch.rand(count, 1, *CANVAS, generator=torch.Generator().manual_seed(0))
     return {"image": image, "nt_box": box.repeat(count, 1), "content": content, "native_px": torch.full((count,), 3.0)}

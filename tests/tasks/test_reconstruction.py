@@ -118,8 +118,8 @@ def test_weights_of_regions_are_on_top_of_calibrated_ones() -> None:
     pulls = {name: task.loss_weights()[name] * norms[name] for name in norms}
     for term in ("roi_l1", "roi_edge"):
         assert pulls[f"{term}_face"] / pulls[f"{term}_nt"] == pytest.approx(0.25, rel=1e-5)
-    expected = sum(task.loss_weights()[name] * float(loss) for name, loss in losses.items())
-    assert float(task.total(losses)) == pytest.approx(expected, rel=1e-5)
+    expected = sum(task.loss_weights()[name] * loss for name, loss in values_of(losses).items())
+    assert task.total(losses).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_images_count_by_quality_and_label_weight_in_regions_alone_and_validation_ones_all_alike() -> None:
