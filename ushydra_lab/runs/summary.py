@@ -25,7 +25,11 @@ MOST_COLUMNS = 500
 
 @dataclass(frozen=True)
 class StageSummary:
-    """The record of a trained stage in run.json and stage.json; key: the hash of what determines its weights."""
+    """The record of a trained stage in run.json and stage.json.
+
+    key: the hash of what determines its weights. parameters: of the network; trainable: those that this stage trained;
+    None for stages of versions that did not count.
+    """
 
     key: str
     epochs: int | None = None
@@ -33,6 +37,8 @@ class StageSummary:
     selected_epoch: int | None = None
     score: float = math.nan
     loss_weights: dict[str, float] = field(default_factory=dict)
+    parameters: int | None = None
+    trainable: int | None = None
 
 
 @dataclass(frozen=True)

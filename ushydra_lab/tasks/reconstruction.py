@@ -7,15 +7,20 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ushydra_lab.losses.dino import RoiDino
+from ushydra_lab.losses.reconstruction import thumbnail_error
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
+from ushydra_lab.tasks.base import Batch, Task, inside
 
 NT = "nt_box"
+THUMBNAIL = "thumbnail"
+"""The loss of a network's auxiliary decoder, which is none of the terms."""
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,)."""
 
@@ -52,15 +57,32 @@ class Reconstruction(Task):
         """The reconstruction, (B,1,H,W) in [0, 1]."""
         return self.network(image)
 
+    def _outputs(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The reconstruction, and the low-resolution image of z where an auxiliary decoder makes one."""
+        if isinstance(self.network, ConvAutoencoder) and self.network.auxiliary != "none":
+            return self.network.with_thumbnail(image)
+        return self(image), None
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        reconstruction = self(batch["image"])
-        return {name: term(reconstruction, batch["image"], batch[self.roi]).mean() for name, term in self.terms.items()}
+        image, box = batch["image"], batch[self.roi]
+        reconstruction, thumbnail = self._outputs(image)
+        losses = {name: term(reconstruction, image, box).mean() for name, term in self.terms.items()}
+        if thumbnail is not None:
+            losses[THUMBNAIL] = thumbnail_error(thumbnail, image, inside(batch)).mean()
+        return losses
+
+    def weighed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of the objective, without an auxiliary decoder's."""
+        return {name: losses[name] for name in self.terms}
+
+    def auxiliary(self, losses: dict[str, Tensor]) -> Tensor | float:
+        return losses.get(THUMBNAIL, 0.0)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting(losses)
+        return self.weighting(self.weighed(losses))
 
     def selection_loss(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting.selection(losses)
+        return self.weighting.selection(self.weighed(losses))
 
     def rehearse(self, canvas: tuple[int, int]) -> None:
         height, width = canvas
@@ -87,10 +109,13 @@ class Reconstruction(Task):
         return images["roi_edge_mae"]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """The reconstruction and its absolute error, the error four times brightened."""
-        reconstruction = self(batch["image"])
+        """The reconstruction, its absolute error four times brightened, and an auxiliary decoder's image of z."""
+        reconstruction, thumbnail = self._outputs(batch["image"])
         error = (reconstruction - batch["image"]).abs().mul(4).clamp(max=1)
-        return {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
+        pictures = {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
+        if thumbnail is not None:
+            pictures["from z"] = F.interpolate(thumbnail.float(), reconstruction.shape[-2:])[:, 0]
+        return pictures
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.

@@ -153,6 +153,8 @@ def fit(
             selected_epoch=int(read_checkpoint(folder.weights)["epoch"]) + 1,
             score=float(best.best_model_score),
             loss_weights=task.loss_weights(),
+            parameters=sum(p.numel() for p in task.network.parameters()),
+            trainable=sum(p.numel() for p in task.network.parameters() if p.requires_grad),
         )
     )
 

@@ -11,17 +11,17 @@ from lightning import Callback, LightningModule, Trainer
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.weighting import FixedWeights, GradNormWeights, calibrated_weights, gradient_norms
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
 log = logging.getLogger(__name__)
 
 
-def term_gradient_norms(trainer: Trainer, task: Task, batch: Batch) -> dict[str, float]:
+def term_gradient_norms(trainer: Trainer, task: Reconstruction, batch: Batch) -> dict[str, float]:
     """Gradient norm of each unscaled loss term with respect to the network, under the trainer's precision."""
     batch = trainer.strategy.batch_to_device(batch)
     with torch.enable_grad(), trainer.precision_plugin.train_step_context():
-        return gradient_norms(task.losses(batch), list(task.network.parameters()))
+        return gradient_norms(task.weighed(task.losses(batch)), list(task.network.parameters()))
 
 
 class GradientCalibration(Callback):
@@ -57,7 +57,7 @@ class GradientCalibration(Callback):
             "  ".join(f"{k} {v:.4g} (|g| {self.norms[k]:.3g})" for k, v in values.items()),
         )
 
-    def _mean_norms(self, trainer: Trainer, task: Task) -> dict[str, float]:
+    def _mean_norms(self, trainer: Trainer, task: Reconstruction) -> dict[str, float]:
         # of several processes each has a share of a batch only; the whole gives all of them the same weights
         alone, data = trainer.world_size == 1, trainer.datamodule  # type: ignore[attr-defined]
         loader = trainer.train_dataloader if alone else data.train_dataloader()
@@ -83,7 +83,7 @@ class GradNorm(Callback):
         assert isinstance(pl_module, Reconstruction)
         assert isinstance(pl_module.weighting, GradNormWeights)
         with torch.enable_grad(), trainer.precision_plugin.train_step_context():
-            losses = pl_module.losses(batch)
+            losses = pl_module.weighed(pl_module.losses(batch))
             norms = gradient_norms(losses, list(pl_module.network.parameters()))
         try:
             pl_module.weighting.step(norms, losses)
