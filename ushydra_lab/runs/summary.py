@@ -25,7 +25,11 @@ MOST_COLUMNS = 500
 
 @dataclass(frozen=True)
 class StageSummary:
-    """The record of a trained stage in run.json and stage.json; key: the hash of what determines its weights."""
+    """The record of a trained stage in run.json and stage.json.
+
+    key: the hash of what determines its weights. loss_weights: of each term at the end. gradient_norms: of each
+    unscaled term at the start, where they were measured to calibrate the weights.
+    """
 
     key: str
     epochs: int | None = None
@@ -33,6 +37,7 @@ class StageSummary:
     selected_epoch: int | None = None
     score: float = math.nan
     loss_weights: dict[str, float] = field(default_factory=dict)
+    gradient_norms: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
