@@ -21,6 +21,7 @@ NOT_DETERMINING = (
     "claim",
     "variant",
     "paper",
+    "weighting.name",
     "data.root",
     "data.path",
     "data.cache",

@@ -106,7 +106,7 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
             yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
             yield from target_problems(node, "loss.", trusted)
         elif key == "weighting":
-            yield from _check_keys(node, {"module", "callbacks"}, "weighting.")
+            yield from _check_keys(node, {"name", "module", "callbacks"}, "weighting.")
             yield from target_problems(node, "weighting.", trusted)
         else:
             yield from target_problems({key: node}, "", trusted)

@@ -28,6 +28,7 @@ from ushydra_lab.tasks.base import Task
 from ushydra_lab.training.assembly import build_data, build_trainer
 from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.training.callbacks.finite_loss import FiniteLoss
+from ushydra_lab.training.callbacks.gradient_calibration import GradientCalibration
 from ushydra_lab.training.callbacks.history import History
 from ushydra_lab.training.stage_tasks import FreshTask, fresh_task, load_network, load_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
@@ -153,6 +154,7 @@ def fit(
             selected_epoch=int(read_checkpoint(folder.weights)["epoch"]) + 1,
             score=float(best.best_model_score),
             loss_weights=task.loss_weights(),
+            gradient_norms=next((one.norms for one in callbacks if isinstance(one, GradientCalibration)), {}),
             parameters=sum(p.numel() for p in task.network.parameters()),
             trainable=sum(p.numel() for p in task.network.parameters() if p.requires_grad),
         )
