@@ -8,19 +8,23 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics.image import PeakSignalNoiseRatio
 
 from ushydra_lab.losses.dino import RoiDino
+from ushydra_lab.losses.roi import roi_l1
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.from_output import FromOutput
 
 NT = "nt_box"
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,)."""
 
 
-class Reconstruction(Task):
+class Reconstruction(FromOutput):
     """Reconstruct the image under a weighted sum of terms (paper 1, section 2.4).
 
     Args:
@@ -52,9 +56,21 @@ class Reconstruction(Task):
         """The reconstruction, (B,1,H,W) in [0, 1]."""
         return self.network(image)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        reconstruction = self(batch["image"])
-        return {name: term(reconstruction, batch["image"], batch[self.roi]).mean() for name, term in self.terms.items()}
+    def output(self, batch: Batch) -> Tensor:
+        reconstruction: Tensor = self(batch["image"])
+        return reconstruction
+
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        return {name: term(output, batch["image"], batch[self.roi]).mean() for name, term in self.terms.items()}
+
+    def curves(self) -> dict[str, Metric]:
+        """PSNR (dB) and absolute error of the canvas, absolute error of the region, each the mean over images."""
+        psnr = PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3))
+        return {"psnr": psnr, "mae": MeanAbsoluteError(), "roi_mae": MeanMetric(nan_strategy="disable")}
+
+    def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        pair = output.float(), batch["image"]
+        return {"psnr": pair, "mae": pair, "roi_mae": (roi_l1(*pair, batch[self.roi]),)}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         return self.weighting(losses)
