@@ -56,7 +56,7 @@ def command(experiment: Path, **changed: object) -> str:
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (DamagedFile, ValueError, TypeError, KeyError):
         typed = [f"+experiment={experiment.name}"]
-    shareable = [_shareable(word) for word in typed if not word.lstrip("+~").startswith("logger")]
+    shareable = [_shareable(word) for word in typed if re.split(r"[.=]", word.lstrip("+~"))[0] != "logger"]
     kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]
     words = [*kept, *(f"{key}={_quoted(key, str(value))}" for key, value in changed.items())]
     return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -51,11 +52,13 @@ PAPER: dict[str, dict[str, tuple[str, str, str, str]]] = {
 }
 """As printed in Table 2 (Hospital-1/2 validation) and Table 9 (Hospital-3), in the order of COLUMNS."""
 PAPER_EPOCHS = 15
+EPOCHS = {"phase2_last": "last", "phase2": "best"}
+"""Stage -> which epoch of its Phase 2 it is; the paper's is the last."""
 CAPTION = (
-    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}, then the "
-    "epoch with the lowest validation loss of the row's own objective. {region} "
-    "Paper: {table} (Hospital-1/2 to Hospital-3, private "
-    "images); {nothing} where it prints none."
+    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}; best: "
+    "the epoch with the lowest validation loss of the row's own objective; last: the end of the same training. "
+    "{region} Paper: {table} (Hospital-1/2 to Hospital-3, private images; the last epoch); {nothing} where it prints "
+    "none."
 )
 SHARED = {
     True: "All rows begin from one Phase-1 checkpoint per split and seed.",
@@ -80,35 +83,44 @@ def section(collected: Collected, folder: Path) -> Document:
 
 
 def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The seven rows of a table for the images of one part, each metric beside the printed one.
+    """The baseline, and each set of terms at the last and at the best epoch, each metric beside the printed one.
 
     runs: variant and reason why it is not finished ("" if it is), one row a run there should be.
     """
-    rows = []
+    rows, printed = [], PAPER[part]
+    stages = _stages(images)
     for variant, name in ROWS.items():
-        chosen = _images(images, variant)
-        cells = {
-            metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
-            for column, metric in COLUMNS.items()
-        }
-        own = runs[runs["variant"] == variant]
-        count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
-        rows.append({"Phase-2 added terms": name} | with_printed(cells, PAPER[part].get(variant)) | count)
+        for stage in stages if variant != INIT else stages[-1:]:
+            chosen = _images(images, variant, stage)
+            cells = {
+                metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
+                for column, metric in COLUMNS.items()
+            }
+            own = runs[runs["variant"] == variant]
+            count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
+            beside = with_printed(cells, printed.get(variant) if variant == INIT or stage == stages[0] else None)
+            rows.append({"Phase-2 added terms": name, "Epoch": EPOCHS[stage]} | beside | count)
     return pd.DataFrame(rows)
+
+
+def _stages(images: pd.DataFrame) -> list[str]:
+    """The kinds of Phase 2 that some run has; before 0.4.0 there was the best epoch alone."""
+    there = set(images["stage"])
+    return [stage for stage in EPOCHS if stage == "phase2" or stage in there]
 
 
 def _pairs(images: pd.DataFrame) -> Iterator[Pair]:
     """Each row's images beside the baseline's, for each part."""
     for part, (number, _) in TABLES.items():
         chosen = images[images["part"] == part]
-        first = _images(chosen, INIT)
-        for variant, name in list(ROWS.items())[1:]:
-            yield f"{number}, '{name}' against the baseline", first, _images(chosen, variant)
+        for stage, (variant, name) in product(_stages(chosen), list(ROWS.items())[1:]):
+            what = f"{number}, '{name}' ({EPOCHS[stage]} epoch) against the baseline"
+            yield what, _images(chosen, INIT, stage), _images(chosen, variant, stage)
 
 
-def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
+def _images(images: pd.DataFrame, variant: str, stage: str) -> pd.DataFrame:
     if variant != INIT:
-        return images[(images["stage"] == "phase2") & (images["variant"] == variant)]
+        return images[(images["stage"] == stage) & (images["variant"] == variant)]
     first = images[images["stage"] == "phase1"]
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
 
