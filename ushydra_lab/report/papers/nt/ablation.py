@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Gap, Heading, Table
-from ushydra_lab.report.missing import command, gap_list, held_out_key
+from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.missing import expected_runs, gap_list, held_out_key, variant_gaps
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
@@ -71,14 +71,14 @@ def section(collected: Collected, folder: Path) -> Document:
     blocks: Document = [Heading("Which terms help Phase 2", 2)]
     for held_out, images in collected.images.groupby("held_out", sort=False):
         stages = collected.stages[collected.stages["held_out"] == held_out]
-        runs = _runs(stages, collected)
+        runs = expected_runs(stages, collected, list(ROWS)[1:])
         for part, (number, where) in TABLES.items():
             rows = table(images[images["part"] == part], part, runs)
             write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
             title = f"{number}: {where}, held out {held_out}"
             blocks += [Heading(title, 3), Table(rows, _caption(stages, number))]
         blocks += disagreements(_pairs(images))
-        blocks += gap_list(_gaps(runs, held_out_key(collected, str(held_out)), folder.parent))
+        blocks += gap_list(variant_gaps(runs, ROWS, "loss", held_out_key(collected, str(held_out)), folder.parent))
     return blocks
 
 
@@ -125,41 +125,16 @@ def _images(images: pd.DataFrame, variant: str, stage: str) -> pd.DataFrame:
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
 
 
-def _runs(stages: pd.DataFrame, collected: Collected) -> pd.DataFrame:
-    """Variant, fold, seed and state of every run expected below one held-out site, finished or not."""
-    folds, lacking = set(stages["fold"]), {}
-    for run, reason in collected.unfinished.items():
-        fold, seed, variant = run.name.split("/")
-        if fold in folds:
-            lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
-    done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
-    pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
-    rows = [
-        {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
-        for variant in list(ROWS)[1:]
-        for fold, seed in pairs
-        for reason in [lacking.get((variant, fold, seed), "not started")]
-    ]
-    return pd.DataFrame(rows)
+def origin(stages: pd.DataFrame) -> str:
+    """A sentence on whether all rows of one held-out site begin from the same Phase 1."""
+    first = stages[stages["stage"] == "phase1"]
+    return SHARED[bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())]
 
 
 def _caption(stages: pd.DataFrame, number: str) -> str:
-    first = stages[stages["stage"] == "phase1"]
-    shared = bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())
     configs = [run.config for run in stages["run"].unique()]
     epochs = sorted({config["stages"]["phase2"]["max_epochs"] for config in configs})
     horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
         f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
     )
-    return CAPTION.format(region=REGION, phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
-
-
-def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:
-    """Gaps for the runs that are missing, with the reason and the command that starts them."""
-    gaps = []
-    for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
-        seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
-        fill = command(experiment, **site, seed=seeds, loss=variant)
-        why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
-        gaps.append(Gap(f"'{ROWS[str(variant)]}'", why, fill))
-    return gaps
+    return CAPTION.format(region=REGION, phase1=origin(stages), epochs=horizon, table=number, nothing=NOTHING)
