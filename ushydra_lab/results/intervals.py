@@ -3,10 +3,13 @@
 Around a measured length both are the length ∓ a half-width. That of the training sites is split conformal prediction by
 the run's own validation images. That of a new hospital is hierarchical conformal prediction (`results.hierarchical`) by
 the errors at each training site of a network trained on the others alone: an inner fold of the run
-(`data.split.LeaveSitesOut`), or a leave-one-site-out run where it was trained on all sites of its data. Networks trained
-on one site fewer stand for the run's own, as in the jackknife: the bound takes it that they err at a site left out as
-that does at a new one (R. F. Barber, E. J. Candes, A. Ramdas and R. J. Tibshirani, Predictive inference with the
-jackknife+, Ann. Stat. 49, 2021, section 5 on what this takes). No image of a site that the run has not seen counts.
+(`data.split.LeaveSitesOut`), or, of a run trained on all sites of its data, a leave-one-site-out run. No image of a
+site that the run has not seen counts.
+
+Networks trained on one site fewer stand for the run's own, as in the jackknife: the bound holds if they err at a site
+left out no less than that does at a new one, which is usual, since they have seen less, and no theorem. The jackknife+
+has one, for 1 - 2 alpha, and needs all those networks at every prediction (R. F. Barber, E. J. Candes, A. Ramdas and
+R. J. Tibshirani, Predictive inference with the jackknife+, Ann. Stat. 49, 2021; of sites: Lee et al., see there).
 """
 
 from __future__ import annotations
