@@ -22,6 +22,7 @@ from ushydra_lab.report.sections import (
     classification,
     curves,
     measurements,
+    new_hospital,
     nt_caliper,
     routing,
     segmentation,
@@ -54,6 +55,7 @@ EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     nt_caliper.section,
     registry.section,
     uncertainty.section,
+    new_hospital.section,
     curves.section,
     checklist.section,
 )
