@@ -62,6 +62,7 @@ def classification(amount: float) -> dict[str, Tensor]:
     return task.evaluate(
         {
             "image": torch.zeros(1, 1, 8, 8),
+            "content": torch.tensor([[0.0, 0.0, 8.0, 8.0]]),
             "record": torch.zeros(1),
             "plane": torch.tensor([ANNOTATIONS["plane"].levels.index("brain")]),
         }

@@ -14,13 +14,16 @@ from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.networks.activation import deepest_code
 
 Batch = dict[str, Tensor]
+Answer = dict[str, Tensor]
+"""What a task says of images, each (B, ...), on the canvas; its keys are those that the task's `answer` names."""
 
 
 class Task(LightningModule):
     """Base of all tasks.
 
-    A subclass gives `losses(batch)`, the unscaled terms it is trained on, and `evaluate(batch)`, its metrics per image.
-    The validation loss `val/loss` selects the checkpoint and stops the training.
+    A subclass gives `losses(batch)`, the unscaled terms it is trained on; `answer(image, content)`, what it says of
+    images of which nothing else is known; and `measure(answer, batch)`, the metrics of such answers. The validation
+    loss `val/loss` selects the checkpoint and stops the training.
     """
 
     selection: ClassVar[str] = "val/loss"
@@ -71,9 +74,22 @@ class Task(LightningModule):
         """The validation loss; the training objective unless its weights move."""
         return self.total(losses)
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Metrics per image, each (B,)."""
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """What the network says of images: all that is measured, drawn or predicted follows from it.
+
+        Args:
+            image: on the canvas, (B,1,H,W) in [0, 1].
+            content: box (B,4) px of each image on the canvas; outside is padding.
+        """
         raise NotImplementedError
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """Metrics per image, each (B,), of answers to a batch's images."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """Metrics per image, each (B,): the answers to a batch's images, measured."""
+        return self.measure(self.answer(batch["image"], batch["content"]), batch)
 
     def code(self, batch: Batch) -> Tensor:
         """One code per image, (B, C), by the network's encoder, for the probes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
 from ushydra_lab.networks.activation import grad_cam
-from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.from_logits import FromLogits
 
 
@@ -95,11 +96,12 @@ class Classification(FromLogits):
         if logits.shape != (2, len(self.planes.words)):
             raise ValueError(f"the network gives {tuple(logits.shape[1:])}, but planes are {self.planes.words}")
 
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """`correct` (0 or 1), `true` and `predicted` (places in `planes`), `confidence` and `prob_PLANE`.
 
         Of equal probabilities the first is predicted. An image of another plane has `true` -1 and no `correct`.
         """
+        logits = self.decided(answer, batch)
         chances = logits.softmax(1)
         codes = {"true": self.planes(batch), "predicted": logits.argmax(1)}
         found = {"correct": self.score(logits, batch), **codes, "confidence": chances.amax(1)}
@@ -119,6 +121,10 @@ class Classification(FromLogits):
             images = [
                 {key: values[i : i + 1].clone() for key, values in batch.items()} for i in range(len(batch["image"]))
             ]
-            maps = [grad_cam(model.network, lambda one=one: model.answer(one)) for one in images]  # type: ignore[misc]
+            maps = [grad_cam(model.network, partial(_run, model, one)) for one in images]
         size = batch["image"].shape[-2:]
         return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}
+
+
+def _run(task: Classification, batch: Batch) -> Tensor:
+    return task.decided(task.answer(batch["image"], batch["content"]), batch)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Answer, Batch, Task
 
 
 class FromLogits(Task):
@@ -18,9 +18,13 @@ class FromLogits(Task):
         logits: Tensor = self(batch["image"])
         return logits
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Logits that are evaluated and drawn."""
-        return self.logits(batch)
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`logits`."""
+        return {"logits": self(image)}
+
+    def decided(self, answer: Answer, batch: Batch) -> Tensor:
+        """Logits that are measured and drawn: the answer's, unless the batch's annotations choose among several."""
+        return answer["logits"]
 
     def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Unscaled loss terms of these logits, each a scalar."""
@@ -28,13 +32,6 @@ class FromLogits(Task):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         return self.loss_terms(self.logits(batch), batch)
-
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Metrics of these logits per image, each (B,)."""
-        raise NotImplementedError
-
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        return self.measure(self.answer(batch), batch)
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """The one number (B,) by which answers to an image are compared, higher is better; NaN where undefined."""

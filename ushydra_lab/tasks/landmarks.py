@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.geometry.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
 from ushydra_lab.losses.landmarks import coordinate_l1
 from ushydra_lab.metrics.biometry import biometry
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
-from ushydra_lab.tasks.base import Batch, Task, inside
+from ushydra_lab.tasks.base import Answer, Batch, Task, inside
 
 Order = Literal["canonical", "as_given", "coin_flip"]
 
@@ -151,28 +152,37 @@ class Landmarks(Task):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""
-        output = self(batch["image"], inside(batch))
-        shown = {"prediction": self.located(output)}
+        answer = self.answer(batch["image"], batch["content"])
+        shown = {"prediction": answer["points"]}
         if self.stride is not None:
             height, width = batch["image"].shape[-2:]
-            maps = heatmap(output).unflatten(1, (2, 2)).amax(2)
+            maps = heatmap(answer["heatmaps"]).unflatten(1, (2, 2)).amax(2)
             large = F.interpolate(maps, scale_factor=self.stride, mode="nearest")[..., :height, :width]
             shown |= {f"heatmap {name}": values for name, values in zip(("OFD", "BPD"), large.unbind(1), strict=True)}
         return shown
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`points` (B,4,2), canvas px; of a network with heatmaps also `heatmaps`, their logits (B,4,h,w), and for each
+        of them `entropy` (B,4), nats, and `spread` (B,4), canvas px (`geometry.heatmaps.uncertainty`).
+        """
+        output = self(image, box_mask(content, (image.shape[-2], image.shape[-1])))
+        found = {"points": self.located(output)}
+        if self.stride is not None:
+            sure = uncertainty(output, self.stride, self.log_temperature.exp().detach())
+            found |= {"heatmaps": output, "entropy": sure["entropy"], "spread": sure["spread_px"]}
+        return found
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """`metrics.biometry` in native px, and in mm where the spacing is known; of heatmaps their uncertainty.
 
         `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the
         heatmaps of both ends are spread, which ranks images and is no calibrated SD.
         """
-        output = self(batch["image"], inside(batch))
         native, spacing = batch["native_px"], batch.get("pixel_mm")
-        found = biometry(self.located(output), batch["landmarks"], spacing, native)
+        found = biometry(answer["points"], batch["landmarks"], spacing, native)
         if self.stride is not None:
-            sure = uncertainty(output, self.stride, self.log_temperature.exp().detach())
-            found["entropy"] = sure["entropy"].mean(1)
-            spreads = sure["spread_px"].unflatten(1, (2, 2)).square().sum(2).sqrt()
+            found["entropy"] = answer["entropy"].mean(1)
+            spreads = answer["spread"].unflatten(1, (2, 2)).square().sum(2).sqrt()
             for name, spread in zip(("ofd", "bpd"), spreads.unbind(1), strict=True):
                 found[f"{name}_spread_px"] = spread * native
                 if spacing is not None:

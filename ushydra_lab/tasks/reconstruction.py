@@ -13,7 +13,7 @@ from ushydra_lab.losses.dino import RoiDino
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Answer, Batch, Task
 
 NT = "nt_box"
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -88,17 +88,21 @@ class Reconstruction(Task):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The reconstruction and its absolute error, the error four times brightened."""
-        reconstruction = self(batch["image"])
+        reconstruction = self.answer(batch["image"], batch["content"])["reconstruction"]
         error = (reconstruction - batch["image"]).abs().mul(4).clamp(max=1)
         return {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`reconstruction` (B,1,H,W) in [0, 1]."""
+        return {"reconstruction": self(image).float()}
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
         """
-        reconstruction = self(batch["image"]).float()
+        reconstruction = answer["reconstruction"]
         metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"])
         return metrics | (_caliper(reconstruction, batch) if self.roi == NT else {})
 

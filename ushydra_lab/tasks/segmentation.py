@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
-from ushydra_lab.metrics.overlap import PRESENT_PX, dice_with_empty, overlap
+from ushydra_lab.metrics.overlap import PRESENT_PX, dice_with_empty, disagreement, overlap
 from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Batch, inside, summed
+from ushydra_lab.tasks.base import Answer, Batch, inside, summed
 from ushydra_lab.tasks.columns import TOLERANCE_MM, TOLERANCE_PX
 from ushydra_lab.tasks.from_logits import FromLogits
 
@@ -108,7 +109,7 @@ class Segmentation(FromLogits):
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """Mean Dice over the structures that the image shows."""
-        counts = counts_of(confusion(self._labels(logits, batch), _without_padding(batch), self.classes))
+        counts = counts_of(confusion(self.labels(logits, batch["content"]), _without_padding(batch), self.classes))
         return overlap(counts)["dice"][:, 1:].nanmean(1)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
@@ -146,9 +147,9 @@ class Segmentation(FromLogits):
         if self.postprocess:
             self.postprocess(logits.argmax(1), self.classes)
 
-    def _labels(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background on the padding."""
-        shown = inside(batch)[:, 0]
+    def labels(self, logits: Tensor, content: Tensor) -> Tensor:
+        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background outside the boxes (B,4) px."""
+        shown = box_mask(content, (logits.shape[-2], logits.shape[-1]))[:, 0]
         labels = logits.argmax(1).where(shown, 0)
         return self.postprocess(labels, self.classes).where(shown, 0) if self.postprocess else labels
 
@@ -162,14 +163,15 @@ class Segmentation(FromLogits):
         positive where its number is above the true one's, negative where below. Where `structures` go from the outside
         to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
         """
-        logits = self.answer(batch)
-        probability, pred, true = logits.softmax(1), self._labels(logits, batch), _without_padding(batch).long()
+        logits = self.decided(self.answer(batch["image"], batch["content"]), batch)
+        probability, pred = logits.softmax(1), self.labels(logits, batch["content"])
+        true = _without_padding(batch).long()
         sign = torch.where(true == IGNORE, 0, (pred - true).sign())
         selected = {f"prob {self.structures[label - 1]}": probability[:, label] for label in self.selected}
         confidence = probability.gather(1, pred[:, None])[:, 0]
         return {"prediction": pred, **selected, "disagreement": sign * confidence}
 
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """Metrics of each structure: overlap, surface distance, presence in truth and prediction, and counts of pixels.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
@@ -182,12 +184,13 @@ class Segmentation(FromLogits):
         Lengths are in canvas px, and where the spacing of any image is known also in mm, `assd_mm_` and so on, NaN
         where it is not; areas `true_mm2_`, `found_mm2_` likewise. Padding counts nowhere.
         """
-        pred, true = self._labels(logits, batch), _without_padding(batch)
+        logits = self.decided(answer, batch)
+        pred, true = self.labels(logits, batch["content"]), _without_padding(batch)
         counts = counts_of(confusion(pred, true, self.classes))
         scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
         scores["hits"], scores["true_px"], scores["found_px"] = counts
         scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
-        scores["disagreement"] = _disagreement(scores)
+        scores["disagreement"] = disagreement(counts)
         features = shape_features(pred, self.classes)
         of = dict(zip(FEATURES, features.unbind(2), strict=True))
         scores["shape"], scores["eccentricity"] = self.shapes(features, _spacing(batch)), of["eccentricity"]
@@ -226,12 +229,6 @@ class Segmentation(FromLogits):
             return measured
         expert, error = batch["hc_mm"].cpu(), found - batch["hc_mm"].cpu()
         return measured | {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
-
-
-def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
-    """|P xor G| / |G| (B,K), thesis 4: it needs the expert's mask G, so it measures disagreement, not anomaly."""
-    apart = scores["true_px"] + scores["found_px"] - 2 * scores["hits"]
-    return torch.where(scores["true_px"] > 0, apart / scores["true_px"], torch.nan)
 
 
 def _tolerances(batch: Batch) -> Tensor:
