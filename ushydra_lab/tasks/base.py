@@ -87,6 +87,14 @@ class Task(LightningModule):
         """Metrics per image, each (B,), of answers to a batch's images."""
         raise NotImplementedError
 
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What an answer says of each image in numbers, each (B,): the part of `measure` that needs no annotation.
+
+        Of the batch it reads `content`, `native_px`, where they are there `pixel_mm` and boxes that say where to look,
+        and of a reconstruction the image.
+        """
+        raise NotImplementedError
+
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """Metrics per image, each (B,): the answers to a batch's images, measured."""
         return self.measure(self.answer(batch["image"], batch["content"]), batch)
@@ -152,6 +160,11 @@ def inside(batch: Batch) -> Tensor:
     """(B,1,H,W) bool, False in the letterbox's padding."""
     height, width = batch["image"].shape[-2:]
     return box_mask(batch["content"], (height, width))
+
+
+def native_mm(batch: Batch) -> Tensor | None:
+    """mm per native px (B,), NaN where the spacing is unknown; None where no image's is known."""
+    return batch["pixel_mm"] / batch["native_px"].prod(1).sqrt() if "pixel_mm" in batch else None
 
 
 def summed(values: Tensor) -> Tensor:

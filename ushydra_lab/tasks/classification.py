@@ -97,14 +97,18 @@ class Classification(FromLogits):
             raise ValueError(f"the network gives {tuple(logits.shape[1:])}, but planes are {self.planes.words}")
 
     def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """`correct` (0 or 1), `true` and `predicted` (places in `planes`), `confidence` and `prob_PLANE`.
+        """`correct` (0 or 1), `true` (a place in `planes`), and what `describe` says.
 
-        Of equal probabilities the first is predicted. An image of another plane has `true` -1 and no `correct`.
+        An image of another plane has `true` -1 and no `correct`.
         """
+        found = {"correct": self.score(self.decided(answer, batch), batch), "true": self.planes(batch)}
+        return found | Classification.describe(self, answer, batch)
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`predicted` (a place in `planes`; of equal probabilities the first), `confidence` and `prob_PLANE`."""
         logits = self.decided(answer, batch)
         chances = logits.softmax(1)
-        codes = {"true": self.planes(batch), "predicted": logits.argmax(1)}
-        found = {"correct": self.score(logits, batch), **codes, "confidence": chances.amax(1)}
+        found = {"predicted": logits.argmax(1), "confidence": chances.amax(1)}
         return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.geometry.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
 from ushydra_lab.losses.landmarks import coordinate_l1
-from ushydra_lab.metrics.biometry import biometry
+from ushydra_lab.metrics.biometry import biometry, measured
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
-from ushydra_lab.tasks.base import Answer, Batch, Task, inside
+from ushydra_lab.tasks.base import Answer, Batch, Task, inside, native_mm
 
 Order = Literal["canonical", "as_given", "coin_flip"]
 
@@ -173,22 +173,28 @@ class Landmarks(Task):
         return found
 
     def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """`metrics.biometry` in native px, and in mm where the spacing is known; of heatmaps their uncertainty.
+        """`metrics.biometry` in native px, and in mm where the spacing is known; and what `describe` says."""
+        native = batch["native_px"][:, None]
+        found = biometry(answer["points"] * native, batch["landmarks"] * native, native_mm(batch))
+        found |= self.describe(answer, batch)
+        if "pixel_mm" in batch and "hc_mm" in batch:
+            found["hc_expert_mm"] = batch["hc_mm"]
+        return {name: values.float() for name, values in found.items()}
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`ofd_px`, `bpd_px`, `hc_px` in native px, `_mm` where the spacing is known; of heatmaps their uncertainty.
 
         `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the
         heatmaps of both ends are spread, which ranks images and is no calibrated SD.
         """
-        native, spacing = batch["native_px"], batch.get("pixel_mm")
-        found = biometry(answer["points"], batch["landmarks"], spacing, native)
+        found = measured(answer["points"] * batch["native_px"][:, None], native_mm(batch))
         if self.stride is not None:
             found["entropy"] = answer["entropy"].mean(1)
             spreads = answer["spread"].unflatten(1, (2, 2)).square().sum(2).sqrt()
             for name, spread in zip(("ofd", "bpd"), spreads.unbind(1), strict=True):
-                found[f"{name}_spread_px"] = spread * native
-                if spacing is not None:
-                    found[f"{name}_spread_mm"] = spread * spacing
-        if spacing is not None and "hc_mm" in batch:
-            found["hc_expert_mm"] = batch["hc_mm"]
+                found[f"{name}_spread_px"] = spread * batch["native_px"].prod(1).sqrt()
+                if "pixel_mm" in batch:
+                    found[f"{name}_spread_mm"] = spread * batch["pixel_mm"]
         return {name: values.float() for name, values in found.items()}
 
 

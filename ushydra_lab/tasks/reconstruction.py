@@ -97,14 +97,27 @@ class Reconstruction(Task):
         return {"reconstruction": self(image).float()}
 
     def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What `describe` says of images that all have the box; the thickness that is known of the NT, `nt_true_mm`."""
+        known = {"nt_true_mm": batch["nt_mm"]} if self.roi == NT and "nt_mm" in batch else {}
+        return self.describe(answer, batch) | known
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
+        Where an image has no box, what is measured in it is NaN.
         """
-        reconstruction = answer["reconstruction"]
-        metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"])
-        return metrics | (_caliper(reconstruction, batch) if self.roi == NT else {})
+        content = batch["content"]
+        box = batch.get(self.roi, torch.full_like(content, torch.nan))
+        there = box.isfinite().all(1)
+        own = batch | {self.roi: torch.where(there[:, None], box, content)}
+        found = reconstruction_metrics(answer["reconstruction"], batch["image"], own[self.roi], content)
+        found |= _caliper(answer["reconstruction"], own) if self.roi == NT else {}
+        return {
+            name: values.where(there, torch.nan) if name.startswith(("roi_", "nt_")) else values
+            for name, values in found.items()
+        }
 
 
 def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -115,6 +128,4 @@ def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
     if "pixel_mm" in batch:
         mm = batch["pixel_mm"]
         metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
-    if "nt_mm" in batch:
-        metrics["nt_true_mm"] = batch["nt_mm"]
     return metrics

@@ -201,6 +201,11 @@ class Routed(ByQuality):
         found |= where_known(answered, {"score": score, "router_hit": routing["router_hit"], **regret})
         return found | {f"score_{name}": scores[:, k] for k, name in enumerate(self.domains.words)}
 
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What the target says; where a router chose, `route`, and `route_margin`: how much farther the next one is."""
+        routed = {"route": answer["route"], "route_margin": answer["margin"]} if "route" in answer else {}
+        return super().describe(answer, batch) | routed
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         return blank_unknown(self._answered(batch), super().pictures(batch))
 

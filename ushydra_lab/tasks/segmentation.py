@@ -13,13 +13,12 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
-from ushydra_lab.metrics.overlap import PRESENT_PX, dice_with_empty, disagreement, overlap
+from ushydra_lab.metrics.overlap import overlap
 from ushydra_lab.metrics.segmentation import confusion, counts_of
-from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
-from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Answer, Batch, inside, summed
-from ushydra_lab.tasks.columns import TOLERANCE_MM, TOLERANCE_PX
+from ushydra_lab.metrics.shape import ShapePrior, shape_features
+from ushydra_lab.tasks.base import Answer, Batch, inside, native_mm, summed
 from ushydra_lab.tasks.from_logits import FromLogits
+from ushydra_lab.tasks.structures import areas, spacing_of, structure_scores
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(logits (B,K,H,W), labels (B,H,W), weights (K,) or None) -> scalar."""
@@ -98,7 +97,7 @@ class Segmentation(FromLogits):
         for batch in batches:
             counts += _without_padding(batch).flatten().bincount(minlength=256)[: self.classes]
             features.append(shape_features(batch["mask"], self.classes))
-            spacing.append(_spacing(batch))
+            spacing.append(spacing_of(batch))
         self.shapes.fit(torch.cat(features), torch.cat(spacing))
         if self.class_weighted:
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
@@ -182,35 +181,30 @@ class Segmentation(FromLogits):
         `anomaly_`: the same, an empty one being beyond the farthest training mask; `eccentricity_`, `x_px_`, `y_px_`:
         of the prediction, the centroid relative to that of all its structures (`metrics.shape`).
         Lengths are in canvas px, and where the spacing of any image is known also in mm, `assd_mm_` and so on, NaN
-        where it is not; areas `true_mm2_`, `found_mm2_` likewise. Padding counts nowhere.
+        where it is not; areas `true_mm2_`, `found_mm2_` likewise. `hc_px` is in native px. Padding counts nowhere.
         """
         logits = self.decided(answer, batch)
         pred, true = self.labels(logits, batch["content"]), _without_padding(batch)
-        counts = counts_of(confusion(pred, true, self.classes))
-        scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
-        scores["hits"], scores["true_px"], scores["found_px"] = counts
-        scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
-        scores["disagreement"] = disagreement(counts)
-        features = shape_features(pred, self.classes)
-        of = dict(zip(FEATURES, features.unbind(2), strict=True))
-        scores["shape"], scores["eccentricity"] = self.shapes(features, _spacing(batch)), of["eccentricity"]
         peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
-        scores["anomaly"] = self.shapes.anomaly(scores["shape"], scores["found_px"] == 0, peak)
-        surfaces = surface_distances(pred, true, self.classes, _tolerances(batch))
-        scores["nsd_px"], nsd_mm = surfaces["nsd"].unbind(2)
-        lengths = {name: of[name] for name in "xy"} | {name: surfaces[name] for name in ("assd", "hd95")}
-        scores |= {f"{name}_px": values for name, values in lengths.items()}
-        if "pixel_mm" in batch:
-            mm = batch["pixel_mm"][:, None]
-            scores |= {f"{name}_mm2": scores[f"{name}_px"] * mm**2 for name in ("true", "found")}
-            scores |= {f"{name}_mm": values * mm.cpu() for name, values in lengths.items()} | {"nsd_mm": nsd_mm}
-        of_structures = {
+        scores = structure_scores(pred, true, peak, self.shapes, batch)
+        found = self._of_structures(scores)
+        found |= {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
+        if self.head:
+            found |= self._circumference(pred, batch)
+        return found | _circumference_error(found, batch)
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`."""
+        pred = self.labels(self.decided(answer, batch), batch["content"])
+        found = self._of_structures(areas(pred, self.classes, batch))
+        return found | (self._circumference(pred, batch) if self.head else {})
+
+    def _of_structures(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
             f"{score}_{name}": values[:, label].float()
             for score, values in scores.items()
             for label, name in enumerate(self.structures, 1)
         }
-        found = of_structures | {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
-        return found | (self._circumference(pred, batch) if self.head else {})
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
@@ -219,27 +213,19 @@ class Segmentation(FromLogits):
         )
 
     def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Head circumference of the prediction, in canvas px and mm, and its error where there is an expert's."""
-        in_px = circumference(pred, self.head, batch["content"])
-        if "pixel_mm" not in batch:
-            return {"hc_px": in_px}
-        found = in_px * batch["pixel_mm"].cpu()
-        measured = {"hc_px": in_px, "hc_mm": found}
-        if "hc_mm" not in batch:
-            return measured
-        expert, error = batch["hc_mm"].cpu(), found - batch["hc_mm"].cpu()
-        return measured | {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
+        """Head circumference of the prediction, in native px and mm."""
+        in_px = circumference(pred, self.head, batch["content"], batch["native_px"])
+        mm = native_mm(batch)
+        return {"hc_px": in_px} if mm is None else {"hc_px": in_px, "hc_mm": in_px * mm.cpu()}
 
 
-def _tolerances(batch: Batch) -> Tensor:
-    """TOLERANCE_PX and TOLERANCE_MM in canvas px, (B, 2)."""
-    of_mm = TOLERANCE_MM / _spacing(batch).cpu().double()
-    return torch.stack([torch.full_like(of_mm, TOLERANCE_PX), of_mm], 1)
-
-
-def _spacing(batch: Batch) -> Tensor:
-    """mm per canvas px (B,), NaN where unknown."""
-    return batch["pixel_mm"] if "pixel_mm" in batch else torch.full_like(batch["content"][:, 0], torch.nan)
+def _circumference_error(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """The error of a head circumference where there is an expert's."""
+    if "hc_mm" not in found or "hc_mm" not in batch:
+        return {}
+    expert = batch["hc_mm"].cpu()
+    error = found["hc_mm"] - expert
+    return {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
 
 
 def _without_padding(batch: Batch) -> Tensor:
