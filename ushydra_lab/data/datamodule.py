@@ -2,12 +2,11 @@
 
 A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `digest` int64 (B,)
 from 0, a hash of the image on the canvas, whatever else the manifest holds; `site` int64 (B,), the index into
-`manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
-outside is padding; `native_px` (B,), native px per canvas px; and the manifest's annotations on the canvas
-(`vocabulary`): boxes float32 (B, 4) px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,),
-such as `nt_mm`; `pixel_mm` (B,) mm per canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W),
-labels of `manifest.masks.structures`. An annotation that no row of the manifest has is an absent key; one that this
-row lacks is NaN, NO_LEVEL or all NO_LABEL.
+`manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas, outside is padding; `native_px` (B, 2),
+native px per canvas px along x and y; and the manifest's annotations on the canvas (`vocabulary`): boxes float32 (B, 4)
+px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,), such as `nt_mm`; `pixel_mm` (B,) mm per
+canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W), labels of `manifest.masks.structures`. An
+annotation that no row of the manifest has is an absent key; one that this row lacks is NaN, NO_LEVEL or all NO_LABEL.
 """
 
 import hashlib
@@ -144,7 +143,7 @@ class UltrasoundData(LightningDataModule):
     def _fields(self, table: pd.DataFrame, fits: list[Letterbox], shown: list[Crop | None]) -> Batch:
         site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
         content = torch.tensor([fit.content for fit in fits], dtype=torch.float32)
-        native = torch.tensor([fit.pixel_mm(1.0) for fit in fits], dtype=torch.float32)
+        native = torch.tensor([fit.native_px for fit in fits], dtype=torch.float32)
         digest = torch.tensor([int.from_bytes(digest[:8]) >> 1 for digest in self.digests])
         fields = {"record": torch.from_numpy(self.records), "digest": digest, "site": site}
         fields |= {"content": content, "native_px": native}

@@ -41,7 +41,7 @@ class FromOutput(Task):
         return self.loss_terms(self.output(batch), batch)
 
     def on_validation_epoch_start(self) -> None:
-        self.validation = MetricCollection(self.curves(), prefix="val/", compute_groups=False).to(self.device)
+        self.validation = MetricCollection({**self.curves()}, prefix="val/", compute_groups=False).to(self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         output = self.output(batch)

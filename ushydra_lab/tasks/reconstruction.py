@@ -19,7 +19,7 @@ from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
-from ushydra_lab.tasks.base import Batch, inside
+from ushydra_lab.tasks.base import Answer, Batch, inside
 from ushydra_lab.tasks.from_output import FromOutput
 
 NT = "nt_box"
@@ -126,22 +126,42 @@ class Reconstruction(FromOutput):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The reconstruction, its absolute error four times brightened, and an auxiliary decoder's image of z."""
-        reconstruction, thumbnail = self._outputs(batch["image"])
+        answer = self.answer(batch["image"], batch["content"])
+        reconstruction = answer["reconstruction"]
         error = (reconstruction - batch["image"]).abs().mul(4).clamp(max=1)
         pictures = {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
-        if thumbnail is not None:
-            pictures["from z"] = F.interpolate(thumbnail.float(), reconstruction.shape[-2:])[:, 0]
+        if "thumbnail" in answer:
+            pictures["from z"] = F.interpolate(answer["thumbnail"], reconstruction.shape[-2:])[:, 0]
         return pictures
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`reconstruction` (B,1,H,W) in [0, 1]; `thumbnail`, the auxiliary decoder's image of z, where there is one."""
+        reconstruction, thumbnail = self._outputs(image)
+        of_code = {} if thumbnail is None else {THUMBNAIL: thumbnail.float()}
+        return {"reconstruction": reconstruction.float()} | of_code
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What `describe` says of images that all have the box; the thickness that is known of the NT, `nt_true_mm`."""
+        known = {"nt_true_mm": batch["nt_mm"]} if self.roi == NT and "nt_mm" in batch else {}
+        return self.describe(answer, batch) | known
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
+        Where an image has no box, what is measured in it is NaN.
         """
-        reconstruction = self(batch["image"]).float()
-        metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"])
-        return metrics | (_caliper(reconstruction, batch) if self.roi == NT else {})
+        content = batch["content"]
+        box = batch.get(self.roi, torch.full_like(content, torch.nan))
+        there = box.isfinite().all(1)
+        own = batch | {self.roi: torch.where(there[:, None], box, content)}
+        found = reconstruction_metrics(answer["reconstruction"], batch["image"], own[self.roi], content)
+        found |= _caliper(answer["reconstruction"], own) if self.roi == NT else {}
+        return {
+            name: values.where(there, torch.nan) if name.startswith(("roi_", "nt_")) else values
+            for name, values in found.items()
+        }
 
 
 def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -152,6 +172,4 @@ def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
     if "pixel_mm" in batch:
         mm = batch["pixel_mm"]
         metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
-    if "nt_mm" in batch:
-        metrics["nt_true_mm"] = batch["nt_mm"]
     return metrics
