@@ -22,6 +22,7 @@ from ushydra_lab.report.sections import (
     classification,
     curves,
     measurements,
+    networks,
     nt_caliper,
     routing,
     segmentation,
@@ -50,6 +51,7 @@ Each writes its own CSV and figures, and returns nothing where the images lack i
 EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     trust.section,
     sites.section,
+    networks.section,
     selection.section,
     nt_caliper.section,
     registry.section,
