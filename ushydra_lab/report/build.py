@@ -23,6 +23,7 @@ from ushydra_lab.report.sections import (
     curves,
     measurements,
     networks,
+    new_hospital,
     nt_caliper,
     routing,
     segmentation,
@@ -56,6 +57,7 @@ EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     nt_caliper.section,
     registry.section,
     uncertainty.section,
+    new_hospital.section,
     curves.section,
     checklist.section,
 )

@@ -27,8 +27,9 @@ MOST_COLUMNS = 500
 class StageSummary:
     """The record of a trained stage in run.json and stage.json.
 
-    key: the hash of what determines its weights. parameters: of the network; trainable: those that this stage trained;
-    None for stages of versions that did not count.
+    key: the hash of what determines its weights. loss_weights: of each term at the end. gradient_norms: of each
+    unscaled term at the start, where they were measured to calibrate the weights. parameters: of the network;
+    trainable: those that this stage trained; None for stages of versions that did not count.
     """
 
     key: str
@@ -37,6 +38,7 @@ class StageSummary:
     selected_epoch: int | None = None
     score: float = math.nan
     loss_weights: dict[str, float] = field(default_factory=dict)
+    gradient_norms: dict[str, float] = field(default_factory=dict)
     parameters: int | None = None
     trainable: int | None = None
 

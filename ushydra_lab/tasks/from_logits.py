@@ -7,27 +7,20 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.from_output import FromOutput
 
 
-class FromLogits(Task):
-    """Logits are (B,K) of whole images, or (B,K,H,W)."""
+class FromLogits(FromOutput):
+    """The output is logits, (B,K) of whole images, or (B,K,H,W)."""
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Logits that are trained on, and that select a checkpoint."""
+    def output(self, batch: Batch) -> Tensor:
         logits: Tensor = self(batch["image"])
         return logits
 
     def answer(self, batch: Batch) -> Tensor:
         """Logits that are evaluated and drawn."""
-        return self.logits(batch)
-
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Unscaled loss terms of these logits, each a scalar."""
-        raise NotImplementedError
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return self.loss_terms(self.logits(batch), batch)
+        return self.output(batch)
 
     def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Metrics of these logits per image, each (B,)."""

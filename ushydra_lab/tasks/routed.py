@@ -45,15 +45,15 @@ class Specialise(ByQuality):
         self.network.encoders.train(mode and not self.frozen)
         return self
 
-    def logits(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Tensor:
         return self.network.forward_routed(batch["image"], self.own_decoder(batch).clamp(min=0)).float()
 
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         self.refuse([batch])
         own, total = self.own_decoder(batch), dict[str, Tensor]()
         for domain in own.unique().tolist():
             rows = own == domain
-            terms = super().loss_terms(logits[rows], {key: values[rows] for key, values in batch.items()})
+            terms = super().loss_terms(output[rows], {key: values[rows] for key, values in batch.items()})
             for name, term in terms.items():
                 total[name] = total.get(name, 0) + rows.float().mean() * term
         return total
@@ -123,7 +123,7 @@ class Routed(ByQuality):
         with torch.no_grad():
             return self.network.styles(encodings or self.network.encodings(batch["image"]), batch["content"])
 
-    def logits(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Tensor:
         route = (
             self.own_decoder(batch) if self.single else self.router.distances(self._styles(batch), "weighted").argmin(1)
         )
