@@ -13,7 +13,6 @@ from ushydra_lab.report.comparisons import INTERVAL
 from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.sections.code_training import AUXILIARY, BY_DECODER, UNTRAINED, trained_by
 from ushydra_lab.report.sections.probe_tables import NOT_PROBED
-from ushydra_lab.report.tables import NOTHING
 from ushydra_lab.results.clustered import area_of_images
 from ushydra_lab.results.crossed import effect
 from ushydra_lab.results.family import Comparison, adjusted
@@ -43,10 +42,11 @@ def section(codes: pd.DataFrame, stages: pd.DataFrame, folder: Path) -> Document
     others = [method for method, words in methods.items() if words != UNTRAINED]
     if codes.empty or first is None or not others:
         return []
-    compared = compare(image_scores(codes[codes["method_name"].isin([first, *others])]), first, others)
+    images = image_scores(codes[codes["method_name"].isin([first, *others])])
+    compared = compare(images, first, others)
     if not compared:
         return []
-    rows = pd.DataFrame(_rows(compared, first, others))
+    rows = pd.DataFrame(_rows(compared, images[images["method_name"] == first], others))
     write_csv(folder / "probes_trained_code.csv", rows.replace("\n", " ", regex=True))
     return [Heading(TITLE, 3), Table(rows, f"{CAPTION} {conclusion(compared, others)}")]
 
@@ -97,28 +97,27 @@ def conclusion(compared: dict[Key, Comparison], others: list[str]) -> str:
     sentences = []
     for method in others:
         own = {key: one for key, one in compared.items() if key[1] == method}
-        signs = {key: np.sign(one.effect.change) * one.starred for key, one in own.items()}
+        signs = {key: np.sign(one.effect.change) if one.starred else 0 for key, one in own.items()}
         parts = [
             f"{words} in {', '.join(names)}"
             for sign, words in ((1, "higher"), (-1, "LOWER"), (0, "NOT shown to be higher"))
             if (names := [f"{SCORES[score]} ({site})" for (site, _, score), of in signs.items() if of == sign])
         ]
-        sentences.append(f"{method}: {'; '.join(parts)}.")
+        sentences += [f"{method}: {'; '.join(parts)}."] * bool(parts)
     return " ".join(sentences)
 
 
-def _rows(compared: dict[Key, Comparison], first: str, others: list[str]) -> Iterator[dict[str, str]]:
-    for held_out in dict.fromkeys(key[0] for key in compared):
-        own = {key[1:]: one for key, one in compared.items() if key[0] == held_out}
-        scores = [score for score in SCORES if any(key[1] == score for key in own)]
-        untrained = {score: next(one for key, one in own.items() if key[1] == score) for score in scores}
-        cells = {SCORES[score]: f"{one.effect.means[0]:.3f}" for score, one in untrained.items()}
-        yield {"held out": held_out, "method": first} | cells | {"seeds": NOTHING}
+def _rows(compared: dict[Key, Comparison], untrained: pd.DataFrame, others: list[str]) -> Iterator[dict[str, str]]:
+    for held_out, images in untrained.groupby("held_out", sort=False):
+        scores = [score for score in SCORES if score in images]
+        first = {SCORES[score]: f"{images[score].mean():.3f}" for score in scores}
+        row = {"held out": str(held_out), "method": str(images["method_name"].iloc[0])}
+        yield row | first | {"seeds": str(images["seed"].nunique())}
         for method in others:
-            of = {score: own.get((method, score)) for score in scores}
-            cells = {SCORES[score]: _cell(one) if one else NOT_PROBED for score, one in of.items()}
-            seeds = {one.effect.seeds for one in of.values() if one}
-            yield {"held out": held_out, "method": method} | cells | {"seeds": str(max(seeds, default=0))}
+            own = {score: compared.get((str(held_out), method, score)) for score in scores}
+            cells = {SCORES[score]: _cell(one) if one else NOT_PROBED for score, one in own.items()}
+            seeds = max((one.effect.seeds for one in own.values() if one), default=0)
+            yield row | {"method": method} | cells | {"seeds": str(seeds)}
 
 
 def _cell(one: Comparison) -> str:
