@@ -137,6 +137,22 @@ def test_the_second_variant_reuses_phase_1(finished: Path, hospitals: Path) -> N
     assert not same_weights(finished, other, "phase2")
 
 
+def test_an_auxiliary_decoder_changes_no_bit_of_the_rest(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    """Selection, calibrated weights, evaluation: all is as without it, but for z."""
+    without = run(tmp_path, hospitals, "network.auxiliary=none")
+    assert (without / "per_image.csv").read_bytes() == (finished / "per_image.csv").read_bytes()
+    for stage in ("phase1", "phase2"):
+        known, trained = weights(without, stage), weights(finished, stage)
+        assert {key for key in known if not torch.equal(known[key], trained[key])} == {
+            "network.to_code.weight",
+            "network.to_code.bias",
+        }
+        curves = pd.read_csv(finished / "history" / f"{stage}.csv")
+        assert curves[["train/thumbnail", "val/thumbnail"]].notna().all(axis=None)
+        shared = pd.read_csv(without / "history" / f"{stage}.csv")
+        pd.testing.assert_frame_equal(curves[shared.columns], shared, check_exact=True)
+
+
 def test_a_finished_run_is_left_alone(finished: Path, hospitals: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     run(finished.parents[3], hospitals)

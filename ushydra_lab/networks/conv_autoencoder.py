@@ -72,8 +72,7 @@ class ConvAutoencoder(nn.Module):
         auxiliary: see above; for `decoder_input="map"` only.
 
     Raises:
-        ValueError: unknown `decoder_input` or `auxiliary`, a canvas or grid that does not fit, or (in use) an unfit
-            image.
+        ValueError: unknown `decoder_input` or `auxiliary`, an unfit canvas or grid, or (in use) an unfit image.
     """
 
     def __init__(

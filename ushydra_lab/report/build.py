@@ -22,6 +22,7 @@ from ushydra_lab.report.sections import (
     classification,
     curves,
     measurements,
+    networks,
     new_hospital,
     nt_caliper,
     routing,
@@ -51,6 +52,7 @@ Each writes its own CSV and figures, and returns nothing where the images lack i
 EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     trust.section,
     sites.section,
+    networks.section,
     selection.section,
     nt_caliper.section,
     registry.section,
