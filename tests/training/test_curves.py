@@ -18,17 +18,17 @@ SYSTEMS = {
     "nt_phase2": ("nt", "phase2", ["network.widths=[2,4,4,8]", "canvas=[168,176]", "held_out=hospital_c"]),
     "biometry_stage3": ("head", "train", [
         "arm=biometry/soft_argmax", "network.widths=[2,4,4]", "canvas=[64,64]", "held_out=hospital_c",
+        "data.structures={parenchyma: 1, csp: 2, lv: 3}",
     ]),
     "brain_attention_unet": ("head", "train", [
         "network.widths=[2,4,8]", "canvas=[64,64]", "data.structures={parenchyma: 1, csp: 2, lv: 3}",
-        "held_out=hospital_c", "stages.train.task.postprocess=null",
+        "held_out=hospital_c",
     ]),
     "hydra_vit": ("planes", "route", [
         "network.hidden_size=16", "network.layers=2", "network.heads=2", "canvas=[32,32]", "held_out=clinic_unseen",
     ]),
     "hydra_unet": ("heart", "route", [
         "network.widths=[2,4,8]", "canvas=[32,32]", "data.structures={lv: 1}", "held_out=echo_unseen",
-        "stages.route.task.postprocess=null",
     ]),
 }  # fmt: skip
 
