@@ -59,7 +59,8 @@ def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
     """Every job of an experiment's own sweep."""
     start = [f"+experiment={experiment}", f"scale={scale}", "data.root=here"]
     params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
-    swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    own = [f"{key}={value}" for key, value in params.items() if key != "seed"]  # the scale's
+    swept = OverridesParser.create().parse_overrides(own)
     choices = [
         [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
         if one.is_sweep_override()

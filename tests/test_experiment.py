@@ -319,6 +319,7 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
 
 
 @pytest.mark.parametrize("path", WITHOUT_QUALITY, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("pca_for_umap")
 def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads: Path, tmp_path: Path) -> None:
     register_resolvers()
     small = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "held_out=hospital_c"]

@@ -16,12 +16,9 @@ from ushydra_lab.config.stored import AS_STORED
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json, sha256, write_json
-from ushydra_lab.probes import Covariance, finished, projection
+from ushydra_lab.probes import Covariance, finished
 
-
-@pytest.fixture(autouse=True)
-def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "find_spec", lambda name: None)
+pytestmark = pytest.mark.usefixtures("pca_for_umap")
 
 
 def probes(

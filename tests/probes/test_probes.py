@@ -12,20 +12,14 @@ from sklearn.metrics import roc_auc_score
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
-from ushydra_lab.probes import projection
 from ushydra_lab.probes.features import Codes, Floats, extract, roi_pool, texture
 from ushydra_lab.probes.ood import Mahalanobis, Neighbours, detect, separation
 from ushydra_lab.probes.provenance import SiteProbe, entropy
 from ushydra_lab.probes.quality import Triage, predict_error, rank_correlation
 from ushydra_lab.probes.scores import PartCodes, probe_feature
 
+pytestmark = pytest.mark.usefixtures("pca_for_umap")
 D = 8
-
-
-@pytest.fixture(autouse=True)
-def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first use compiles for many seconds."""
-    monkeypatch.setattr(projection, "find_spec", lambda name: None)
 
 
 def normal(seed: int, count: int, shift: float = 0.0) -> Floats:

@@ -5,53 +5,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from ushydra_lab import experiment, phantom
-from ushydra_lab.config.paths import CONF
-from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.config.validation import check
 from ushydra_lab.tasks.classification import Classification
 
-SYSTEMS = {
-    "nt_phase2": ("nt", "phase2", ["network.widths=[2,4,4,8]", "canvas=[168,176]", "held_out=hospital_c"]),
-    "biometry_stage3": ("head", "train", [
-        "arm=biometry/soft_argmax", "network.widths=[2,4,4]", "canvas=[64,64]", "held_out=hospital_c",
-    ]),
-    "brain_attention_unet": ("head", "train", [
-        "network.widths=[2,4,8]", "canvas=[64,64]", "data.structures={parenchyma: 1, csp: 2, lv: 3}",
-        "held_out=hospital_c", "stages.train.task.postprocess=null",
-    ]),
-    "hydra_vit": ("planes", "route", [
-        "network.hidden_size=16", "network.layers=2", "network.heads=2", "canvas=[32,32]", "held_out=clinic_unseen",
-    ]),
-    "hydra_unet": ("heart", "route", [
-        "network.widths=[2,4,8]", "canvas=[32,32]", "data.structures={lv: 1}", "held_out=echo_unseen",
-        "stages.route.task.postprocess=null",
-    ]),
+from ..small_systems import train, words, write_images
+
+LAST_STAGES = {
+    "nt_phase2": "phase2", "biometry_stage3": "train", "brain_attention_unet": "train", "hydra_vit": "route",
+    "hydra_unet": "route",
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=SYSTEMS)
+@pytest.fixture(scope="module", params=LAST_STAGES)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A system and a run of it, every stage trained for one epoch: what is selected is what was validated last."""
-    scene, _, small = SYSTEMS[request.param]
     root = tmp_path_factory.mktemp(request.param)
-    manifest = phantom.write(root / "images", scene, 0, dict.fromkeys(phantom.SCENES[scene].machines, 10))
-    words = [f"+experiment={request.param}", "scale=laptop", "batch_size=4", "panel_images=1", "logger.mode=disabled"]
-    words += ["data=manifest", f"data.path='{manifest}'", f"run_root='{root}'", *small]
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        stages = compose("config", overrides=words).stages
-        cfg = compose("config", overrides=[*words, *(f"stages.{name}.max_epochs=1" for name in stages)])
-    experiment.run(check(cfg), run_path(cfg))
-    return request.param, run_path(cfg)
+    manifest = write_images(request.param, root / "images")
+    return request.param, train(words(request.param, manifest, root, 1))
 
 
 def test_curves_are_the_metrics_of_the_validation_images(run: tuple[str, Path]) -> None:
     system, path = run
-    stage = SYSTEMS[system][1]
+    stage = LAST_STAGES[system]
     (last,) = pd.read_csv(path / "history" / f"{stage}.csv").to_dict("records")
     images = pd.read_csv(path / "per_image.csv")
     images = images[(images["stage"] == stage) & (images["part"] == "val")]

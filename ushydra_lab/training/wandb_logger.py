@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 import wandb
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
@@ -121,7 +122,11 @@ def open_run(experiment: Experiment, path: Path, identity: str, project: str, mo
 
 
 def start(experiment: Experiment, path: Path, identity: str, project: str, mode: Mode) -> Any:
-    """A wandb run with nothing in it that could name a person, a path or a machine."""
+    """A wandb run with nothing in it that could name a person, a path or a machine.
+
+    Where there is a GPU, its load, memory, temperature and power are logged beside the curves, with those of the
+    process; of a machine without one nothing is.
+    """
     site = path.parent.parent.name
     tags = [experiment.name, site, f"seed{experiment.seed}", experiment.variant]
     run = wandb.init(
@@ -137,7 +142,8 @@ def start(experiment: Experiment, path: Path, identity: str, project: str, mode:
         settings=wandb.Settings(
             console="off", silent=True, host="withheld", username="withheld", email="withheld", program="ushydra_lab",
             root_dir=str(path), save_code=False, disable_code=True, disable_git=True, x_disable_meta=True,
-            x_disable_machine_info=True, x_disable_stats=True, symlink=False,
+            x_disable_machine_info=True, x_disable_stats=not torch.cuda.is_available(), x_stats_disk_paths=(),
+            symlink=False,
         ),
     )  # fmt: skip
     if mode == "offline":  # wandb's log of itself names the directory
