@@ -150,7 +150,7 @@ def amount(row: pd.Series, metric: Metric) -> str:
     low, high = (row[end] for end in ends)
     if np.isnan(low):
         return _signed(row["change"], metric)
-    if low * high >= 0:
+    if not low < 0 < high:  # no product: 0 times infinity is NaN
         near, far = sorted((low, high), key=abs)
         interval = f"{_size(near, metric)} to {_signed(far, metric)}"
     else:
