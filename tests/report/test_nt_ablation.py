@@ -164,7 +164,7 @@ def test_a_gain_that_the_padding_turns_round_is_named(experiment: Path) -> None:
         images.loc[images["stage"] == "phase2", "psnr_content"] = 19.5
         images.to_csv(file, index=False)
     text = markdown.render(section(collect(experiment), experiment / "report"))
-    assert "Table 2, '+ ROI-Sobel (edge)' against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
+    assert "Table 2, '+ ROI-Sobel (edge)' (best epoch) against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
     assert "full canvas: Table 2, '+ ROI-Sobel" in text
 
 
