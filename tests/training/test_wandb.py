@@ -68,6 +68,7 @@ class Offline:
         self.exit_codes = [exit.exit_code for exit in self._of("exit")]
         self.config = {item.key: json.loads(item.value_json) for item in self.run.config.update}
         self.history = [_flat(row.item) for row in self._of("history")]
+        self.stats = [{item.key: item.value_json for item in row.item} for row in self._of("stats")]
         self.summary: dict[str, Any] = {}
         for update in self._of("summary"):
             self.summary |= _flat(update.update)
@@ -277,16 +278,19 @@ def test_a_killed_job_keeps_its_epochs_and_has_no_end(tmp_path: Path) -> None:
 def test_the_machine_s_load_is_logged_only_where_there_is_a_gpu(
     gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Asked(Exception):
-        pass
-
-    def init(**settings: Any) -> None:
-        raise Asked(settings["settings"].x_disable_stats)
-
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    monkeypatch.setattr("wandb.init", init)
-    with pytest.raises(Asked, match=str(not gpu)), open_run(TRIVIAL, job_directory(tmp_path), "0", "p", "offline"):
-        pass
+    monkeypatch.setenv("WANDB_X_STATS_SAMPLING_INTERVAL", "0.5")
+    path = job_directory(tmp_path)
+    path.mkdir(parents=True)
+    with open_run(TRIVIAL, path, "0123456789abcdef", "project", "offline"):
+        (file,) = files(path)
+        deadline = time.monotonic() + (60 if gpu else 2)
+        while not Offline(file, ended=False).stats and time.monotonic() < deadline:
+            time.sleep(0.2)
+    run = Offline(file)
+    assert bool(run.stats) == gpu
+    assert not [key for row in run.stats for key in row if key.startswith("disk")]
+    assert not run._of("environment")
 
 
 def test_a_training_that_is_killed_and_continued_is_one_run_with_the_curves_of_one_that_was_not(

@@ -127,7 +127,7 @@ def start(experiment: Experiment, path: Path, identity: str, project: str, mode:
     Where there is a GPU, its load, memory, temperature and power are logged beside the curves, with those of the
     process; of a machine without one nothing is.
     """
-    site = path.parent.parent.name
+    site, gpu = path.parent.parent.name, torch.cuda.is_available()
     tags = [experiment.name, site, f"seed{experiment.seed}", experiment.variant]
     run = wandb.init(
         project=project,
@@ -142,7 +142,7 @@ def start(experiment: Experiment, path: Path, identity: str, project: str, mode:
         settings=wandb.Settings(
             console="off", silent=True, host="withheld", username="withheld", email="withheld", program="ushydra_lab",
             root_dir=str(path), save_code=False, disable_code=True, disable_git=True, x_disable_meta=True,
-            x_disable_machine_info=True, x_disable_stats=not torch.cuda.is_available(), x_stats_disk_paths=(),
+            x_disable_machine_info=not gpu, x_disable_stats=not gpu, x_stats_disk_paths=(), disable_job_creation=True,
             symlink=False,
         ),
     )  # fmt: skip
