@@ -16,7 +16,12 @@ BOX = torch.tensor([[20.0, 30.0, 76.0, 46.0]])
 def batch_of(box: Tensor, count: int = 2) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 4.0, CANVAS[1], CANVAS[0] - 4.0]]).repeat(count, 1)
     image = torch.rand(count, 1, *CANVAS, generator=torch.Generator().manual_seed(0))
-    return {"image": image, "nt_box": box.repeat(count, 1), "content": content, "native_px": torch.full((count,), 3.0)}
+    return {
+        "image": image,
+        "nt_box": box.repeat(count, 1),
+        "content": content,
+        "native_px": torch.full((count, 2), 3.0),
+    }
 
 
 def task_for(network: nn.Module) -> Boxes:
@@ -25,19 +30,23 @@ def task_for(network: nn.Module) -> Boxes:
 
 
 def test_perfect_heatmaps_give_the_box_and_a_moved_one_its_overlap_and_distance() -> None:
-    task = task_for(Shown(peaks(BOX.view(2, 2))))
-    torch.testing.assert_close(task.detected(batch_of(BOX)), BOX.repeat(2, 1), atol=0.1, rtol=0)
-    off = batch_of(BOX + torch.tensor([14.0, 0, 14, 0])) | {"pixel_mm": torch.tensor([0.5, 1.0])}
+    task, batch = task_for(Shown(peaks(BOX.view(2, 2)))), batch_of(BOX)
+    torch.testing.assert_close(task.answer(batch["image"], batch["content"])["box"], BOX.repeat(2, 1), atol=0.1, rtol=0)
+    off = batch_of(BOX + torch.tensor([14.0, 0, 14, 0])) | {"pixel_mm": torch.tensor([0.5, 1.0])}  # of the canvas
     found = task.evaluate(off)
     assert found["box_iou"].tolist() == pytest.approx([42 / 70] * 2, abs=0.01)
     assert found["box_centre_px"].tolist() == pytest.approx([42, 42], abs=0.5)
+    edges = torch.stack(
+        [found[f"box_{edge}_px"] for edge in ("x1", "y1", "x2", "y2")], 1
+    )  # the content begins at (0, 4)
+    torch.testing.assert_close(edges, (BOX - torch.tensor([0.0, 4, 0, 4])).repeat(2, 1) * 3, atol=0.3, rtol=0)
     assert found["box_centre_mm"].tolist() == pytest.approx([7, 14], abs=0.2)
 
 
 @pytest.mark.parametrize("corners", [BOX[0, [2, 3, 0, 1]], BOX[0, [0, 1, 0, 1]], torch.tensor([0.0, 0, 96, 64])])
 def test_corners_in_the_wrong_order_at_one_place_or_in_the_padding_still_give_a_box(corners: Tensor) -> None:
     task, batch = task_for(Shown(peaks(corners.view(2, 2)))), batch_of(BOX)
-    box = task.detected(batch)
+    box = task.answer(batch["image"], batch["content"])["box"]
     assert (box[:, 2:] - box[:, :2] >= LEAST_PX - 1e-4).all()
     assert (box >= batch["content"][:, [0, 1, 0, 1]] - LEAST_PX).all()
     assert (box <= batch["content"][:, [2, 3, 2, 3]] + LEAST_PX).all()

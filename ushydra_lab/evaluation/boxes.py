@@ -27,7 +27,7 @@ from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.tasks.base import Batch
-from ushydra_lab.tasks.boxes import LEAST_PX, Boxes
+from ushydra_lab.tasks.boxes import LEAST_PX, Boxes, to_canvas, to_native
 from ushydra_lab.tasks.reconstruction import NT, Reconstruction
 from ushydra_lab.training.stages import finished_tasks
 
@@ -74,7 +74,7 @@ def measured(run: Run, detector: Path | None, local: Local) -> pd.DataFrame:
     rows = []
     for batch in own_images(run, settings).part_loader("test"):
         with torch.inference_mode():
-            reconstruction = task(batch["image"]).float()
+            reconstruction = task.answer(batch["image"], batch["content"])["reconstruction"]
         truth = nt_thickness(batch["image"], batch[NT])
         for source, box in _sources(batch, found, generator):
             before, after = nt_thickness(batch["image"], box), nt_thickness(reconstruction, box)
@@ -93,7 +93,7 @@ def _sources(batch: Batch, found: dict[int, Tensor], generator: torch.Generator)
         yield f"moved {sd:g}", moved(batch[NT], sd, batch["content"], generator)
     if found:
         native = torch.stack([found[record] for record in batch["record"].tolist()])
-        yield DETECTED, native / batch["native_px"][:, None] + batch["content"][:, :2].repeat(1, 2)
+        yield DETECTED, to_canvas(native, batch)
 
 
 def moved(box: Tensor, sd: float, content: Tensor, generator: torch.Generator) -> Tensor:
@@ -130,7 +130,7 @@ def _detected(run: Run, local: Local) -> dict[int, Tensor]:
     boxes: dict[int, Tensor] = {}
     for batch in own_images(run, settings).part_loader("test"):
         with torch.inference_mode():
-            native = (task.detected(batch) - batch["content"][:, :2].repeat(1, 2)) * batch["native_px"][:, None]
+            native = to_native(task.answer(batch["image"], batch["content"])["box"], batch)
         boxes |= dict(zip(batch["record"].tolist(), native, strict=True))
     return boxes
 

@@ -13,11 +13,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
 
 from ushydra_lab.geometry.boxes import box_mask, iou
-from ushydra_lab.geometry.heatmaps import heatmap
+from ushydra_lab.geometry.heatmaps import heatmap, uncertainty
 from ushydra_lab.networks.intensity import Kind
-from ushydra_lab.tasks.base import Batch, inside
+from ushydra_lab.tasks.base import Answer, Batch, native_mm
 from ushydra_lab.tasks.landmarks import Landmarks
 
 LEAST_PX = 2.0
@@ -70,10 +71,6 @@ class Boxes(Landmarks):
         middle, half = corners.mean(1), (corners[:, 1] - corners[:, 0]).abs().clamp(min=LEAST_PX) / 2
         return torch.cat([middle - half, middle + half], 1)
 
-    def detected(self, batch: Batch) -> Tensor:
-        """The boxes (B,4), canvas px, that are found in the images of a batch."""
-        return self.boxes(self(batch["image"], inside(batch)), batch["content"])
-
     def truth(self, batch: Batch) -> dict[str, Tensor]:
         return {"truth": _drawn(batch[self.roi], batch)}
 
@@ -82,22 +79,53 @@ class Boxes(Landmarks):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The box found, as a label map, and the higher of both corners' heatmaps, (B,H,W) in [0, 1]."""
-        output = self(batch["image"], inside(batch))
+        answer = self.answer(batch["image"], batch["content"])
         height, width = batch["image"].shape[-2:]
-        large = F.interpolate(heatmap(output).amax(1, keepdim=True), scale_factor=self.stride, mode="nearest")
-        return {
-            "prediction": _drawn(self.boxes(output, batch["content"]), batch),
-            "heatmap corners": large[:, 0, :height, :width],
-        }
+        maps = heatmap(answer["heatmaps"]).amax(1, keepdim=True)
+        large = F.interpolate(maps, scale_factor=self.stride, mode="nearest")[:, 0, :height, :width]
+        return {"prediction": _drawn(answer["box"], batch), "heatmap corners": large}
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """`box_iou`, and the distance of the boxes' middles in native px, and in mm where the spacing is known."""
-        found, true = self.detected(batch), batch[self.roi]
-        apart = (found - true).unflatten(1, (2, 2)).mean(1).norm(dim=1)
-        metrics = {"box_iou": iou(found, true), "box_centre_px": apart * batch["native_px"]}
-        if "pixel_mm" in batch:
-            metrics["box_centre_mm"] = apart * batch["pixel_mm"]
-        return metrics
+    def curves(self) -> dict[str, Metric]:
+        """The mean IoU of validation images."""
+        return {"box_iou": MeanMetric()}
+
+    def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        return {"box_iou": (iou(self.boxes(output, batch["content"]), batch[self.roi]),)}
+
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`box` (B,4), canvas px; `heatmaps`, logits (B,2,h,w), and the `entropy` (B,2) of each, nats."""
+        output = self(image, box_mask(content, (image.shape[-2], image.shape[-1])))
+        assert self.stride is not None
+        entropy = uncertainty(output, self.stride)["entropy"]
+        return {"box": self.boxes(output, content), "heatmaps": output, "entropy": entropy}
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`box_iou`, and the distance of the boxes' middles in native px, and in mm where the spacing is known; and
+        what `describe` says.
+        """
+        found, true = answer["box"], batch[self.roi]
+        metrics = {"box_iou": iou(found, true)}
+        apart = (found - true).unflatten(1, (2, 2)).mean(1) * batch["native_px"]
+        metrics["box_centre_px"] = apart.norm(dim=1)
+        if (spacing := native_mm(batch)) is not None:
+            metrics["box_centre_mm"] = metrics["box_centre_px"] * spacing
+        return metrics | self.describe(answer, batch)
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """The box's edges in native px of what is shown of the image, and the mean `entropy` (nats) of the heatmaps."""
+        edges = to_native(answer["box"], batch).unbind(1)
+        named = zip(("x1", "y1", "x2", "y2"), edges, strict=True)
+        return {f"box_{edge}_px": px for edge, px in named} | {"entropy": answer["entropy"].mean(1)}
+
+
+def to_native(box: Tensor, batch: Batch) -> Tensor:
+    """Boxes (B,4) in canvas px -> in native px from the upper left corner of the content."""
+    return (box - batch["content"][:, :2].repeat(1, 2)) * batch["native_px"].repeat(1, 2)
+
+
+def to_canvas(box: Tensor, batch: Batch) -> Tensor:
+    """The way back from `to_native`, on the canvas of this batch."""
+    return box / batch["native_px"].repeat(1, 2) + batch["content"][:, :2].repeat(1, 2)
 
 
 def _drawn(box: Tensor, batch: Batch) -> Tensor:

@@ -99,8 +99,10 @@ LANDMARKS = [
     *in_both("bpd_spread", "spread of the BPD's heatmaps"),
     Column("hc_expert_mm", "head circumference given with the image", "mm"),
 ]
+EDGES = ("x1", "y1", "x2", "y2")
 BOXES = [
     Column("box_iou", "IoU of the box found and the given one", metric=higher("Box IoU", 3, most=1)),
+    *(Column(f"box_{edge}_px", f"the found box's {edge}, in what is shown of the image", "px") for edge in EDGES),
     *in_both("box_centre", "distance of their middles", metric=Metric("Box centre error", "lower", 2)),
 ]
 PLANES = [

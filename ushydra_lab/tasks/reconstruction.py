@@ -9,19 +9,30 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics.image import PeakSignalNoiseRatio
 
 from ushydra_lab.config.regions import Regions, regions
 from ushydra_lab.losses.dino import RoiDino
+from ushydra_lab.losses.reconstruction import thumbnail_error
+from ushydra_lab.losses.roi import roi_l1
 from ushydra_lab.losses.weighting import FixedWeights, Weighting
 from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
+from ushydra_lab.tasks.base import Answer, Batch, inside
 from ushydra_lab.tasks.classification import Codes
+from ushydra_lab.tasks.from_output import FromOutput
 
 NT = "nt_box"
+THUMBNAIL = "thumbnail"
+"""The loss of a network's auxiliary decoder, which is none of the terms."""
 Term = Callable[..., Tensor]
 """(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,); of the whole image without a box."""
+Output = tuple[Tensor, Tensor | None]
+"""The reconstruction, and the low-resolution image of z where an auxiliary decoder makes one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Part:
     weight: float = 1.0
 
 
-class Reconstruction(Task):
+class Reconstruction(FromOutput):
     """Reconstruct the image under a weighted sum of terms (paper 1, section 2.4).
 
     Args:
@@ -95,11 +106,22 @@ class Reconstruction(Task):
         """The reconstruction, (B,1,H,W) in [0, 1]."""
         return self.network(image)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def output(self, batch: Batch) -> Output:
+        return self._outputs(batch["image"])
+
+    def _outputs(self, image: Tensor) -> Output:
+        if isinstance(self.network, ConvAutoencoder) and self.network.auxiliary != "none":
+            return self.network.with_thumbnail(image)
+        return self(image), None
+
+    def loss_terms(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Means over the images that have the region; in training each image's own weight scales its pull."""
-        reconstruction = self(batch["image"])
+        image, (reconstruction, thumbnail) = batch["image"], output
         weights = self._image_weights(batch)
-        return {name: self._loss(part, reconstruction, batch, weights) for name, part in self.parts.items()}
+        losses = {name: self._loss(part, reconstruction, batch, weights) for name, part in self.parts.items()}
+        if thumbnail is not None:
+            losses[THUMBNAIL] = thumbnail_error(thumbnail, image, inside(batch)).mean()
+        return losses
 
     def _loss(self, part: Part, reconstruction: Tensor, batch: Batch, weights: Tensor) -> Tensor:
         if part.region is None:
@@ -120,14 +142,31 @@ class Reconstruction(Task):
             weights = weights * weights.new_tensor(self.quality_weights)[self.quality(batch)]
         return weights
 
-    def _weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.parts[name].weight * loss for name, loss in losses.items()}
+    def weighed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of the objective, without an auxiliary decoder's."""
+        return {name: losses[name] for name in self.parts}
+
+    def auxiliary(self, losses: dict[str, Tensor]) -> Tensor | float:
+        return losses.get(THUMBNAIL, 0.0)
+
+    def curves(self) -> dict[str, Metric]:
+        """PSNR (dB) and absolute error of the canvas, absolute error of the region, each the mean over images."""
+        psnr = PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3))
+        return {"psnr": psnr, "mae": MeanAbsoluteError(), "roi_mae": MeanMetric(nan_strategy="disable")}
+
+    def observe(self, output: Output, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        pair = output[0].float(), batch["image"]
+        return {"psnr": pair, "mae": pair, "roi_mae": (roi_l1(*pair, batch[self.roi]),)}
+
+    def _by_region(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of the objective, each times its region's weight."""
+        return {name: self.parts[name].weight * loss for name, loss in self.weighed(losses).items()}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting(self._weighted(losses))
+        return self.weighting(self._by_region(losses))
 
     def selection_loss(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting.selection(self._weighted(losses))
+        return self.weighting.selection(self._by_region(losses))
 
     def rehearse(self, canvas: tuple[int, int]) -> None:
         height, width = canvas
@@ -155,21 +194,42 @@ class Reconstruction(Task):
         return images["roi_edge_mae"]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """The reconstruction and its absolute error, the error four times brightened."""
-        reconstruction = self(batch["image"])
+        """The reconstruction, its absolute error four times brightened, and an auxiliary decoder's image of z."""
+        answer = self.answer(batch["image"], batch["content"])
+        reconstruction = answer["reconstruction"]
         error = (reconstruction - batch["image"]).abs().mul(4).clamp(max=1)
-        return {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
+        pictures = {"reconstruction": reconstruction[:, 0], "error x 4": error[:, 0]}
+        if "thumbnail" in answer:
+            pictures["from z"] = F.interpolate(answer["thumbnail"], reconstruction.shape[-2:])[:, 0]
+        return pictures
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`reconstruction` (B,1,H,W) in [0, 1]; `thumbnail`, the auxiliary decoder's image of z, where there is one."""
+        reconstruction, thumbnail = self._outputs(image)
+        of_code = {} if thumbnail is None else {THUMBNAIL: thumbnail.float()}
+        return {"reconstruction": reconstruction.float()} | of_code
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What `describe` says of images that all have the box; the thickness that is known of the NT, `nt_true_mm`."""
+        known = {"nt_true_mm": batch["nt_mm"]} if NT in self.regions and "nt_mm" in batch else {}
+        return self.describe(answer, batch) | known
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The paper's five metrics, also of further regions, and for the NT the caliper: thickness before and after.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
+        Where an image has no box, what is measured in it is NaN.
         """
-        reconstruction = self(batch["image"]).float()
-        others = {region_name(region): batch[region] for region in self.regions if region != self.roi}
-        metrics = reconstruction_metrics(reconstruction, batch["image"], batch[self.roi], batch["content"], others)
-        return metrics | (_caliper(reconstruction, batch) if NT in self.regions else {})
+        content = batch["content"]
+        boxes = {region: batch.get(region, torch.full_like(content, torch.nan)) for region in self.regions}
+        main = boxes[self.roi]
+        there = main.isfinite().all(1)
+        box = torch.where(there[:, None], main, content)
+        others = {region_name(region): box for region, box in boxes.items() if region != self.roi}
+        found = reconstruction_metrics(answer["reconstruction"], batch["image"], box, content, others)
+        found |= {name: found[name].where(there, torch.nan) for name in ("roi_mae", "roi_ms_ssim", "roi_edge_mae")}
+        return found | (_caliper(answer["reconstruction"], batch | boxes) if NT in boxes else {})
 
 
 def region_name(roi: str) -> str:
@@ -196,6 +256,4 @@ def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
     if "pixel_mm" in batch:
         mm = batch["pixel_mm"]
         metrics |= {"nt_mm": before * mm, "nt_drift_mm": drift * mm, "nt_abs_drift_mm": drift.abs() * mm}
-    if "nt_mm" in batch:
-        metrics["nt_true_mm"] = batch["nt_mm"]
     return metrics
