@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
-SWEEP  ?= seed=1000,1001
+SWEEP  ?=
 BASE   ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full same-numbers test-kill test-slurm test-ray lint ablation report benchmark clean
+.PHONY: help setup demo test test-full same-numbers test-kill test-gpu test-slurm test-ray lint ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen hospital, minutes on a CPU
+demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen hospital, minutes on a CPU; SWEEP=seed=1000: one
 	$(RUN) -m ushydra_lab +experiment=nt_phase2 scale=laptop $(SWEEP)
 
 test: setup  ## the tests
@@ -33,6 +33,9 @@ same-numbers: setup  ## does the working tree compute what BASE computed, to the
 
 test-kill: setup  ## a sweep killed ten times ends with the same bits
 	USHYDRA_KILLS=10 $(RUN) -m pytest tests/runs/test_survival.py -k random_moments
+
+test-gpu: setup  ## all systems on a GPU: same bits twice, killed and continued, two jobs at a time, bf16 (minutes)
+	$(RUN) -m pytest -rs tests/gpu
 
 test-slurm: setup  ## a sweep on a real SLURM of one node (apt-get install slurm-wlm munge; as root)
 	USHYDRA_CLUSTERS=1 $(RUN) -m pytest -rs tests/slurm

@@ -64,3 +64,11 @@ def fuzz_seeds() -> Callable[[int], range]:
     """fuzz_seeds(500): every tenth of 500 seeds, all of them with USHYDRA_FUZZ=full."""
     step = 1 if os.environ.get("USHYDRA_FUZZ") == "full" else 10
     return lambda count: range(0, count, step)
+
+
+@pytest.fixture
+def pca_for_umap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the probes take PCA in place of UMAP, whose first use in a process compiles for many seconds."""
+    from sklearn.decomposition import PCA
+
+    monkeypatch.setattr("ushydra_lab.probes.projection.umap", lambda *_: PCA(2))

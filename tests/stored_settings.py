@@ -59,7 +59,8 @@ def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
     """Every job of an experiment's own sweep."""
     start = [f"+experiment={experiment}", f"scale={scale}", "data.root=here"]
     params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
-    swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    own = [f"{key}={value}" for key, value in params.items() if key != "seed"]  # the scale's
+    swept = OverridesParser.create().parse_overrides(own)
     choices = [
         [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
         if one.is_sweep_override()
@@ -73,6 +74,10 @@ def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
 def identity(job: DictConfig) -> str:
     """Hash of all that is resolved, and of the orders that matter: of the stages, and of what is summed."""
     content = {key: value for key, value in check(job).as_dict().items() if key != "paper"}  # it changes no number
+    content["weighting"] = {key: value for key, value in content["weighting"].items() if key != "name"}  # nor does this
+    for stage in content["stages"].values():
+        if stage["epoch"] == "best":  # which the stored ones did not say yet
+            del stage["epoch"]
     orders = [(name, _orders(stage)) for name, stage in content["stages"].items()]
     return digest([content, orders, _orders(content)])[:16]
 

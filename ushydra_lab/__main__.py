@@ -24,6 +24,7 @@ VERBS = {
     "robustness": "measure how segmentations bear noise, and how well they repeat",
     "claims": "find numbers of a results table that contradict each other, and wins that chance explains",
     "dashboard": "make a wandb workspace for an experiment's runs",
+    "doctor": "see what this machine has and lacks: versions, device, disk, each with its remedy",
     "benchmark": "measure the lab's speed beside named references",
 }
 HELP = ("-h", "--help", "help")

@@ -188,7 +188,7 @@ def sweep(experiment: str, *typed: str) -> list[list[str]]:
     """The jobs of a command; None where it is refused."""
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        words = [f"+experiment={experiment}", "scale=laptop", *typed]
+        words = [f"+experiment={experiment}", "scale=laptop", "seed=1000", *typed]
         config = compose("config", overrides=words[:2], return_hydra_config=True)
         OmegaConf.update(config, "hydra.overrides.task", words, force_add=True)
         drop_missing_keys(config)

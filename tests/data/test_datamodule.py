@@ -247,6 +247,22 @@ def test_every_batch_is_augmented_anew_and_as_without_accumulation_and_interrupt
     assert draws(make(seed=3, batch_size=3), 3, accumulated, tmp_path) == found
 
 
+def test_calibration_takes_the_first_epoch_s_images_with_draws_that_are_a_function_of_the_seed_and_no_training_s(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    def drawn(seed: int) -> tuple[list[float], list[list[int]]]:
+        data = make(seed=seed, batch_size=3)
+        data.augment = seen = Draws()
+        given = [batch["record"].tolist() for batch in data.calibration_batches(2)]
+        assert given == [batch["record"].tolist() for batch in data.train_dataloader()][:2]
+        return seen.seen, given
+
+    first, again, other = drawn(3), drawn(3), drawn(4)
+    assert first == again
+    assert len({*first[0], *other[0], *draws(make(seed=3, batch_size=3), 3)}) == 2 + 2 + 9
+    assert len(list(make(batch_size=3).calibration_batches(100))) == 3
+
+
 def test_the_digest_is_of_the_image_whatever_else_the_manifest_holds(
     make: Callable[..., UltrasoundData],
 ) -> None:

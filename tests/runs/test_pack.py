@@ -128,6 +128,7 @@ def test_a_training_state_in_a_checkpoint_stays_behind(
     assert torch.load(weights, weights_only=True).keys() <= KEPT
 
 
+@pytest.mark.usefixtures("pca_for_umap")
 def test_a_colleague_evaluates_reports_and_probes(
     packed: Run, run: Run, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,9 @@
 """Every job of a sweep has a directory of its own, whichever components are swept."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
@@ -7,14 +11,16 @@ from omegaconf import DictConfig, open_dict
 from ushydra_lab.commands.train import with_scale
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
+from ushydra_lab.errors import UserError
 from ushydra_lab.sweep.sweeper import expand
+from ushydra_lab.training import assembly
 
 
-def jobs(experiment: str, *typed: str) -> list[DictConfig]:
+def jobs(experiment: str, *typed: str, scale: str = "laptop") -> list[DictConfig]:
     """The configurations of all jobs that a command starts."""
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        start = [f"+experiment={experiment}", "scale=laptop"]
+        start = [f"+experiment={experiment}", f"scale={scale}"]
         config = compose("config", overrides=start, return_hydra_config=True)
         with open_dict(config):
             config.hydra.overrides.task = [*start, *typed]
@@ -26,6 +32,9 @@ def jobs(experiment: str, *typed: str) -> list[DictConfig]:
     [
         ("nt_phase2", "", "global roi"),
         ("nt_phase2", "weighting=unit", "global roi"),
+        ("nt_calibration", "", "calibrated unit manual uncertainty gradnorm"),
+        ("nt_calibration", "weighting=unit,manual seed=1", "unit manual"),
+        ("nt_calibration", "weighting=unit loss=l1,roi", "unit-l1 unit-roi"),
         ("nt_phase2", "weighting=calibrated,unit", "global-calibrated global-unit roi-calibrated roi-unit"),
         ("nt_phase2", "loss=roi weighting=glob(u*)", "roi-uncertainty roi-unit"),
         ("nt_phase2", "loss=l1 weighting=unit seed=1,2", "l1 l1"),
@@ -46,7 +55,7 @@ def jobs(experiment: str, *typed: str) -> list[DictConfig]:
 def test_components_that_are_swept_name_the_variant_where_it_would_not_tell_them_apart(
     experiment: str, typed: str, variants: str
 ) -> None:
-    found = jobs(experiment, *typed.split())
+    found = jobs(experiment, "seed=1000", *typed.split())
     assert sorted(job.variant for job in found) == sorted(variants.split())
     assert len({run_path(job) for job in found}) == len(found)
 
@@ -71,3 +80,47 @@ def test_a_variant_that_was_typed_is_left_as_it_is() -> None:
 def test_a_component_that_does_not_exist_is_left_to_validation() -> None:
     with pytest.raises(Exception, match="unitt"):
         jobs("nt_phase2", "weighting=unit,unitt", "loss=roi")
+
+
+@pytest.mark.parametrize(("scale", "seeds"), [("paper", [1000, 1001, 1002, 1003, 1004]), ("laptop", [1000, 1001])])
+def test_the_scale_says_which_seeds_are_swept_unless_they_are_typed(scale: str, seeds: list[int]) -> None:
+    found = jobs("nt_ablation", scale=scale)
+    assert sorted({job.seed for job in found}) == seeds
+    assert len(found) == 6 * len(seeds)
+    assert {job.seed for job in jobs("nt_ablation", "seed=3", scale=scale)} == {3}
+    assert {job.seed for job in jobs("nt_ablation", "seed=7,8,9", scale=scale)} == {7, 8, 9}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, write_images: Callable[..., pd.DataFrame]) -> list[str]:
+    """The words of a manifest of four sites, one of them without a box."""
+    table = write_images({"anna": 3, "St. Berta, Ulm": 3, "01": 3, "blank": 3}, size=(170, 180))
+    table.loc[table["site"] == "blank", ["nt_x1", "nt_y1", "nt_x2", "nt_y2"]] = None
+    table.to_csv(tmp_path / "images.csv", index=False)
+    return ["data=manifest", f"data.path='{tmp_path / 'images.csv'}'", f"cache_dir='{tmp_path}'", "loss=roi", "seed=1"]
+
+
+def test_all_sites_are_held_out_in_turn(manifest: list[str]) -> None:
+    found = jobs("nt_phase2", *manifest, "held_out=all")
+    assert [job.held_out for job in found] == ["01", "St. Berta, Ulm", "anna"]
+    assert len({run_path(job) for job in found}) == 3
+    assert len(jobs("nt_phase2", *manifest, "held_out=all,anna", "seed=1,2")) == 6
+    assert [job.held_out for job in jobs("nt_phase2", *manifest, "held_out=anna,blank")] == ["anna", "blank"]
+
+
+def test_all_sites_of_a_split_that_holds_out_none_is_refused(manifest: list[str]) -> None:
+    with pytest.raises(UserError, match=r"held_out=all: the split .*Random holds out no site"):
+        jobs("nt_phase2", *manifest, "held_out=all", "split=random")
+
+
+def test_a_site_that_is_called_all_must_be_told_from_all_sites(manifest: list[str], tmp_path: Path) -> None:
+    table = pd.read_csv(tmp_path / "images.csv", dtype=str)
+    table.replace({"site": {"anna": "all"}}).to_csv(tmp_path / "images.csv", index=False)
+    assembly._manifests.clear()
+    with pytest.raises(UserError, match=r"a site of the data has this name; name those you mean: 01"):
+        jobs("nt_phase2", *manifest, "held_out=all")
+
+
+def test_data_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.csv"):
+        jobs("nt_phase2", "held_out=all", "data=manifest", f"data.path='{tmp_path / 'nowhere.csv'}'")

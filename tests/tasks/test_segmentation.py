@@ -222,10 +222,12 @@ def test_the_checkpoint_is_selected_by_the_dice_of_images_that_show_the_structur
     monkeypatch.setattr(Segmentation, "log", lambda self, name, value: logged.update({name: float(value)}))
     monkeypatch.setattr(Segmentation, "_log_losses", lambda *_: None)
     task = task_for(half)
+    task.on_validation_epoch_start()
     task.validation_step(batch_of(truth), 0)
     task.on_validation_epoch_end()
     assert logged["val/dice_csp"] == pytest.approx(2 * 3 / (3 + 6))
     assert logged[Segmentation.selection] == pytest.approx(1 - 2 / 3)
+    task.on_validation_epoch_start()
     task.validation_step(batch_of(truth * (truth < 2)), 0)
     with pytest.raises(UserError, match=r"no validation image shows csp.*val_fraction"):
         task.on_validation_epoch_end()
@@ -265,6 +267,7 @@ def test_cleaning_changes_what_is_measured_and_drawn_and_not_what_is_selected(tr
     assert torch.equal(cleaned.pictures(batch)["prediction"], truth.long())
     for task in (raw, cleaned):
         task._log_losses = lambda *_: None  # type: ignore[method-assign]
+        task.on_validation_epoch_start()
         task.validation_step(batch, 0)
     assert torch.equal(raw.validated[0][0], cleaned.validated[0][0])
 

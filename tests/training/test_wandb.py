@@ -29,6 +29,8 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.training.wandb_logger import RunLogger, open_run
 
+from ..small_systems import train, words, write_images
+
 BLOCK = 32768
 TRIVIAL = Experiment(
     name="trivial", variant="roi", seed=1000, scale="laptop", held_out="hospital_c", deidentified=True, panel_images=1,
@@ -66,6 +68,7 @@ class Offline:
         self.exit_codes = [exit.exit_code for exit in self._of("exit")]
         self.config = {item.key: json.loads(item.value_json) for item in self.run.config.update}
         self.history = [_flat(row.item) for row in self._of("history")]
+        self.stats = [{item.key: item.value_json for item in row.item} for row in self._of("stats")]
         self.summary: dict[str, Any] = {}
         for update in self._of("summary"):
             self.summary |= _flat(update.update)
@@ -269,6 +272,65 @@ def test_a_killed_job_keeps_its_epochs_and_has_no_end(tmp_path: Path) -> None:
     assert Offline(file, ended=False).curve("phase1/epoch") == [1, 2, 3, 4]
     assert Offline(file, ended=False).exit_codes == []
     assert not list(path.glob("wandb/*/logs"))
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_machine_s_load_is_logged_only_where_there_is_a_gpu(
+    gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setenv("WANDB_X_STATS_SAMPLING_INTERVAL", "0.5")
+    path = job_directory(tmp_path)
+    path.mkdir(parents=True)
+    with open_run(TRIVIAL, path, "0123456789abcdef", "project", "offline"):
+        (file,) = files(path)
+        deadline = time.monotonic() + (60 if gpu else 2)
+        while not Offline(file, ended=False).stats and time.monotonic() < deadline:
+            time.sleep(0.2)
+    run = Offline(file)
+    assert bool(run.stats) == gpu
+    assert not [key for row in run.stats for key in row if key.startswith("disk")]
+    assert not run._of("environment")
+
+
+def test_a_training_that_is_killed_and_continued_is_one_run_with_the_curves_of_one_that_was_not(
+    tmp_path: Path,
+) -> None:
+    manifest, runs = write_images("nt_phase2", tmp_path / "images"), {}
+    for name in ("whole", "killed"):
+        typed = words("nt_phase2", manifest, tmp_path / name, 3, "logger.mode=offline")
+        if name == "killed":
+            first = kill_after_an_epoch(typed, tmp_path / name)
+            time.sleep(1)  # wandb names its folders by the second
+        runs[name] = train(typed)
+    (file,), (whole,) = (files(runs[name]) for name in ("killed", "whole"))
+    run, expected = Offline(file), Offline(whole)
+    assert run.run.run_id == first
+    assert not run.run.resume
+    assert [row["_step"] for row in run.history] == list(range(len(expected.history)))
+    for stage in ("phase1", "phase2"):
+        history = pd.read_csv(runs["killed"] / "history" / f"{stage}.csv")
+        assert run.curve(f"{stage}/epoch") == [1, 2, 3]
+        assert {"train/loss", "val/loss", "val/psnr", "val/mae", "val/roi_mae"} <= set(history)
+        for name in history.columns.drop("epoch"):
+            assert run.curve(f"{stage}/{name}") == expected.curve(f"{stage}/{name}"), name
+            assert run.curve(f"{stage}/{name}") == pytest.approx(history[name].tolist()), name
+
+
+def kill_after_an_epoch(typed: list[str], root: Path) -> str:
+    """Start a training, kill it once an epoch is stored; the id of the wandb run that it leaves."""
+    alone = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # not this process's wandb
+    line = [sys.executable, "-m", "ushydra_lab", *typed]
+    started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=alone)
+    while not list(root.glob("*/.stages/*/last.ckpt")):
+        assert started.poll() is None, "it ended by itself"
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    (file,) = root.glob("*/*/seed*/*/wandb/offline-run-*/*.wandb")
+    left = Offline(file, ended=False)
+    assert left.exit_codes == []
+    return str(left.run.run_id)
 
 
 def test_one_key_turns_it_off(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     python -m ushydra_lab dashboard ENTITY/PROJECT multirun/nt_phase2
 
-What it shows is read from the run directories: curves by hospital, by variant and of every seed, a bar chart a metric
-and hospital to compare the variants, loss weights, panels and per-image tables.
+What it shows is read from the run directories: curves of losses and validation metrics by hospital, by variant and of
+every seed, a bar chart a metric and hospital to compare the variants, loss weights, panels and per-image tables.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ annotation that no row of the manifest has is an absent key; one that this row l
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ LABEL_WEIGHT = "label_weight"
 LabelAudit = Callable[[pd.DataFrame], NDArray[np.float64]]
 """Training rows of a manifest -> how much each one's labels count, 0 to 1."""
 LISTED = 5
+CALIBRATION = 2**31
+"""Where training has the number of batches trained on: no training reaches it, so their augmentations differ."""
 
 
 class Canvases(Dataset[Batch]):
@@ -200,11 +202,23 @@ class UltrasoundData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments training batches on their device by (seed, batches trained on), so a resumed run sees the same."""
-        if self.augment is None or self.trainer is None or not self.trainer.training:
+        if self.trainer is None or not self.trainer.training:
             return batch
         rank = [self.trainer.global_rank] if self.trainer.global_rank else []
         trained = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
-        return self.augment(batch, np.random.default_rng([self.seed, trained, *rank]))
+        return self._augmented(batch, trained, *rank)
+
+    def calibration_batches(self, count: int) -> Iterator[Batch]:
+        """The first batches of the first epoch (all, if there are fewer), whole for every process that trains.
+
+        Each is augmented by (seed, its number), with other draws than in training.
+        """
+        for number, batch in zip(range(count), self.train_dataloader(), strict=False):
+            yield self._augmented(batch, CALIBRATION, number)
+
+    def _augmented(self, batch: Batch, *key: int) -> Batch:
+        """The batch augmented by (seed, key) alone."""
+        return self.augment(batch, np.random.default_rng([self.seed, *key])) if self.augment else batch
 
     def split_table(self) -> pd.DataFrame:
         """Columns record, image, site, subject, part (PARTS or unused), groups. Stays local: it names subjects."""

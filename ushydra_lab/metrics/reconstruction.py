@@ -1,16 +1,27 @@
 """Reconstruction metrics of an image: on the whole canvas, the letterboxed content, and inside the NT box."""
 
+import pytorch_msssim
 import torch
 from torch import Tensor
 
 from ushydra_lab.geometry.boxes import box_mask, masked_mean
-from ushydra_lab.losses.ms_ssim import combine_maps, combine_maps_in_box, ssim_maps
+from ushydra_lab.losses.ms_ssim import combine_maps_in_box, ssim_maps
 from ushydra_lab.losses.roi import image_pair, roi_edge, roi_l1
 
 
 def psnr(squared_error: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB for data range 1 from mean squared errors; no error gives inf."""
     return -10 * torch.log10(squared_error)
+
+
+def judged_ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+    """MS-SSIM per image, (B,), of (B, 1, H, W) images in [0, 1] by `pytorch_msssim`: the judge is not the loss itself.
+
+    In the images' own precision: autocast would lower it, and cuDNN rounds float32 to TF32. Exactly 0 where images are
+    anti-correlated at some scale, where `losses.ms_ssim` is small. A side under 161 px is an AssertionError.
+    """
+    with torch.autocast(x.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
+        return pytorch_msssim.ms_ssim(x_hat, x, data_range=1, size_average=False)
 
 
 @torch.no_grad()
@@ -24,9 +35,9 @@ def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tenso
         content: box of the letterboxed content (B, 4), px; the padding is outside.
 
     Returns:
-        `psnr` (dB, inf if identical) and `ms_ssim` of the whole canvas; `psnr_content` and `ms_ssim_content`
-        without the padding; `roi_mae`, `roi_ms_ssim` and `roi_edge_mae` (the loss `roi_edge`, norm
-        `reference`) in the box.
+        `psnr` (dB, inf if identical) and `ms_ssim` of the whole canvas, by `pytorch_msssim`; `psnr_content` and
+        `ms_ssim_content` without the padding, by the lab's own maps, as no library averages a region; `roi_mae`,
+        `roi_ms_ssim` and `roi_edge_mae` (the loss `roi_edge`, norm `reference`) in the box.
 
     Raises:
         ValueError: unequal shapes, a box that is not finite or has no area, or a side under 161 px.
@@ -40,7 +51,7 @@ def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tenso
     squared_error = (x_hat - x).square()
     return {
         "psnr": psnr(squared_error.mean((1, 2, 3))),
-        "ms_ssim": combine_maps(maps),
+        "ms_ssim": judged_ms_ssim(x_hat, x),
         "psnr_content": psnr(masked_mean(squared_error, box_mask(content, shape))),
         "ms_ssim_content": combine_maps_in_box(maps, content, shape),
         "roi_mae": roi_l1(x_hat, x, box),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ UMAP_NEIGHBOURS = 15
 
 
 def project(train: Floats, others: list[Floats], seed: int) -> dict[str, Floats]:
-    """`pca_1`, `pca_2`, and with the package umap-learn `umap_1`, `umap_2`, of the training codes and then `others`."""
-    known: dict[str, Any] = {"pca": PCA(2, svd_solver="full")}
-    if find_spec("umap") and len(train) > UMAP_NEIGHBOURS:
-        known["umap"] = _umap(seed)
+    """`pca_1`, `pca_2`, `umap_1`, `umap_2` of the training codes, at least 4, and then of `others`."""
+    known = {"pca": PCA(2, svd_solver="full"), "umap": umap(seed, min(UMAP_NEIGHBOURS, len(train) - 1))}
     found: dict[str, Floats] = {}
     for name, model in known.items():
         placed = [model.fit_transform(train), *map(model.transform, others)]
@@ -26,8 +23,12 @@ def project(train: Floats, others: list[Floats], seed: int) -> dict[str, Floats]
     return found
 
 
-def _umap(seed: int) -> Any:
+def umap(seed: int, neighbours: int) -> Any:
+    """UMAP (McInnes, Healy and Melville 2018, arXiv 1802.03426), on one thread: the same seed gives the same map.
+
+    Imported where it is used: numba, which it stands on, compiles for many seconds.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for tensorflow
-        from umap import UMAP  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    return UMAP(n_neighbors=UMAP_NEIGHBOURS, random_state=seed, n_jobs=1)
+        from umap import UMAP
+    return UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1)

@@ -20,10 +20,12 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import NoFinishedRun, report
 from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
 from ushydra_lab.runs.ledger import failed_in
-from ushydra_lab.training.assembly import rehearse
+from ushydra_lab.training.assembly import rehearse, usable_sites
 from ushydra_lab.training.memory import release_memory
 
 log = logging.getLogger("ushydra_lab")
+ALL = "all"
+"""The value of held_out that stands for every site of the data."""
 
 
 def validate(jobs: list[list[str]]) -> list[RunDirectory]:
@@ -54,6 +56,21 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())
+
+
+def sites_to_hold_out(overrides: list[str]) -> list[str]:
+    """The sites that a job with `held_out=all` stands for.
+
+    Raises:
+        UserError: its split holds out no site, a site has this very name, or its configuration or data cannot be used.
+    """
+    experiment = check(compose("config", overrides=overrides))
+    if experiment.split.get("held_out") != ALL:
+        raise UserError(f"held_out={ALL}: the split {experiment.split['_target_']} holds out no site")
+    sites = usable_sites(experiment)
+    if ALL in sites:
+        raise UserError(f"held_out={ALL}: a site of the data has this name; name those you mean: {', '.join(sites)}")
+    return sites
 
 
 def run_job(cfg: DictConfig) -> None:

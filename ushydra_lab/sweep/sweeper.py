@@ -18,7 +18,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.config.resolvers import run_path
+from ushydra_lab.config.typed import quoted
 from ushydra_lab.errors import UserError
+from ushydra_lab.sweep.libraries import import_jobs
 
 
 class JobSweeper(Sweeper):
@@ -52,11 +54,23 @@ def expand(config: DictConfig) -> list[list[str]]:
     """The overrides of every job of a sweep: what the experiment sweeps by itself, then what was typed.
 
     Where components are swept that the variant does not name, they are added to it: `weighting=calibrated,unit` makes
-    `roi-calibrated` and `roi-unit`.
+    `roi-calibrated` and `roi-unit`. `held_out=all` is a job for every site of the data.
+
+    Raises:
+        UserError: `held_out=all` where the sites cannot be told.
     """
     own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     choices = _choices([*own, *config.hydra.overrides.task])
-    return _with_variants([list(job) for job in product(*choices.values())])
+    jobs = [one for job in product(*choices.values()) for one in _at_every_site(list(job))]
+    return _with_variants([list(job) for job in dict.fromkeys(map(tuple, jobs))])
+
+
+def _at_every_site(job: list[str]) -> list[list[str]]:
+    places = [place for place, word in enumerate(job) if word.replace("'", "") == "held_out=all"]
+    if not places:
+        return [job]
+    sites = import_jobs().sites_to_hold_out(job)
+    return [[*job[: places[0]], f"held_out={quoted(site)}", *job[places[0] + 1 :]] for site in sites]
 
 
 def _choices(words: list[str]) -> dict[str, list[str]]:

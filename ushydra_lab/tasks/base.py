@@ -74,6 +74,10 @@ class Task(LightningModule):
         """The validation loss; the training objective unless its weights move."""
         return self.total(losses)
 
+    def auxiliary(self, losses: dict[str, Tensor]) -> Tensor | float:
+        """What is trained on beside the objective, and neither weighed against it nor selected by."""
+        return 0.0
+
     def answer(self, image: Tensor, content: Tensor) -> Answer:
         """What the network says of images: all that is measured, drawn or predicted follows from it.
 
@@ -140,7 +144,7 @@ class Task(LightningModule):
         losses = self.losses(batch)
         total = self.total(losses)
         self._log_losses("train", {**losses, "loss": total}, batch)
-        return total
+        return total + self.auxiliary(losses)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         losses = self.losses(batch)

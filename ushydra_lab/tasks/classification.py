@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -11,6 +12,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
+from torchmetrics.utilities import dim_zero_cat
 
 from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
 from ushydra_lab.networks.activation import grad_cam
@@ -81,9 +85,21 @@ class Classification(FromLogits):
     def lacking(self, batch: Batch) -> dict[str, Tensor]:
         return super().lacking(batch) | {str(self.planes): self.planes(batch) < 0}
 
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         self.refuse([batch])
-        return {"ce": F.cross_entropy(logits, self.planes(batch))}
+        return {"ce": F.cross_entropy(output, self.planes(batch))}
+
+    def curves(self) -> dict[str, Metric]:
+        """Accuracy, and the means over the planes of F1 and of the area under the ROC curve, one against the rest."""
+        classes = len(self.planes.words)
+        return {
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "f1": MulticlassF1Score(classes, average="macro"),
+            "auroc": _AUROC(classes, average="none"),
+        }
+
+    def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        return dict.fromkeys(("accuracy", "f1", "auroc"), (output.softmax(1), self.planes(batch)))
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """1 where the plane is right, else 0; NaN where the image shows none of the classes."""
@@ -128,6 +144,16 @@ class Classification(FromLogits):
             maps = [grad_cam(model.network, partial(_run, model, one)) for one in images]
         size = batch["image"].shape[-2:]
         return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}
+
+
+class _AUROC(MulticlassAUROC):
+    """The mean over the classes that some images show and others do not; torchmetrics' counts 0 for the rest."""
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        shown = F.one_hot(dim_zero_cat(self.target), self.num_classes).bool()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No (positive|negative) samples")  # of those left out here
+            return super().compute()[shown.any(0) & ~shown.all(0)].mean()
 
 
 def _run(task: Classification, batch: Batch) -> Tensor:

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.tasks.base import Answer, Batch, Task
+from ushydra_lab.tasks.base import Answer, Batch
+from ushydra_lab.tasks.from_output import FromOutput
 
 
-class FromLogits(Task):
-    """Logits are (B,K) of whole images, or (B,K,H,W)."""
+class FromLogits(FromOutput):
+    """The output is logits, (B,K) of whole images, or (B,K,H,W)."""
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Logits that are trained on, and that select a checkpoint."""
+    def output(self, batch: Batch) -> Tensor:
         logits: Tensor = self(batch["image"])
         return logits
 
@@ -25,13 +25,6 @@ class FromLogits(Task):
     def decided(self, answer: Answer, batch: Batch) -> Tensor:
         """Logits that are measured and drawn: the answer's, unless the batch's annotations choose among several."""
         return answer["logits"]
-
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Unscaled loss terms of these logits, each a scalar."""
-        raise NotImplementedError
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return self.loss_terms(self.logits(batch), batch)
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """The one number (B,) by which answers to an image are compared, higher is better; NaN where undefined."""

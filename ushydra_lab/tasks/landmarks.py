@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
 
 from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.geometry.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
@@ -17,12 +18,15 @@ from ushydra_lab.losses.landmarks import coordinate_l1
 from ushydra_lab.metrics.biometry import biometry, measured
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
-from ushydra_lab.tasks.base import Answer, Batch, Task, inside, native_mm
+from ushydra_lab.tasks.base import Answer, Batch, inside, native_mm
+from ushydra_lab.tasks.from_output import FromOutput
 
+CURVES = ("nme", "distance_px", "ofd_abs_percent_error", "bpd_abs_percent_error")
+"""Columns of `metrics.biometry` that are curves of the validation."""
 Order = Literal["canonical", "as_given", "coin_flip"]
 
 
-class Landmarks(Task):
+class Landmarks(FromOutput):
     """Four end points, from heatmaps or as coordinates, whichever the network gives.
 
     A network with heatmaps has a `stride` and gives logits (B,4,h,w) (`heatmaps`); one without gives points (B,4,2),
@@ -90,8 +94,12 @@ class Landmarks(Task):
         """Logits (B,4,h,w) or points (B,4,2) of an image (B,1,H,W) in [0, 1]; inside: False in the padding."""
         return self.network(self.intensity(image, inside))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        output, points = self(batch["image"], inside(batch)), self._ordered(batch)
+    def output(self, batch: Batch) -> Tensor:
+        output: Tensor = self(batch["image"], inside(batch))
+        return output
+
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        points = self._ordered(batch)
         weights = batch["label_weight"].nan_to_num(1) if "label_weight" in batch else None
         canvas = (batch["image"].shape[-2], batch["image"].shape[-1])
         where = (canvas,) if self.stride is None else (self.stride, self.sigma)
@@ -102,6 +110,15 @@ class Landmarks(Task):
             if "decoded" in self.shares:
                 found["decoded"] = coordinate_l1(decoded, points, canvas, sample_weights=weights)
         return found
+
+    def curves(self) -> dict[str, Metric]:
+        """Means over validation images, of soft-argmax whatever the decoder: variants of decoders share a training."""
+        return {name: MeanMetric(nan_strategy="ignore") for name in CURVES}
+
+    def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        native = batch["native_px"][:, None]
+        found = biometry(self._soft(output).float() * native, batch["landmarks"] * native)
+        return {name: (found[name],) for name in CURVES}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         return torch.stack([self.shares[name] * loss for name, loss in losses.items()]).sum()

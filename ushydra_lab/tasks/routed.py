@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -45,15 +45,15 @@ class Specialise(ByQuality):
         self.network.encoders.train(mode and not self.frozen)
         return self
 
-    def logits(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Tensor:
         return self.network.forward_routed(batch["image"], self.own_decoder(batch).clamp(min=0)).float()
 
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         self.refuse([batch])
         own, total = self.own_decoder(batch), dict[str, Tensor]()
         for domain in own.unique().tolist():
             rows = own == domain
-            terms = super().loss_terms(logits[rows], {key: values[rows] for key, values in batch.items()})
+            terms = super().loss_terms(output[rows], {key: values[rows] for key, values in batch.items()})
             for name, term in terms.items():
                 total[name] = total.get(name, 0) + rows.float().mean() * term
         return total
@@ -132,7 +132,7 @@ class Routed(ByQuality):
         with torch.no_grad():
             return self.network.styles(encodings or self.network.encodings(image), content)
 
-    def logits(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Tensor:
         if self.single:
             route = self.own_decoder(batch)
         else:
@@ -151,7 +151,7 @@ class Routed(ByQuality):
             return {"every": every, "logits": every[:, 0]}
         if self.route_by == "oracle" or self.route_by == "random":
             return {"every": every}
-        how: Distance = "weighted" if self.route_by == "soft" else self.route_by
+        how: Distance = "weighted" if self.route_by == "soft" else cast("Distance", self.route_by)
         distances = self.router.distances(self._styles(image, content, encodings), how, self.weight)
         nearest = distances.sort(1).values
         routed = {"route": distances.argmin(1), "margin": nearest[:, 1] - nearest[:, 0]}

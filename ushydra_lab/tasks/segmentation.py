@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torchmetrics import ClasswiseWrapper, Metric
+from torchmetrics.segmentation import MeanIoU
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.boxes import box_mask
@@ -102,9 +104,9 @@ class Segmentation(FromLogits):
         if self.class_weighted:
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
 
-    def loss_terms(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         weights = {name: self.class_weights if name in self.class_weighted else None for name in self.terms}
-        return {name: term(logits, batch["mask"], weights[name]) for name, term in self.terms.items()}
+        return {name: term(output, batch["mask"], weights[name]) for name, term in self.terms.items()}
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """Mean Dice over the structures that the image shows."""
@@ -117,14 +119,23 @@ class Segmentation(FromLogits):
     def loss_weights(self) -> dict[str, float]:
         return self.shares
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        logits = self.logits(batch)
-        losses = self.loss_terms(logits, batch)
-        self._log_losses("val", {**losses, "loss": self.total(losses)}, batch)
-        counts = counts_of(confusion(logits.argmax(1), _without_padding(batch), self.classes))
-        self.validated.append(overlap(counts)["dice"])
+    def curves(self) -> dict[str, Metric]:
+        """The IoU of each structure, the mean over images that show it or where it is found; besides, see below, Dice.
+
+        Of the network's own answer: `postprocess` is of the evaluation.
+        """
+        iou = _IoU(self.classes, include_background=False, per_class=True)
+        return {"iou": ClasswiseWrapper(iou, self.structures, "iou_")}
+
+    def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        true = _without_padding(batch)
+        pred = output.argmax(1)
+        self.validated.append(overlap(counts_of(confusion(pred, true, self.classes)))["dice"])
+        labels = torch.arange(self.classes, device=pred.device)[:, None, None]
+        return {"iou": ((pred.where(true != IGNORE, IGNORE)[:, None] == labels), true[:, None] == labels)}
 
     def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
         dice = torch.cat(self.validated)
         self.validated.clear()
         dice = summed(dice.nansum(0)) / summed((~dice.isnan()).sum(0))
@@ -226,6 +237,13 @@ def _circumference_error(found: dict[str, Tensor], batch: Batch) -> dict[str, Te
     expert = batch["hc_mm"].cpu()
     error = found["hc_mm"] - expert
     return {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
+
+
+class _IoU(MeanIoU):
+    """torchmetrics' mean IoU, with NaN in place of -1 for a class that no image has."""
+
+    def compute(self) -> Tensor:
+        return self.score / self.num_batches
 
 
 def _without_padding(batch: Batch) -> Tensor:

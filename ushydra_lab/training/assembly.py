@@ -21,8 +21,9 @@ from ushydra_lab.config.instantiate import instantiate
 from ushydra_lab.config.schema import Experiment, Node
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest, check_manifest
-from ushydra_lab.data.needs import refuse_other_words
+from ushydra_lab.data.needs import refuse_other_words, required
 from ushydra_lab.data.source import Source
+from ushydra_lab.data.usable import usable
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
@@ -124,18 +125,36 @@ def read_manifest(reader: Node) -> Manifest:
     return _manifests[key]
 
 
+def _manifest(experiment: Experiment) -> Manifest:
+    manifest = read_manifest(experiment.data)
+    return manifest.with_structures(experiment.structures) if experiment.structures else manifest
+
+
+def _requires(experiment: Experiment) -> list[str]:
+    return sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
+
+
+def usable_sites(experiment: Experiment) -> list[str]:
+    """The sites of which at least one image has all that the stages require. Raises UserError: there is none."""
+    manifest, (rows, columns) = _manifest(experiment), experiment.canvas
+    kept = pd.Series(True, manifest.table.index)
+    for annotation in required(manifest, _requires(experiment)):
+        kept &= manifest.has(annotation) & usable(manifest.table, annotation, (rows, columns))
+    if not kept.any():
+        raise UserError(f"{manifest.name}: no image has all of {', '.join(_requires(experiment))}")
+    return sorted(manifest.table.loc[kept, SITE].unique())
+
+
 def build_data(experiment: Experiment) -> UltrasoundData:
     """Build the data module: check the manifest and draw the split."""
-    requires = sorted({name for stage in experiment.stages.values() for name in task_class(stage).requires(stage.task)})
-    manifest = read_manifest(experiment.data)
     rows, columns = experiment.canvas
     return UltrasoundData(
-        manifest=manifest.with_structures(experiment.structures) if experiment.structures else manifest,
+        manifest=_manifest(experiment),
         split=instantiate(experiment.split),
         seed=experiment.seed,
         canvas=(rows, columns),
         batch_size=experiment.batch_size,
-        requires=requires,
+        requires=_requires(experiment),
         cache_dir=Path(experiment.cache_dir) / "canvases",
         cache_gb=experiment.cache_gb,
         augment=instantiate(experiment.augment) if experiment.augment else None,

@@ -1,12 +1,11 @@
 """A wandb workspace for an experiment's runs.
 
-What it shows is read from the run directories: curves by hospital, by variant and of every seed, a bar chart a metric
-and hospital to compare the variants, loss weights, panels and per-image tables.
+What it shows is read from the run directories: curves of losses and validation metrics by hospital, by variant and of
+every seed, a bar chart a metric and hospital to compare the variants, loss weights, panels and per-image tables.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,15 @@ from typing import Any
 
 import pandas as pd
 import wandb
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces import expr
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.run import runs_below
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.training.wandb_logger import FINAL
 
-INSTALL = "pip install 'ushydra_lab[dashboard]'"
 MOST_RUNS = 100
 
 
@@ -65,7 +66,10 @@ def logged(experiment: Path) -> Logged:
 
 
 def _names(curves: pd.DataFrame) -> list[str]:
-    return [name for name in map(str, curves) if name.endswith("/loss") or name == "val/dice_lost"]
+    """The losses, and the metrics of the validation: what has no counterpart in training, as the losses' terms have."""
+    terms = {f"val/{name.removeprefix('train/')}" for name in curves if name.startswith("train/")}
+    measured = [name for name in curves if name.startswith("val/") and name not in terms]
+    return [*(name for name in curves if name.endswith("/loss")), *measured]
 
 
 def _metrics(images: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -82,12 +86,7 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 
 def build(entity: str, project: str, keys: Logged) -> Any:
-    """The workspace, not yet published.
-
-    Raises:
-        UserError: the package wandb-workspaces is missing.
-    """
-    ws, wr, expr = _package("workspaces"), _package("reports.v2"), _package("expr")
+    """The workspace, not yet published."""
     site, variant = wr.Config("site"), wr.Config("variant")
 
     def lines(**settings: Any) -> list[Any]:
@@ -118,13 +117,6 @@ def build(entity: str, project: str, keys: Logged) -> Any:
     ]
     chosen = ws.RunsetSettings(filters=expr.And(expr.Config("name") == keys.experiment))
     return ws.Workspace(entity=entity, project=project, name=keys.experiment, sections=sections, runset_settings=chosen)
-
-
-def _package(module: str) -> Any:
-    try:
-        return importlib.import_module(f"wandb_workspaces.{module}")
-    except ModuleNotFoundError as error:
-        raise UserError(f"The dashboard needs another package ({error.name}): {INSTALL}") from error
 
 
 def publish(workspace: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 import wandb
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
@@ -121,8 +122,12 @@ def open_run(experiment: Experiment, path: Path, identity: str, project: str, mo
 
 
 def start(experiment: Experiment, path: Path, identity: str, project: str, mode: Mode) -> Any:
-    """A wandb run with nothing in it that could name a person, a path or a machine."""
-    site = path.parent.parent.name
+    """A wandb run with nothing in it that could name a person, a path or a machine.
+
+    Where there is a GPU, its load, memory, temperature and power are logged beside the curves, with those of the
+    process; of a machine without one nothing is.
+    """
+    site, gpu = path.parent.parent.name, torch.cuda.is_available()
     tags = [experiment.name, site, f"seed{experiment.seed}", experiment.variant]
     run = wandb.init(
         project=project,
@@ -137,7 +142,8 @@ def start(experiment: Experiment, path: Path, identity: str, project: str, mode:
         settings=wandb.Settings(
             console="off", silent=True, host="withheld", username="withheld", email="withheld", program="ushydra_lab",
             root_dir=str(path), save_code=False, disable_code=True, disable_git=True, x_disable_meta=True,
-            x_disable_machine_info=True, x_disable_stats=True, symlink=False,
+            x_disable_machine_info=not gpu, x_disable_stats=not gpu, x_stats_disk_paths=(), disable_job_creation=True,
+            symlink=False,
         ),
     )  # fmt: skip
     if mode == "offline":  # wandb's log of itself names the directory
