@@ -149,7 +149,7 @@ class Routed(ByQuality):
         every = self.network.decode_all(encodings).float()
         if self.single:
             return {"every": every, "logits": every[:, 0]}
-        if self.route_by in ("oracle", "random"):
+        if self.route_by == "oracle" or self.route_by == "random":
             return {"every": every}
         how: Distance = "weighted" if self.route_by == "soft" else cast("Distance", self.route_by)
         distances = self.router.distances(self._styles(image, content, encodings), how, self.weight)
