@@ -335,6 +335,8 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         data[1] = f"data.path='{hospitals.with_name('regions.csv')}'"
     if path.stem == "head_hc18":
         data += ["structures=['head=parenchyma+csp+lv']"]
+    if path.stem == "biometry_new_hospital":
+        data += ["split.held_out=[hospital_c]"]
     if path.stem.endswith("hc18"):
         data += ["stages.pretrain.instead.data.images_per_site=6", "stages.pretrain.instead.data.seed=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
