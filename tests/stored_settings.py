@@ -74,6 +74,10 @@ def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
 def identity(job: DictConfig) -> str:
     """Hash of all that is resolved, and of the orders that matter: of the stages, and of what is summed."""
     content = {key: value for key, value in check(job).as_dict().items() if key != "paper"}  # it changes no number
+    content["weighting"] = {key: value for key, value in content["weighting"].items() if key != "name"}  # nor does this
+    for stage in content["stages"].values():
+        if stage["epoch"] == "best":  # which the stored ones did not say yet
+            del stage["epoch"]
     orders = [(name, _orders(stage)) for name, stage in content["stages"].items()]
     return digest([content, orders, _orders(content)])[:16]
 

@@ -29,6 +29,7 @@ from ushydra_lab.report.build import report
 from ushydra_lab.results.collect import collect
 from ushydra_lab.runs.run import Run
 from ushydra_lab.tasks.base import Task
+from ushydra_lab.tasks.reconstruction import Reconstruction
 from ushydra_lab.training.assembly import rehearse
 from ushydra_lab.training.callbacks.history import History
 
@@ -89,7 +90,10 @@ def test_a_run_directory_holds_what_it_says(finished: Path) -> None:
     summary = read_json(finished / "run.json")
     assert summary["status"] == "finished"
     assert list(summary["stages"]) == ["phase1", "phase2"]
-    assert sum(summary["stages"]["phase2"]["loss_weights"].values()) == pytest.approx(3)
+    phase2 = summary["stages"]["phase2"]
+    assert sum(phase2["loss_weights"].values()) == pytest.approx(3)
+    pulls = [phase2["loss_weights"][term] * norm for term, norm in phase2["gradient_norms"].items()]
+    assert pulls == pytest.approx([pulls[0]] * 3, rel=1e-5)
     for file in ("config.yaml", "split.csv", "per_image.csv", "figures/test.png", "history/phase1.csv"):
         assert (finished / file).stat().st_size > 0
 
@@ -135,6 +139,49 @@ def test_the_second_variant_reuses_phase_1(finished: Path, hospitals: Path) -> N
     assert one["phase2"]["key"] != two["phase2"]["key"]
     assert same_weights(finished, other, "phase1")
     assert not same_weights(finished, other, "phase2")
+
+
+def test_an_auxiliary_decoder_changes_no_bit_of_the_rest(finished: Path, hospitals: Path, tmp_path: Path) -> None:
+    """Selection, calibrated weights, evaluation: all is as without it, but for z."""
+    without = run(tmp_path, hospitals, "network.auxiliary=none")
+    assert (without / "per_image.csv").read_bytes() == (finished / "per_image.csv").read_bytes()
+    for stage in ("phase1", "phase2"):
+        known, trained = weights(without, stage), weights(finished, stage)
+        assert {key for key in known if not torch.equal(known[key], trained[key])} == {
+            "network.to_code.weight",
+            "network.to_code.bias",
+        }
+        curves = pd.read_csv(finished / "history" / f"{stage}.csv")
+        assert curves[["train/thumbnail", "val/thumbnail"]].notna().all(axis=None)
+        shared = pd.read_csv(without / "history" / f"{stage}.csv")
+        pd.testing.assert_frame_equal(curves[shared.columns], shared, check_exact=True)
+
+
+def test_two_stages_that_differ_in_the_epoch_are_trained_once_and_each_has_its_own_weights(
+    hospitals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+    end = History.on_train_epoch_end
+
+    def remember(history: History, trainer: Any, task: Any) -> None:
+        end(history, trainer, task)
+        states[history.stage, trainer.current_epoch] = {key: value.clone() for key, value in task.state_dict().items()}
+
+    monkeypatch.setattr(History, "on_train_epoch_end", remember)
+    monkeypatch.setattr(Reconstruction, "selection_loss", lambda task, losses: 1.0 + task.trainer.current_epoch)
+    other = "{epoch: last, init: phase1, max_epochs: 2, min_delta: 5e-5, callbacks: '${stages.phase2.callbacks}', "
+    other += "task: '${stages.phase2.task}'}"
+    done = run(tmp_path, hospitals, "stages.phase2.patience=null", f"+stages.late={other}")
+    assert list(states) == [("phase1", 0), ("phase1", 1), ("phase2", 0), ("phase2", 1)]
+    for stage, epoch in (("phase2", 0), ("late", 1)):
+        found = weights(done, stage)
+        assert all(torch.equal(found[key], value) for key, value in states["phase2", epoch].items())
+    stages = read_json(done / "run.json")["stages"]
+    assert [(stages[name]["selected_epoch"], stages[name]["score"]) for name in ("phase2", "late")] == [(1, 1), (2, 2)]
+    assert len({stage["key"] for stage in stages.values()}) == 3
+    images = pd.read_csv(done / "per_image.csv")
+    errors = [images.loc[images["stage"] == stage, "roi_mae"].to_numpy() for stage in ("phase2", "late")]
+    assert not np.array_equal(*errors)
 
 
 def test_a_finished_run_is_left_alone(finished: Path, hospitals: Path) -> None:

@@ -53,8 +53,11 @@ class Brightness(Task):
     def losses(self, batch):
         return {"huber": self.loss(self(batch["image"]), self.truth_of(batch))}
 
-    def evaluate(self, batch):
-        return {"brightness_error": (self(batch["image"]) - self.truth_of(batch)).abs()}
+    def answer(self, image, content):
+        return {"brightness": self(image)}
+
+    def measure(self, answer, batch):
+        return {"brightness_error": (answer["brightness"] - self.truth_of(batch)).abs()}
 
     def difficulty(self, images):
         return images["brightness_error"]

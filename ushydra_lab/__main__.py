@@ -19,10 +19,12 @@ VERBS = {
     "runs": "list jobs: finished, running, interrupted, failed or missing; pack one to pass it on",
     "report": "tables and figures of finished runs as a page, Markdown, LaTeX and CSV",
     "evaluate": "apply a finished run to other labelled images",
+    "predict": "measure images, videos and DICOM files without labels with a finished run",
     "probes": "measure what the frozen encoders of finished runs know",
     "robustness": "measure how segmentations bear noise, and how well they repeat",
     "claims": "find numbers of a results table that contradict each other, and wins that chance explains",
     "dashboard": "make a wandb workspace for an experiment's runs",
+    "doctor": "see what this machine has and lacks: versions, device, disk, each with its remedy",
     "benchmark": "measure the lab's speed beside named references",
 }
 HELP = ("-h", "--help", "help")

@@ -111,12 +111,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table atomically; floats keep nine digits, enough to give float32 back; texts as `FORMULA` says."""
     table = table.copy()
     for column in table.select_dtypes(exclude="number").columns:
-        table[column] = table[column].map(_inert)
+        table[column] = table[column].map(inert)
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g", errors="backslashreplace")
 
 
-def _inert(cell: Any) -> Any:
+def inert(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 

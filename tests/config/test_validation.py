@@ -175,6 +175,19 @@ def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(path: Path)
     assert {check(job).name for job in jobs} == named(path)
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["+stages.phase2.epoch=last"], r"stages.phase2.epoch=last.*add stages.phase2.patience=null"),
+        (["+stages.phase2.epoch=middle"], r"stages.phase2.epoch=middle"),
+    ],
+)
+def test_an_epoch_that_cannot_be_had_is_refused(typed: list[str], message: str) -> None:
+    check(composed("+experiment=nt_phase2", "+stages.phase2.epoch=last", "stages.phase2.patience=null"))
+    with pytest.raises(UserError, match=message):
+        check(composed("+experiment=nt_phase2", *typed))
+
+
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
 MORE = {"weighting=manual": ["weighting.module.weights=[1,5,2]"], "start": ["data.root=here"]}
 """What an option, or all of a group, want besides."""

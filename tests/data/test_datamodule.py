@@ -63,7 +63,7 @@ def test_a_batch_is_what_the_contract_says(make: Callable[..., UltrasoundData]) 
         "digest": ((4,), torch.int64),
         "site": ((4,), torch.int64),
         "content": ((4, 4), torch.float32),
-        "native_px": ((4,), torch.float32),
+        "native_px": ((4, 2), torch.float32),
         "nt_box": ((4, 4), torch.float32),
         "nt_mm": ((4,), torch.float32),
         "pixel_mm": ((4,), torch.float32),
@@ -245,6 +245,22 @@ def test_every_batch_is_augmented_anew_and_as_without_accumulation_and_interrupt
     found = draws(make(seed=3, batch_size=3), 3, accumulated)
     assert found == [np.random.default_rng([3, batch]).random() for batch in range(9)]
     assert draws(make(seed=3, batch_size=3), 3, accumulated, tmp_path) == found
+
+
+def test_calibration_takes_the_first_epoch_s_images_with_draws_that_are_a_function_of_the_seed_and_no_training_s(
+    make: Callable[..., UltrasoundData],
+) -> None:
+    def drawn(seed: int) -> tuple[list[float], list[list[int]]]:
+        data = make(seed=seed, batch_size=3)
+        data.augment = seen = Draws()
+        given = [batch["record"].tolist() for batch in data.calibration_batches(2)]
+        assert given == [batch["record"].tolist() for batch in data.train_dataloader()][:2]
+        return seen.seen, given
+
+    first, again, other = drawn(3), drawn(3), drawn(4)
+    assert first == again
+    assert len({*first[0], *other[0], *draws(make(seed=3, batch_size=3), 3)}) == 2 + 2 + 9
+    assert len(list(make(batch_size=3).calibration_batches(100))) == 3
 
 
 def test_the_digest_is_of_the_image_whatever_else_the_manifest_holds(
@@ -436,10 +452,13 @@ def test_the_label_audit_sees_training_rows_alone_and_its_weights_reach_the_batc
     assert torch.cat([batch["label_weight"] for batch in data.part_loader("val")]).unique().tolist() == [1]
 
 
-def test_native_px_undoes_the_letterbox(annotated: pd.DataFrame, tmp_path: Path) -> None:
+def test_native_px_undoes_the_letterbox_along_either_axis(annotated: pd.DataFrame, tmp_path: Path) -> None:
     batch = next(iter(data_of(annotated, tmp_path).part_loader("train")))
     fit = Letterbox.fit((30, 40), CANVAS)
-    assert batch["native_px"].tolist() == pytest.approx([30 / fit.size[0]] * len(batch["native_px"]), rel=0.02)
+    ends = batch["landmarks"] if "landmarks" in batch else torch.tensor([[[0.0, 0], [3, 5]]])
+    away = (ends[:, 1] - ends[:, 0]) * batch["native_px"][: len(ends)]
+    native = torch.tensor(fit.invert_points(ends)).float()
+    torch.testing.assert_close(away, native[:, 1] - native[:, 0], equal_nan=True)
 
 
 def test_a_seed_of_the_split_leaves_the_split_alone_whatever_the_seed(

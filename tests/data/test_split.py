@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ushydra_lab.data import split
-from ushydra_lab.data.split import KFold, LeaveOneSiteOut, Official, Random, Split, Stratified, _closest_subset
+from ushydra_lab.data import subject_draw
+from ushydra_lab.data.split import KFold, LeaveOneSiteOut, LeaveSitesOut, Official, Random, Split, Stratified
+from ushydra_lab.data.subject_draw import closest_subset
 from ushydra_lab.errors import UserError
 
 
@@ -85,7 +86,7 @@ def test_the_largest_subject_of_a_site_is_trained_on() -> None:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 40))
 def test_no_other_choice_of_subjects_comes_closer_to_the_target(counts: list[int], target: int) -> None:
     subjects = {("a", str(i)): count for i, count in enumerate(counts)}
-    chosen = _closest_subset(subjects, target)
+    chosen = closest_subset(subjects, target)
     reached = {0}
     for count in counts:
         reached |= {total + count for total in reached}
@@ -96,7 +97,7 @@ def test_no_other_choice_of_subjects_comes_closer_to_the_target(counts: list[int
 def test_a_large_data_set_is_split_as_exactly_without_a_table_of_all_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     table = rows(a=[3] * 400, b=[2, 5] * 200, c=[1])
     whole = LeaveOneSiteOut("c").assign(table, seed=3)
-    monkeypatch.setattr(split, "EXACT", 64)
+    monkeypatch.setattr(subject_draw, "EXACT", 64)
     assert LeaveOneSiteOut("c").assign(table, seed=3).equals(whole)
     assert (whole == "val").sum() == round(0.15 * 2600)
     assert (Random(0.999).assign(rows(a=[1] * 500), seed=0) == "val").sum() == 499
@@ -129,6 +130,10 @@ def test_random_has_no_test_part() -> None:
         (LeaveOneSiteOut("c"), rows(a=[9], b=[1] * 9, c=[1]), "single subject: a"),
         (LeaveOneSiteOut("b"), rows(a=[1, 1], b=[1]), "leave nothing to validate on"),
         (LeaveOneSiteOut("h1", 15), PAPER, "between 0 and 1"),
+        (LeaveSitesOut(["h1", "h4"]), PAPER, "held_out=h4 is no site .*sites: h1, h2, h3"),
+        (LeaveSitesOut(["h1"], inner="h1"), PAPER, "leave out: h1, h1; name each once"),
+        (LeaveSitesOut(["h1", "h2"], inner="h3"), PAPER, "keep some to train on"),
+        (LeaveSitesOut([]), PAPER, "leave out: none"),
         (Official(), PAPER, "column 'part'"),
         (Official(), PAPER.assign(part="test"), "no row has the part 'train'"),
         (Random(), rows(a=[30]), "of 1 subjects leave nothing"),
@@ -137,6 +142,31 @@ def test_random_has_no_test_part() -> None:
 def test_impossible_splits_are_refused_with_the_remedy(split: Split, table: pd.DataFrame, message: str) -> None:
     with pytest.raises(UserError, match=message):
         split.assign(table, seed=0)
+
+
+def test_leaving_out_one_of_several_sites_is_leave_one_site_out() -> None:
+    one, several = LeaveOneSiteOut("h2"), LeaveSitesOut(["h2"])
+    pd.testing.assert_series_equal(one.assign(PAPER, 3), several.assign(PAPER, 3))
+    assert several.name == one.name == LeaveSitesOut("h2").name == "h2"
+
+
+def test_an_inner_fold_tests_one_site_and_neither_trains_on_nor_tests_the_held_out_ones() -> None:
+    table = rows(a=[1] * 20, b=[1] * 20, c=[1] * 5, d=[1] * 5)
+    outer, inner = LeaveSitesOut(["c", "d"]), LeaveSitesOut(["d", "c"], inner="a")
+    part = inner.assign(table, seed=0)
+    assert part.groupby(table["site"]).agg(set).to_dict() == {
+        "a": {"test"}, "b": {"train", "val"}, "c": {"unused"}, "d": {"unused"}
+    }  # fmt: skip
+    assert outer.assign(table, seed=0).groupby(table["site"]).agg(set)["c"] == {"test"}
+    assert inner.name == f"{outer.name}+a"
+    assert outer.name == LeaveSitesOut(("d", "c")).name != LeaveSitesOut(["a", "d"]).name
+
+
+def test_the_held_out_sites_images_move_no_part_of_an_inner_fold() -> None:
+    table = rows(a=[1] * 20, b=[1, 2] * 10, c=[1] * 20, d=[1] * 5)
+    other = pd.concat([table[table["site"] != "d"], rows(d=[3] * 9)], ignore_index=True)
+    parts = [LeaveSitesOut("d", inner="a").assign(each, seed=1)[each["site"] != "d"] for each in (table, other)]
+    pd.testing.assert_series_equal(*parts)
 
 
 def test_no_held_out_site_lists_the_sites() -> None:

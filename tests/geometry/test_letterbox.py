@@ -54,6 +54,24 @@ def test_points_come_back_within_half_a_pixel(letterbox: Letterbox, unit: tuple[
     assert y1 - 1e-6 <= y <= y2 + 1e-6
 
 
+@settings(max_examples=25, deadline=None)
+@given(letterboxes, st.integers(0, 9999))
+def test_a_native_pixel_has_the_label_of_the_canvas_pixel_that_its_centre_lies_in(
+    letterbox: Letterbox, seed: int
+) -> None:
+    labels = np.random.default_rng(seed).integers(0, 4, letterbox.canvas, np.uint8)
+    native = letterbox.invert_labels(labels)
+    assert native.shape == letterbox.native
+    rows, columns = (np.arange(first, first + n) for first, n in zip(letterbox.start, letterbox.used, strict=True))
+    centres = np.stack(np.meshgrid(columns + 0.5, rows + 0.5), -1)
+    x, y = np.moveaxis(letterbox.apply_points(centres), -1, 0)
+    ties = np.minimum(np.abs(x - np.rint(x)), np.abs(y - np.rint(y))) < 1e-6
+    expected = labels[np.floor(y).astype(int), np.floor(x).astype(int)]
+    shown = native[np.ix_(rows, columns)]
+    assert (shown == expected)[~ties].all()
+    assert native.sum() == shown.sum(), "nothing outside the crop"
+
+
 @given(letterboxes, st.tuples(units, units, units, units))
 def test_boxes_come_back_within_half_a_pixel_unless_nothing_of_them_is_left(
     letterbox: Letterbox, unit: tuple[float, ...]

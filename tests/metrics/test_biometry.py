@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from torch import Tensor
 
-from ushydra_lab.metrics.biometry import biometry, matched
+from ushydra_lab.metrics.biometry import biometry, matched, measured
 
 SEEDS = st.integers(0, 9999)
-MM, NATIVE = torch.tensor([0.1, 0.25, 0.3], dtype=torch.float64), torch.tensor([2.0, 3, 1.5], dtype=torch.float64)
+MM = torch.tensor([0.1, 0.25, 0.3], dtype=torch.float64)
 HEAD = torch.tensor([[[10.0, 50], [110, 50], [60, 10], [60, 90]]])  # OFD 100, BPD 80
 
 
@@ -29,7 +29,7 @@ def ellipse_length(ofd: float, bpd: float) -> float:
     return quad(lambda t: hypot(ofd / 2 * sin(t), bpd / 2 * cos(t)), 0, 2 * pi)[0]
 
 
-def by_hand(pred: list, true: list, px: float, mm: float) -> dict[str, float]:
+def by_hand(pred: list, true: list, mm: float) -> dict[str, float]:
     """One image, by the definitions."""
     found, own = {}, {}
     for name, (i, j) in {"ofd": (0, 1), "bpd": (2, 3)}.items():
@@ -44,10 +44,10 @@ def by_hand(pred: list, true: list, px: float, mm: float) -> dict[str, float]:
     for m in truth:
         error = length[m] - truth[m]
         found |= {f"{m}_percent_error": 100 * error / truth[m], f"{m}_abs_percent_error": 100 * abs(error) / truth[m]}
-        for unit, scale in (("px", px), ("mm", mm)):
+        for unit, scale in (("px", 1.0), ("mm", mm)):
             found |= {f"{m}_{unit}": scale * length[m], f"{m}_true_{unit}": scale * truth[m]}
             found |= {f"{m}_error_{unit}": scale * error, f"{m}_abs_error_{unit}": scale * abs(error)}
-    for unit, scale in (("px", px), ("mm", mm)):
+    for unit, scale in (("px", 1.0), ("mm", mm)):
         found |= {f"distance_{m}_{i + 1}_{unit}": scale * own[m][i] for m in own for i in (0, 1)}
         found[f"distance_{unit}"] = scale * sum(own["ofd"] + own["bpd"]) / 4
     return found
@@ -63,9 +63,9 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 @given(SEEDS)
 def test_every_value_is_what_its_definition_gives_by_hand(seed: int) -> None:
     pred, true = heads(seed)
-    found = biometry(pred, true, MM, NATIVE)
+    found = biometry(pred, true, MM)
     for b in range(3):
-        expected = by_hand(pred[b].tolist(), true[b].tolist(), NATIVE[b].item(), MM[b].item())
+        expected = by_hand(pred[b].tolist(), true[b].tolist(), MM[b].item())
         assert {name: values[b].item() for name, values in found.items()} == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
@@ -78,7 +78,7 @@ def test_turning_shifting_and_mirroring_both_changes_nothing(
     turn = torch.tensor([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]], dtype=torch.float64)
     turn = turn * torch.tensor([-1.0 if mirror else 1.0, 1.0])
     moved = [points @ turn + torch.tensor([shift, -2 * shift]) for points in (pred, true)]
-    same(biometry(*moved, MM, NATIVE), biometry(pred, true, MM, NATIVE))
+    same(biometry(*moved, MM), biometry(pred, true, MM))
 
 
 @settings(max_examples=50, deadline=None)
@@ -96,12 +96,21 @@ def test_which_end_comes_first_does_not_matter_but_names_the_true_ends(seed: int
 
 @settings(max_examples=50, deadline=None)
 @given(SEEDS, st.floats(0.01, 50))
-def test_a_finer_canvas_of_the_same_picture_changes_px_in_proportion_and_nothing_else(seed: int, scale: float) -> None:
+def test_finer_pixels_of_the_same_picture_change_px_in_proportion_and_nothing_else(seed: int, scale: float) -> None:
     pred, true = heads(seed)
     found = biometry(scale * pred, scale * true, MM / scale)
     expected = biometry(pred, true, MM)
     same(found, {name: scale * of if name.endswith("_px") else of for name, of in expected.items()})
-    same(biometry(scale * pred, scale * true, MM / scale, NATIVE / scale), biometry(pred, true, MM, NATIVE))
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_what_is_measured_without_a_truth_is_what_is_said_of_the_prediction_to_the_bit(seed: int) -> None:
+    pred, true = heads(seed)
+    expected = biometry(pred, true, MM)
+    found = measured(pred, MM)
+    assert found.keys() == {f"{name}_{unit}" for name in ("ofd", "bpd", "hc") for unit in ("px", "mm")}
+    assert all(torch.equal(values, expected[name]) for name, values in found.items())
 
 
 def test_as_printed_exchanged_ends_are_errors_of_the_points_but_not_of_the_lengths() -> None:
@@ -189,5 +198,3 @@ def test_what_does_not_fit_is_named() -> None:
         biometry(HEAD[:, 1:], HEAD)
     with pytest.raises(ValueError, match=r"pixel_mm must be \(1,\).*\(2,\)"):
         biometry(HEAD, HEAD, torch.ones(2))
-    with pytest.raises(ValueError, match="native"):
-        biometry(HEAD, HEAD, native=torch.ones(1, 1))

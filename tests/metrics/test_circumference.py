@@ -10,7 +10,7 @@ from scipy.special import ellipe
 from ushydra_lab.geometry.ellipse import Ellipse
 from ushydra_lab.metrics.circumference import circumference
 
-WHOLE = torch.tensor([[0.0, 0.0, 160.0, 128.0]])
+WHOLE, SAME = torch.tensor([[0.0, 0.0, 160.0, 128.0]]), torch.ones(1, 2)
 
 
 def painted(ellipse: Ellipse) -> torch.Tensor:
@@ -22,7 +22,13 @@ def painted(ellipse: Ellipse) -> torch.Tensor:
 def test_a_whole_head_has_the_perimeter_of_its_ellipse(major: float, ratio: float, angle: float) -> None:
     labels = painted(Ellipse(80, 64, major, major * ratio, angle))
     expected = 4 * major * ellipe(1 - ratio**2)
-    assert circumference(labels, 1, WHOLE).item() == pytest.approx(expected, rel=0.005)
+    assert circumference(labels, 1, WHOLE, SAME).item() == pytest.approx(expected, rel=0.005)
+
+
+def test_each_axis_has_its_own_scale_to_native_px() -> None:
+    labels = painted(Ellipse(80, 64, 40, 32, 0.0))
+    found = circumference(labels, 1, WHOLE, torch.tensor([[2.0, 2.5]])).item()
+    assert found == pytest.approx(2 * pi * 80, rel=0.005)
 
 
 def test_a_head_cut_by_the_images_border_is_completed() -> None:
@@ -30,14 +36,14 @@ def test_a_head_cut_by_the_images_border_is_completed() -> None:
     labels[:, :40] = 0
     content = torch.tensor([[0.0, 40.0, 160.0, 128.0]])
     expected = 4 * 45 * ellipe(1 - 0.8**2)
-    assert circumference(labels, 1, content).item() == pytest.approx(expected, rel=0.01)
-    assert circumference(labels, 1, WHOLE).item() < 0.97 * expected
+    assert circumference(labels, 1, content, SAME).item() == pytest.approx(expected, rel=0.01)
+    assert circumference(labels, 1, WHOLE, SAME).item() < 0.97 * expected
 
 
 def test_only_the_largest_part_of_the_label_counts_and_nothing_has_no_circumference() -> None:
     labels = painted(Ellipse(80, 64, 30, 30, 0))
     labels[:, 5:9, 5:9], labels[:, 100:104, 5:9] = 1, 2
-    assert circumference(labels, 1, WHOLE).item() == pytest.approx(2 * pi * 30, rel=0.005)
+    assert circumference(labels, 1, WHOLE, SAME).item() == pytest.approx(2 * pi * 30, rel=0.005)
     labels[:, 0, 150] = 3
-    assert circumference(labels, 4, WHOLE).isnan().all()
-    assert circumference(labels, 3, WHOLE).isnan().all()
+    assert circumference(labels, 4, WHOLE, SAME).isnan().all()
+    assert circumference(labels, 3, WHOLE, SAME).isnan().all()

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder, grid_pool
+from ushydra_lab.networks.conv_autoencoder import THUMBNAIL, ConvAutoencoder, grid_pool
 
 SMALL = {"widths": (2, 4, 4, 8), "latent_dim": 5}
 
 
 def test_as_printed_it_has_the_papers_parameters_and_sizes():
     with torch.device("meta"):
-        network = ConvAutoencoder((872, 1280), decoder_input="latent")
+        network = ConvAutoencoder((872, 1280), decoder_input="latent", auxiliary="detached")
         x = torch.empty(1, 1, 872, 1280)
     z, features = network.encode(x)
     assert sum(p.numel() for p in network.parameters()) == 146_782_273
@@ -67,6 +67,31 @@ def test_in_map_mode_the_code_is_a_frozen_projection_and_all_else_learns():
     assert without == {"to_code.weight", "to_code.bias"}
 
 
+def test_an_auxiliary_decoder_leaves_all_other_weights_and_the_random_stream_as_they_are():
+    built = {}
+    for auxiliary in ("none", "detached", "joint"):
+        torch.manual_seed(0)
+        built[auxiliary] = ConvAutoencoder((32, 48), auxiliary=auxiliary, **SMALL).state_dict(), torch.rand(3)
+    without, drawn = built.pop("none")
+    for weights, after in built.values():
+        assert all(torch.equal(weights[name], values) for name, values in without.items())
+        assert {name.partition(".")[0] for name in weights.keys() - without.keys()} == {"thumbnail"}
+        assert torch.equal(after, drawn)
+
+
+@pytest.mark.parametrize(("auxiliary", "encoder_learns"), [("detached", False), ("joint", True)])
+def test_the_auxiliary_decoder_trains_the_code_and_the_encoder_only_where_told(auxiliary, encoder_learns):
+    network = ConvAutoencoder((32, 48), auxiliary=auxiliary, **SMALL)
+    x = torch.rand(2, 1, 32, 48)
+    reconstruction, thumbnail = network.with_thumbnail(x)
+    assert torch.equal(reconstruction, network(x))
+    assert thumbnail.shape == (2, 1, *THUMBNAIL)
+    assert ((thumbnail >= 0) & (thumbnail <= 1)).all()
+    thumbnail.sum().backward()
+    trained = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert trained == {"to_code", "thumbnail"} | ({"encoder"} if encoder_learns else set())
+
+
 @pytest.mark.parametrize("decoder_input", ["latent", "grid"])
 def test_where_the_decoder_reads_the_code_everything_learns(decoder_input):
     network = ConvAutoencoder((32, 48), decoder_input, grid=(2, 2), **SMALL)
@@ -111,6 +136,7 @@ def test_reconstruction_keeps_its_precision_under_autocast():
     ("arguments", "message"),
     [
         ({"decoder_input": "vector"}, "'vector'.*map, latent or grid"),
+        ({"auxiliary": "much"}, "'much'.*none, detached or joint"),
         ({"canvas": (0, 48)}, "canvas"),
         ({"decoder_input": "grid", "grid": (4, 6)}, r"grid \(4, 6\).*2x3 map"),
         ({"decoder_input": "grid", "grid": (0, 1)}, r"grid \(0, 1\)"),

@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab import experiment
-from ushydra_lab.commands.probes import probe_all
+from ushydra_lab.commands.probes import main, probe_all
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers, run_path
 from ushydra_lab.config.stored import AS_STORED
@@ -21,8 +21,13 @@ from ushydra_lab.probes import Covariance, finished
 pytestmark = pytest.mark.usefixtures("pca_for_umap")
 
 
-def probes(folders: list[Path], covariance: Covariance = "ledoit_wolf", against: list[str] | None = None) -> None:
-    probe_all(folders, covariance, against or [], AS_STORED)
+def probes(
+    folders: list[Path],
+    covariance: Covariance = "ledoit_wolf",
+    against: list[str] | None = None,
+    perturbation: float | None = None,
+) -> None:
+    probe_all(folders, covariance, against or [], AS_STORED, perturbation)
 
 
 def train(table: pd.DataFrame, root: Path, name: str) -> Path:
@@ -101,6 +106,19 @@ def test_what_is_damaged_or_lost_is_made_again_and_nothing_else(
     probes([run])
     assert "; drawn: " in capsys.readouterr().out
     assert drawn == picture.read_bytes()
+    moved = run / "figures" / "perturbation.png"
+    before = moved.read_bytes()
+    probes([run])
+    assert before == moved.read_bytes()
+    probes([run], perturbation=3.0)
+    assert before != moved.read_bytes()
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "much"])
+def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["multirun", f"--perturbation={size}"])
+    assert "--perturbation" in capsys.readouterr().err
 
 
 def test_noise_for_unseen_images_changes_no_number_of_the_others(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder, DecoderInput
-from ushydra_lab.probes.interpolation import STEPS, draw, interpolate, pair_indices, title
+from ushydra_lab.probes.interpolation import STEPS, draw, interpolate, pair_indices, source_name
 
 CANVAS = 48, 70
 
@@ -41,10 +41,10 @@ def test_pairs_are_of_different_images_spread_over_all(count: int, expected: lis
 
 def test_the_picture_shows_both_images_around_the_steps_and_says_what_is_interpolated(images: torch.Tensor) -> None:
     network = ConvAutoencoder(CANVAS, "map", widths=(4, 8), latent_dim=6).eval()
-    figure = draw(images[:, 0].numpy(), interpolate(network, images).numpy(), title(network))
+    figure = draw(images[:, 0].numpy(), interpolate(network, images).numpy(), source_name(network))
     shown = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     assert len(shown) == 2 * (STEPS + 2)
     for place, index in ((0, 0), (STEPS + 1, 1), (STEPS + 2, 2), (-1, 3)):
         np.testing.assert_array_equal(shown[place], images[index, 0].numpy())
     assert "8 x 12 x 18 map" in figure.get_suptitle()
-    assert "the code z, 6 numbers" in title(ConvAutoencoder(CANVAS, "latent", widths=(4, 8), latent_dim=6))
+    assert "the code z, 6 numbers" in source_name(ConvAutoencoder(CANVAS, "latent", widths=(4, 8), latent_dim=6))

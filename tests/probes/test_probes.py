@@ -93,13 +93,13 @@ def test_the_site_is_told_where_codes_differ_and_at_chance_where_labels_are_shuf
     z = normal(0, 300) + 3 * (site == "b")[:, None]
     held = normal(1, 300) + 3 * (site == "b")[:, None]
     probe = SiteProbe(z, site, seed=0)
-    assert probe.accuracy(probe.probabilities(held), site) > 0.98
+    assert probe.right(probe.probabilities(held), site).mean() > 0.98
     assert probe.auroc(probe.probabilities(held), site) > 0.99
     accuracies, aurocs = [], []
     for seed in range(5):
         shuffled = np.random.default_rng(seed).permutation(site)
         chance = SiteProbe(normal(2, 300), shuffled, seed=0).probabilities(normal(3, 300))
-        accuracies.append(SiteProbe.accuracy(probe, chance, site))
+        accuracies.append(probe.right(chance, site).mean())
         aurocs.append(SiteProbe.auroc(probe, chance, site))
     assert np.mean(accuracies) == pytest.approx(0.5, abs=0.05)
     assert np.mean(aurocs) == pytest.approx(0.5, abs=0.05)

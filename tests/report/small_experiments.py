@@ -222,7 +222,8 @@ def nt_ablation(root: Path) -> None:
     for seed in (1, 2):
         for variant, gain in gains.items():
             if (seed, variant) != (2, "l1"):
-                write(root, "clara", seed, variant, {"phase1": reconstructions(0), "phase2": reconstructions(gain)})
+                stages = {"phase1": reconstructions(0), "phase2": reconstructions(gain)}
+                write(root, "clara", seed, variant, stages | {"phase2_last": reconstructions(0.9 * gain)})
         unfinished(
             root, "clara", seed, "dino", "the weights of the frozen DINO network cannot be loaded\n/home/me/dino"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from ushydra_lab.report.build import report
 from ushydra_lab.report.papers import registry
@@ -111,6 +112,31 @@ def test_a_row_with_fewer_seeds_says_so(experiment: Path) -> None:
     assert "held_out=site_c seed=2 loss=l1`" in markdown.render(section(collect(experiment), experiment / "report"))
 
 
+def test_the_last_epoch_has_a_row_beside_the_best_with_the_printed_numbers_beside_it(experiment: Path) -> None:
+    for seed in (1, 2):
+        for variant in ("sobel", "roi"):
+            run = experiment / "site_c" / f"seed{seed}" / variant
+            images = pd.read_csv(run / "per_image.csv")
+            late = images[images["stage"] == "phase2"].assign(stage="phase2_last", roi_mae=0.0075)
+            pd.concat([images, late]).to_csv(run / "per_image.csv", index=False)
+            summary, config = (
+                json.loads((run / "run.json").read_text()),
+                yaml.safe_load((run / "config.yaml").read_text()),
+            )
+            summary["stages"]["phase2_last"] = {"key": summary["stages"]["phase2"]["key"] + " last epoch"}
+            config["stages"]["phase2_last"] = config["stages"]["phase2"] | {"epoch": "last", "init": "phase1"}
+            (run / "run.json").write_text(json.dumps(summary))
+            (run / "config.yaml").write_text(yaml.safe_dump(config))
+    table = rows(experiment, "val").set_index("Epoch", append=True)
+    assert len(table) == 1 + 2 * 6
+    assert table.loc[("+ ROI-Sobel (edge)", "last"), "ROI MAE ↓"] == "0.00750 ± 0.00000"
+    assert table.loc[("+ ROI-Sobel (edge)", "best"), "ROI MAE ↓"] == "0.00800 ± 0.00000"
+    printed = table["ROI MAE paper"]
+    assert (printed["+ ROI-Sobel (edge)", "last"], printed["+ ROI-Sobel (edge)", "best"]) == ("0.00527", "–")
+    assert printed["Baseline (P1 init)", "best"] == "0.00566"
+    assert table.loc[("+ global only", "last"), "ROI MAE ↓"] == "not run"
+
+
 def test_a_path_in_an_error_stays_out_of_the_file(experiment: Path) -> None:
     write_run(experiment, 1, "roi_dino", 0, "OSError: /home/me/data is gone")
     text = markdown.render(section(collect(experiment), experiment / "report"))
@@ -138,7 +164,7 @@ def test_a_gain_that_the_padding_turns_round_is_named(experiment: Path) -> None:
         images.loc[images["stage"] == "phase2", "psnr_content"] = 19.5
         images.to_csv(file, index=False)
     text = markdown.render(section(collect(experiment), experiment / "report"))
-    assert "Table 2, '+ ROI-Sobel (edge)' against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
+    assert "Table 2, '+ ROI-Sobel (edge)' (best epoch) against the baseline, PSNR -0.50 and +2.00 dB; Table 9, " in text
     assert "full canvas: Table 2, '+ ROI-Sobel" in text
 
 

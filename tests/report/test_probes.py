@@ -9,6 +9,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
 from ushydra_lab.report.document import Gap
@@ -220,6 +221,55 @@ def test_captions_speak_of_the_paper_of_triage_and_of_an_error_only_where_they_a
     assert ["Triage" in text for text in texts] == [True, False, False]
     assert ["ROI Edge-MAE" in text for text in texts] == [True, True, False]
     assert [text.count("1 - Dice (all images)") for text in texts] == [0, 0, 1]
+
+
+AUTOENCODER = {"_target_": "ushydra_lab.networks.conv_autoencoder.ConvAutoencoder", "decoder_input": "map"}
+
+
+def with_network(run: Path, **network: str) -> None:
+    """Rewrite the network of a run's configuration."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"network": AUTOENCODER | network}))
+
+
+def test_captions_say_what_trained_the_code(stages: pd.DataFrame) -> None:
+    def told(**network: str) -> str:
+        for run in stages["run"]:
+            with_network(run.path, **network)
+        return caption(TABLES["table4"], found(stages.assign(run=[Run(run.path) for run in stages["run"]])), stages)
+
+    assert "Code z: an untrained random projection" in told()  # as versions before 0.4.0 stored it
+    assert "Code z: an untrained random projection" in told(auxiliary="none")
+    assert "Code z: trained by an auxiliary low-resolution" in told(auxiliary="detached")
+    assert "the encoder with it, by an auxiliary" in told(auxiliary="joint")
+    assert "Code z: trained by the decoder." in told(decoder_input="latent", auxiliary="detached")
+    assert "activations of a network trained by its task" in told(_target_="my_lab.Net")
+
+
+@pytest.mark.parametrize(("shift", "words"), [(3.0, "higher in"), (0.0, "NOT shown to be higher in")])
+def test_a_trained_code_stands_beside_an_untrained_one_with_what_differs(
+    tmp_path: Path, shift: float, words: str
+) -> None:
+    rows = []
+    for variant, moved, network in (("plain", 0.0, {}), ("learned", shift, {"auxiliary": "detached"})):
+        for seed in range(1, 6):
+            run = tmp_path / "nt/c" / f"seed{seed}/{variant}"
+            row = write_run(run, seed)
+            codes = pd.read_csv(run / "probes.csv")
+            codes.loc[codes["part"] == "test", "knn"] += moved
+            codes.to_csv(run / "probes.csv", index=False)
+            with_network(run, **network)
+            rows.append(row | {"run": Run(run), "variant": variant, "method": variant, "method_name": variant})
+    text = markdown.render(section(found(pd.DataFrame(rows)), tmp_path / "nt/report"))
+    assert f"learned: {words} kNN AUROC (c)." in text
+    assert "untrained random projection of the trained map's average (plain); trained by an auxiliary" in text
+    shown = pd.read_csv(tmp_path / "nt/report/probes_trained_code.csv").set_index("method")["kNN AUROC"]
+    areas = []
+    for seed in range(1, 6):
+        codes = pd.read_csv(tmp_path / f"nt/c/seed{seed}/learned/probes.csv").query("part != 'train'")
+        areas.append(roc_auc_score(codes["part"] == "test", codes["knn"]))
+    assert shown["learned"].startswith(f"{np.mean(areas):.3f} ")
+    assert ("*" in shown["learned"]) == (shift > 0)
 
 
 def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd.DataFrame, tmp_path: Path) -> None:

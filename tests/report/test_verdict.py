@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.report.comparisons import compare_sites
-from ushydra_lab.report.verdict import verdict
+from ushydra_lab.report.verdict import amount, verdict
+from ushydra_lab.tasks.column import Metric
 
 
 def images_of(gains: dict[str, float], seeds: int = 4, noise: float = 0.01) -> pd.DataFrame:
@@ -39,6 +40,12 @@ def test_an_interval_that_does_not_survive_the_adjustment_is_only_possibly_a_dif
     found = verdict("c", images, compare_sites({"c": images})["c"].assign(p_holm=0.2, starred=False))
     assert "no clear difference" in found.headline
     assert "b against a: possibly better in Dice head" in found.details[0]
+
+
+def test_an_interval_from_zero_without_an_upper_end_is_told() -> None:
+    ends = {"low": 0.0, "high": np.inf, "own_low": 0.0, "own_high": np.inf}
+    row = pd.Series(ends | {"change": 5.0, "starred": False, "agrees": True, "change_imputed": np.nan})
+    assert amount(row, Metric("Error", "lower", 2)) == "5.0 % higher (95 % interval 0.0 to any amount higher)"
 
 
 def test_one_method_is_compared_with_nothing_and_its_values_are_told() -> None:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from ushydra_lab.results.clustered import clustered_auroc, clustered_calibration, clustered_mean, clustered_share
+from ushydra_lab.results.clustered import (
+    area_of_images,
+    clustered_auroc,
+    clustered_calibration,
+    clustered_mean,
+    clustered_share,
+)
 
 
 @settings(deadline=None)
@@ -43,6 +49,22 @@ def test_independent_images_have_delongs_variance() -> None:
     delong = kernel.mean(1).var(ddof=1) / 200 + kernel.mean(0).var(ddof=1) / 200
     logit = np.log(found.high / (1 - found.high)) - np.log(found.value / (1 - found.value))
     assert logit * found.value * (1 - found.value) / 1.972 == pytest.approx(np.sqrt(delong), rel=0.01)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6))
+def test_areas_are_compared_as_means_are_with_delongs_variance(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.permutation(np.arange(40) % 4 == 0)
+    scores = rng.normal(truth, 1), rng.integers(0, 6, 40)
+    values = [area_of_images(score, truth) for score in scores]
+    for score, own in zip(scores, values, strict=True):
+        assert own.mean() == pytest.approx(roc_auc_score(truth, score))
+    kernels = [(s[truth][:, None] > s[~truth]) + 0.5 * (s[truth][:, None] == s[~truth]) for s in scores]
+    parts = [(kernel.mean(1), kernel.mean(0)) for kernel in kernels]
+    delong = sum(np.var(parts[0][k] - parts[1][k]) / size for k, size in ((0, 10), (1, 30)))
+    assert np.var(values[0] - values[1]) / 40 == pytest.approx(delong)
+    assert np.isnan(area_of_images(scores[0], np.ones(40))).all()
 
 
 def test_classes_without_overlap_have_an_interval_of_the_subjects() -> None:

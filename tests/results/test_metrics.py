@@ -41,7 +41,7 @@ def reconstruction(amount: float) -> dict[str, Tensor]:
 def landmarks(amount: float) -> dict[str, Tensor]:
     true = torch.tensor([[[20.0, 50], [120, 50], [70, 10], [70, 90]]])
     pred = true + amount * torch.tensor([[[-3.0, 0], [2, 1], [0, -4], [1, 5]]])
-    return biometry(pred, true, torch.tensor([0.3]), torch.tensor([1.0]))
+    return biometry(pred, true, torch.tensor([0.3]))
 
 
 def segmentation(amount: float) -> dict[str, Tensor]:
@@ -62,6 +62,7 @@ def classification(amount: float) -> dict[str, Tensor]:
     return task.evaluate(
         {
             "image": torch.zeros(1, 1, 8, 8),
+            "content": torch.tensor([[0.0, 0.0, 8.0, 8.0]]),
             "record": torch.zeros(1),
             "plane": torch.tensor([ANNOTATIONS["plane"].levels.index("brain")]),
         }

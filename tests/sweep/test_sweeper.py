@@ -32,6 +32,9 @@ def jobs(experiment: str, *typed: str, scale: str = "laptop") -> list[DictConfig
     [
         ("nt_phase2", "", "global roi"),
         ("nt_phase2", "weighting=unit", "global roi"),
+        ("nt_calibration", "", "calibrated unit manual uncertainty gradnorm"),
+        ("nt_calibration", "weighting=unit,manual seed=1", "unit manual"),
+        ("nt_calibration", "weighting=unit loss=l1,roi", "unit-l1 unit-roi"),
         ("nt_phase2", "weighting=calibrated,unit", "global-calibrated global-unit roi-calibrated roi-unit"),
         ("nt_phase2", "loss=roi weighting=glob(u*)", "roi-uncertainty roi-unit"),
         ("nt_phase2", "loss=l1 weighting=unit seed=1,2", "l1 l1"),

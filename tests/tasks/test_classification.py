@@ -31,7 +31,8 @@ def task_for(network):
 def batch_of(planes, size=(8, 8)):
     image = torch.zeros(len(planes), 1, *size)
     image[0] = 1
-    return {"image": image, "plane": torch.tensor(planes), "record": torch.arange(len(planes))}
+    content = torch.tensor([[0.0, 0, size[1], size[0]]]).repeat(len(planes), 1)
+    return {"image": image, "content": content, "plane": torch.tensor(planes), "record": torch.arange(len(planes))}
 
 
 def test_classes_are_in_the_order_of_planes_and_not_of_the_vocabulary():

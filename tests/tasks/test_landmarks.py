@@ -40,7 +40,7 @@ def batch_of(points: Tensor, count: int = 2, **more: Any) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 0.0, CANVAS[1], CANVAS[0]]]).repeat(count, 1)
     image = torch.rand(count, 1, *CANVAS, generator=torch.Generator().manual_seed(0))
     given = {"image": image, "landmarks": points.repeat(count, 1, 1), "content": content}
-    return {**given, "digest": torch.arange(count), "native_px": torch.full((count,), 3.0), **more}
+    return {**given, "digest": torch.arange(count), "native_px": torch.full((count, 2), 3.0), **more}
 
 
 def task_for(network: nn.Module, **settings: Any) -> Landmarks:

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ushydra_lab.losses.weighting import FixedWeights
+from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
 
@@ -38,3 +40,17 @@ def test_drift_and_loss_are_of_originals_that_show_an_nt() -> None:
         assert [math.isnan(value) for value in found[name]] == [False, True, True, True]
     for name in ("nt_px", "nt_mm"):
         assert [math.isnan(value) for value in found[name]] == [False, False, True, True]
+
+
+def test_an_auxiliary_decoder_s_loss_is_neither_weighed_nor_selected_by() -> None:
+    torch.manual_seed(0)
+    network = ConvAutoencoder((32, 48), widths=(2, 4), latent_dim=5, auxiliary="detached")
+    terms = {"l1": lambda x_hat, x, box: (x_hat - x).abs().mean((1, 2, 3))}
+    task = Reconstruction(network, None, terms, weighting=lambda names: FixedWeights(names, [3.0]))  # type: ignore[arg-type]
+    batch = {"image": torch.rand(2, 1, 32, 48), "nt_box": torch.tensor([[4.0, 5, 40, 25]]).expand(2, 4)}
+    losses = task.losses(batch | {"content": torch.tensor([[0.0, 0, 48, 32]]).expand(2, 4)})
+    assert losses.keys() == {"l1", "thumbnail"}
+    for objective in (task.total(losses), task.selection_loss(losses)):
+        assert torch.equal(objective, 3 * losses["l1"])
+    assert task.auxiliary(losses) is losses["thumbnail"]
+    assert task.pictures(batch)["from z"].shape == (2, 32, 48)

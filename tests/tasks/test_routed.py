@@ -207,6 +207,26 @@ def test_the_oracle_answers_where_the_domain_is_known(target):
     assert task.evaluate(unlabelled)[score].isnan().all()
 
 
+@targets
+@pytest.mark.parametrize("router", ["weighted", "soft"])
+def test_a_router_that_looks_at_the_image_answers_without_a_label_and_says_by_how_much(target, router):
+    task, batch = fitted(target, router=router), batch_of([0, 2, 2, 0])
+    answer = task.answer(batch["image"], batch["content"])
+    assert torch.equal(answer["route"], task.evaluate(batch)["route"])
+    distances = task.router.distances(task._styles(batch["image"], batch["content"]), "weighted")
+    torch.testing.assert_close(answer["margin"], (distances[:, 0] - distances[:, 1]).abs())
+    assert torch.equal(task.decided(answer, batch), answer["logits"])
+
+
+@targets
+def test_what_chooses_by_a_label_says_so_by_an_answer_without_logits(target):
+    batch = batch_of([0, 2])
+    for task in (fitted(target, router="oracle"), task_for(target, "specialise").eval()):
+        answer = task.answer(batch["image"], batch["content"])
+        assert set(answer) == {"every"}
+        assert torch.equal(task.decided(answer, batch), answer["every"][[0, 1], [0, 1]])
+
+
 def test_random_routes_follow_the_record_whatever_the_batch():
     batch = batch_of([0] * 40)
     first = fitted("planes", router="random").evaluate(batch)["route"]
@@ -218,12 +238,13 @@ def test_random_routes_follow_the_record_whatever_the_batch():
 @targets
 def test_soft_routing_goes_from_the_nearest_decoder_to_the_mean_of_all(target):
     batch = batch_of([0, 2, 2], seed=5)
+    seen = batch["image"], batch["content"]
     with torch.no_grad():
-        cold = fitted(target, router="soft", temperature=1e-4).answer(batch).softmax(1)
-        hot = fitted(target, router="soft", temperature=1e6).answer(batch).softmax(1)
+        cold = fitted(target, router="soft", temperature=1e-4).answer(*seen)["logits"].softmax(1)
+        hot = fitted(target, router="soft", temperature=1e6).answer(*seen)["logits"].softmax(1)
         task = fitted(target)
         every = task.network.decode_all(task.network.encodings(batch["image"])).softmax(2)
-        torch.testing.assert_close(cold, task.answer(batch).softmax(1))
+        torch.testing.assert_close(cold, task.answer(*seen)["logits"].softmax(1))
     torch.testing.assert_close(hot, every.mean(1))
 
 

@@ -45,7 +45,8 @@ def heads_like(truth: Tensor) -> Tensor:
 def batch_of(mask: Tensor, **more: Any) -> dict[str, Tensor]:
     content = torch.tensor([[0.0, 0.0, mask.shape[2], mask.shape[1]]]).repeat(len(mask), 1)
     image = torch.rand(len(mask), 1, *mask.shape[1:])
-    return {"image": image, "mask": mask, "content": content, "record": torch.arange(len(mask)), **more}
+    known = {"content": content, "native_px": torch.ones(len(mask), 2), "record": torch.arange(len(mask))}
+    return {"image": image, "mask": mask, **known, **more}
 
 
 def task_for(answer: Tensor, **settings: Any) -> Segmentation:

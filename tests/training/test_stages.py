@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
-from ushydra_lab.config.schema import INHERITED, Experiment, OwnSettings, Stage
+from ushydra_lab.config.schema import INHERITED, Epoch, Experiment, OwnSettings, Stage
 from ushydra_lab.config.validation import check
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.training.stages import stage_key
@@ -49,3 +49,15 @@ def test_a_stage_sees_what_it_has_of_its_own_null_too_and_else_what_the_experime
     assert alone == replace(whole, data={"root": "x"}, oversample=None)
     assert OwnSettings(oversample=None).given == {"oversample": None}
     assert OwnSettings().split is INHERITED
+
+
+def test_the_epoch_of_a_stage_changes_what_begins_from_it_and_not_its_own_training() -> None:
+    task = {"_target_": "ushydra_lab.tasks.segmentation.Segmentation"}
+    keys: dict[Epoch, dict[str, str]] = {}
+    for epoch in Epoch:
+        stages = {"one": Stage(task, 2, epoch=epoch), "two": Stage(task, 2, init="one")}
+        begun, keys[epoch] = replace(experiment(), stages=stages), {}
+        for name in stages:
+            keys[epoch][name] = stage_key(begun, name, cast(UltrasoundData, Images()), keys[epoch])
+    assert keys[Epoch.best]["one"] == keys[Epoch.last]["one"]
+    assert keys[Epoch.best]["two"] != keys[Epoch.last]["two"]

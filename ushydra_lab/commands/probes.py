@@ -2,16 +2,19 @@
 
     python -m ushydra_lab probes multirun/nt_phase2
     python -m ushydra_lab probes multirun/nt_phase2 --against data=NAME data.root=FOLDER
+    python -m ushydra_lab probes multirun/nt_phase2 --perturbation 3
 
 Writes RUN/probes.json, the scores of every stage and feature, and RUN/probes.csv, one row an image, stage and feature:
-record numbers, no subjects. RUN/figures/interpolation.png shows what lies between the codes of two test images, whole
-frames. What is there, is whole and belongs to the run's weights and images is not made again. The verb `report` makes
-the tables and figures of all runs. With --against, the run's validation images are told from another data set's, below
-RUN/external/.
+record numbers, no subjects. Of autoencoders RUN/figures/interpolation.png shows what lies between the codes of two test
+images, and perturbation.png what one becomes when its code is moved along the main directions of the validation images'
+codes, by up to --perturbation of their SD; whole frames. What is there, is whole and belongs to the run's weights and
+images is not made again. The verb `report` makes the tables and figures of all runs. With --against, the run's
+validation images are told from another data set's, below RUN/external/.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -28,16 +31,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="+", metavar="FOLDER", help=f"runs, or experiments with runs; {LOCAL_HELP}")
     parser.add_argument("--covariance", choices=get_args(Covariance), default="ledoit_wolf", help="of Mahalanobis")
     parser.add_argument("--against", nargs="+", default=[], metavar="data=NAME", help="other images, and their keys")
+    parser.add_argument("--perturbation", type=_size, metavar="SD", help="how far codes are moved in its figure (2)")
     given = parser.parse_args(arguments)
 
     from ushydra_lab.config.stored import folders_and_local
 
     folders, local = folders_and_local(given.words)
-    probe_all(folders, given.covariance, given.against, local)
+    probe_all(folders, given.covariance, given.against, local, given.perturbation)
     return 0
 
 
-def probe_all(folders: list[Path], covariance: Covariance, against: list[str], local: Local) -> None:
+def _size(text: str) -> float:
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError
+    return size
+
+
+def probe_all(
+    folders: list[Path], covariance: Covariance, against: list[str], local: Local, perturbation: float | None
+) -> None:
     """Probe every finished run below the folders, or take what is there; print the scores.
 
     Raises:
@@ -53,7 +66,7 @@ def probe_all(folders: list[Path], covariance: Covariance, against: list[str], l
     probed, problems = 0, []
     for run in dict.fromkeys(run for folder in folders for run in runs_below(folder)):
         try:
-            content, note = probe(run, covariance, against, local)
+            content, note = probe(run, covariance, against, local, perturbation)
         except UserError as error:
             problems.append(f"{run.path}: {error}")
             continue

@@ -21,6 +21,7 @@ NOT_DETERMINING = (
     "claim",
     "variant",
     "paper",
+    "weighting.name",
     "data.root",
     "data.path",
     "data.cache",
@@ -53,6 +54,8 @@ def determining(content: dict[str, Any]) -> dict[str, Any]:
     _drop(kept)
     for stage in kept.get("stages", {}).values():
         stage["instead"] = stage.get("instead") or {}
+        if stage.get("epoch") == "best":  # which earlier configurations do not say
+            del stage["epoch"]
         _drop(stage["instead"])
     return kept
 

@@ -37,12 +37,20 @@ class OwnSettings:
         return {name: value for name, value in values.items() if value is not INHERITED}
 
 
+class Epoch(Enum):
+    """Which epoch's weights a trained stage stands for."""
+
+    best = "best"
+    last = "last"
+
+
 @dataclass(frozen=True)
 class Stage:
     """One fit: a task from the weights of `init` (an earlier stage), early stopping on the validation loss.
 
-    instead: settings of the experiment that differ in this stage, to pre-train on other images; it is evaluated on the
-    experiment's own.
+    epoch: whose weights are evaluated and begun from: that with the best score on validation images, or the last one.
+    Two stages that differ in it alone are trained once. instead: settings of the experiment that differ in this stage,
+    to pre-train on other images; it is evaluated on the experiment's own.
     """
 
     task: Node
@@ -50,12 +58,13 @@ class Stage:
     init: str | None = None
     patience: int | None = None
     min_delta: float = 0.0
+    epoch: Epoch = Epoch.best
     callbacks: dict[str, Node] = field(default_factory=dict)
     instead: OwnSettings = OwnSettings()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, in the order in which they are stored."""
-        return vars(self) | {"instead": self.instead.given}
+        return vars(self) | {"epoch": self.epoch.value, "instead": self.instead.given}
 
 
 class Kind(Enum):

@@ -21,7 +21,7 @@ from ushydra_lab.config.components import find
 from ushydra_lab.config.conversion import convert
 from ushydra_lab.config.instantiate import to_plain
 from ushydra_lab.config.paths import CONF
-from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Experiment, OwnSettings, Stage
+from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Epoch, Experiment, OwnSettings, Stage
 from ushydra_lab.errors import UserError
 
 RESERVED_TRAINER_KEYS = {
@@ -106,7 +106,7 @@ def _unknown_keys(content: dict[str, Any], trusted: Sequence[str]) -> Iterator[s
             yield from (f"loss.terms.{name} needs a _target_, as in conf/loss/roi.yaml" for name in plain_terms)
             yield from target_problems(node, "loss.", trusted)
         elif key == "weighting":
-            yield from _check_keys(node, {"module", "callbacks"}, "weighting.")
+            yield from _check_keys(node, {"name", "module", "callbacks"}, "weighting.")
             yield from target_problems(node, "weighting.", trusted)
         else:
             yield from target_problems({key: node}, "", trusted)
@@ -223,6 +223,8 @@ def _wrong_stages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
         for key in ("max_epochs", "patience"):
             if isinstance(stage.get(key), int) and stage[key] < 1:
                 yield f"stages.{name}.{key}={stage[key]}: must be at least 1 (patience=null: no early stopping)"
+        if stage.get("epoch") is Epoch.last and stage.get("patience"):
+            yield f"stages.{name}.epoch=last: of a fixed number of epochs alone; add stages.{name}.patience=null"
     reachable = {name for name, _ in order_stages(stages)}
     for name in stages.keys() - reachable:  # they begin from a stage that does not exist, or from each other
         others = ", ".join(stages.keys() - {name}) or "there is none"

@@ -55,9 +55,10 @@ def warp(batch: Batch, a_map: Tensor) -> Batch:
     for key in _boxes(batch):
         thin = (moved[key][:, 2:] - moved[key][:, :2] < MIN_SIDE).any(dim=1, keepdim=True)
         moved[key] = moved[key].masked_fill(thin, torch.nan)
-    for key in ("pixel_mm", "native_px"):
+    zoom = _determinant(a_map).abs().sqrt()
+    for key, values in (("pixel_mm", zoom), ("native_px", zoom[:, None])):
         if key in batch:
-            moved[key] = batch[key] / _determinant(a_map).abs().sqrt()
+            moved[key] = batch[key] / values
     return {**batch, **moved, **_without_mask_kept(batch, _resampled(batch, a_map))}
 
 

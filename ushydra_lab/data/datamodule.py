@@ -2,16 +2,15 @@
 
 A batch holds `image` float32 (B, 1, H, W) in [0, 1]; `record` int64 (B,), the row of the manifest; `digest` int64 (B,)
 from 0, a hash of the image on the canvas, whatever else the manifest holds; `site` int64 (B,), the index into
-`manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas,
-outside is padding; `native_px` (B,), native px per canvas px; and the manifest's annotations on the canvas
-(`vocabulary`): boxes float32 (B, 4) px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,),
-such as `nt_mm`; `pixel_mm` (B,) mm per canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W),
-labels of `manifest.masks.structures`. An annotation that no row of the manifest has is an absent key; one that this
-row lacks is NaN, NO_LEVEL or all NO_LABEL.
+`manifest.sites`; `content` float32 (B, 4), the box of the image on the canvas, outside is padding; `native_px` (B, 2),
+native px per canvas px along x and y; and the manifest's annotations on the canvas (`vocabulary`): boxes float32 (B, 4)
+px, such as `nt_box`; points (B, P, 2) px, such as `landmarks`; numbers (B,), such as `nt_mm`; `pixel_mm` (B,) mm per
+canvas px; categories int64 (B,), such as `plane`; `mask` uint8 (B, H, W), labels of `manifest.masks.structures`. An
+annotation that no row of the manifest has is an absent key; one that this row lacks is NaN, NO_LEVEL or all NO_LABEL.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,8 @@ LABEL_WEIGHT = "label_weight"
 LabelAudit = Callable[[pd.DataFrame], NDArray[np.float64]]
 """Training rows of a manifest -> how much each one's labels count, 0 to 1."""
 LISTED = 5
+CALIBRATION = 2**31
+"""Where training has the number of batches trained on: no training reaches it, so their augmentations differ."""
 
 
 class Canvases(Dataset[Batch]):
@@ -142,7 +143,7 @@ class UltrasoundData(LightningDataModule):
     def _fields(self, table: pd.DataFrame, fits: list[Letterbox], shown: list[Crop | None]) -> Batch:
         site = torch.tensor([self.manifest.sites.index(name) for name in table[SITE]])
         content = torch.tensor([fit.content for fit in fits], dtype=torch.float32)
-        native = torch.tensor([fit.pixel_mm(1.0) for fit in fits], dtype=torch.float32)
+        native = torch.tensor([fit.native_px for fit in fits], dtype=torch.float32)
         digest = torch.tensor([int.from_bytes(digest[:8]) >> 1 for digest in self.digests])
         fields = {"record": torch.from_numpy(self.records), "digest": digest, "site": site}
         fields |= {"content": content, "native_px": native}
@@ -201,11 +202,23 @@ class UltrasoundData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments training batches on their device by (seed, batches trained on), so a resumed run sees the same."""
-        if self.augment is None or self.trainer is None or not self.trainer.training:
+        if self.trainer is None or not self.trainer.training:
             return batch
         rank = [self.trainer.global_rank] if self.trainer.global_rank else []
         trained = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
-        return self.augment(batch, np.random.default_rng([self.seed, trained, *rank]))
+        return self._augmented(batch, trained, *rank)
+
+    def calibration_batches(self, count: int) -> Iterator[Batch]:
+        """The first batches of the first epoch (all, if there are fewer), whole for every process that trains.
+
+        Each is augmented by (seed, its number), with other draws than in training.
+        """
+        for number, batch in zip(range(count), self.train_dataloader(), strict=False):
+            yield self._augmented(batch, CALIBRATION, number)
+
+    def _augmented(self, batch: Batch, *key: int) -> Batch:
+        """The batch augmented by (seed, key) alone."""
+        return self.augment(batch, np.random.default_rng([self.seed, *key])) if self.augment else batch
 
     def split_table(self) -> pd.DataFrame:
         """Columns record, image, site, subject, part (PARTS or unused), groups. Stays local: it names subjects."""

@@ -1,26 +1,20 @@
 """Splits of a data set into training, validation and test images: functions (table, seed) -> a part for every row.
 
-Validation is a fraction of the training images, `round()`ed, drawn by subject: a subject is a (site, subject)
-pair and never in two parts. The draw orders the subjects by a hash of (seed, site, subject), so it depends on
-nothing but the training subjects themselves: neither on the held-out site nor on the order of rows nor on a
-library's generator.
+Validation is a fraction of the training images, `round()`ed, drawn by subject (`subject_draw`): a subject is a (site,
+subject) pair and never in two parts.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ushydra_lab.data.subject_draw import closest_subset, drawn_order, rows_of, train_val
 from ushydra_lab.data.vocabulary import PART, SITE, SUBJECT, nearest
 from ushydra_lab.errors import UserError
-
-EXACT = 4096
 
 
 class Split(Protocol):
@@ -44,24 +38,70 @@ class LeaveOneSiteOut:
         return str(self.held_out)
 
     def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
-        sites = sorted(table[SITE].unique())
-        if len(sites) < 2:
-            raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")
-        if self.name not in sites:
-            what = f"held_out={self.held_out} is no site of the data{nearest(self.name, sites)}"
-            if self.held_out is None:
-                what = "no site is held out: add held_out=SITE"
-            raise UserError(f"{what}; sites: {', '.join(sites)}")
-        seen = table[table[SITE] != self.name]
-        subjects = seen.groupby(SITE)[SUBJECT].nunique()
-        if lonely := list(subjects[subjects < 2].index):
-            raise UserError(
-                f"training sites with a single subject: {', '.join(lonely)}; training and validation need "
-                "one each: give every image its own subject, add subjects or leave the site out"
-            )
-        part = pd.Series("test", index=table.index)
-        part[seen.index] = _train_val(seen, self.val_fraction, seed)
-        return part
+        if self.held_out is None:
+            sites = ", ".join(sorted(table[SITE].unique()))
+            raise UserError(f"no site is held out: add held_out=SITE; sites: {sites}")
+        return _without_sites(table, [self.name], None, self.val_fraction, seed)
+
+
+@dataclass(frozen=True)
+class LeaveSitesOut:
+    """Test on several sites, train and validate on all others.
+
+    inner: one of those others, left out besides and tested alone; the held-out sites are then not used at all. Such
+    runs, one a training site, are the inner folds that calibrate intervals for a new hospital (`results/intervals.py`).
+    """
+
+    held_out: str | Sequence[str]
+    inner: str | None = None
+    val_fraction: float = 0.15
+
+    @property
+    def name(self) -> str:
+        """The site, or how many and a hash of which; of an inner fold the site left out besides follows."""
+        sites = self._outer
+        several = f"{len(sites)} sites {hashlib.sha256(chr(0).join(sites).encode()).hexdigest()[:8]}"
+        outer = sites[0] if len(sites) == 1 else several
+        return outer if self.inner is None else f"{outer}+{self.inner}"
+
+    def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
+        return _without_sites(table, self._outer, self.inner, self.val_fraction, seed)
+
+    @property
+    def _outer(self) -> list[str]:
+        return sorted(map(str, [self.held_out] if isinstance(self.held_out, str) else self.held_out))
+
+
+def _without_sites(
+    table: pd.DataFrame, held_out: list[str], inner: str | None, fraction: float, seed: int
+) -> pd.Series:
+    """'test' for the held-out sites, or for `inner` alone, with 'unused' for them; the rest trains and validates."""
+    left_out = held_out if inner is None else [*held_out, str(inner)]
+    _refuse_impossible(sorted(table[SITE].unique()), left_out)
+    seen = table[~table[SITE].isin(left_out)]
+    subjects = seen.groupby(SITE)[SUBJECT].nunique()
+    if lonely := list(subjects[subjects < 2].index):
+        raise UserError(
+            f"training sites with a single subject: {', '.join(lonely)}; training and validation need "
+            "one each: give every image its own subject, add subjects or leave the site out"
+        )
+    part = pd.Series("test", index=table.index)
+    if inner is not None:
+        part[table[SITE].isin(held_out)] = "unused"
+    part[seen.index] = train_val(seen, fraction, seed)
+    return part
+
+
+def _refuse_impossible(sites: list[str], left_out: list[str]) -> None:
+    """Refuse to leave out what is no site, a site twice, none or all of them."""
+    if len(sites) < 2:
+        raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")
+    known = f"; sites: {', '.join(sites)}"
+    if strange := [site for site in left_out if site not in sites]:
+        raise UserError(f"held_out={strange[0]} is no site of the data{nearest(strange[0], sites)}{known}")
+    if not left_out or len(set(left_out)) < len(left_out) or set(left_out) == set(sites):
+        asked = ", ".join(left_out) or "none"
+        raise UserError(f"sites to leave out: {asked}; name each once, and keep some to train on{known}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +120,7 @@ class Official:
             raise UserError("split=official: no row has the part 'train'")
         if not (part == "val").any():
             part = part.copy()
-            part[train.index] = _train_val(train, self.val_fraction, seed)
+            part[train.index] = train_val(train, self.val_fraction, seed)
         return part
 
 
@@ -92,7 +132,7 @@ class Random:
     name: str = "random"
 
     def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
-        return _train_val(table, self.val_fraction, seed)
+        return train_val(table, self.val_fraction, seed)
 
 
 @dataclass(frozen=True)
@@ -116,13 +156,13 @@ class KFold:
             asked = f"split.fold={self.fold} split.folds={self.folds}"
             raise UserError(f"{asked}: fold is 0 to folds - 1, with at most as many folds as subjects, {len(sizes)}")
         filled, member = [0] * self.folds, {}
-        for subject in _drawn(sizes, "folds"):
+        for subject in drawn_order(sizes, "folds"):
             member[subject] = filled.index(min(filled))
             filled[member[subject]] += sizes[subject]
         tested = [member[subject] == self.fold for subject in zip(table[SITE], table[SUBJECT], strict=True)]
         part = pd.Series("test", index=table.index)
         rest = table[~pd.Series(tested, index=table.index)]
-        part[rest.index] = _train_val(rest, self.val_fraction, seed)
+        part[rest.index] = train_val(rest, self.val_fraction, seed)
         return part
 
 
@@ -154,11 +194,11 @@ class Stratified:
             if len(sizes) < 3:
                 continue
             for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
-                drawn = {subject: sizes[subject] for subject in _drawn(sizes, f"{seed} {name}")[:-1]}
+                drawn = {subject: sizes[subject] for subject in drawn_order(sizes, f"{seed} {name}")[:-1]}
                 target = round(fraction * len(rows))
                 if target and drawn:
-                    chosen = _closest_subset(drawn, target)
-                    part[rows.index[_of(rows, chosen)]] = name
+                    chosen = closest_subset(drawn, target)
+                    part[rows.index[rows_of(rows, chosen)]] = name
                     sizes = Counter({subject: n for subject, n in sizes.items() if subject not in chosen})
         if absent := [name for name in ("val", "test") if not (part == name).any()]:
             raise UserError(
@@ -175,60 +215,3 @@ class External:
 
     def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
         return pd.Series("test", index=table.index)
-
-
-def _train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
-    if not 0 < fraction < 1:
-        raise UserError(f"val_fraction={fraction} must lie between 0 and 1, e.g. 0.15")
-    target = round(fraction * len(table))
-    sizes = Counter(zip(table[SITE], table[SUBJECT], strict=True))
-    candidates = _candidates(sizes, seed)
-    if target == 0 or not candidates:
-        raise UserError(
-            f"{len(table)} training images of {len(sizes)} subjects leave nothing to validate on with "
-            f"val_fraction={fraction}; add images or subjects, or raise split.val_fraction"
-        )
-    chosen = _closest_subset({subject: sizes[subject] for subject in candidates}, target)
-    return pd.Series("train", index=table.index).mask(_of(table, chosen), "val")
-
-
-def _of(table: pd.DataFrame, subjects: Iterable[tuple[str, str]]) -> NDArray[np.bool_]:
-    return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]]).isin(list(subjects))
-
-
-def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:
-    """Subjects in drawn order, without each site's largest (of equals, the last drawn), which trains."""
-    order = _drawn(sizes, str(seed))
-    kept: dict[str, tuple[str, str]] = {}
-    for site, subject in order:
-        if site not in kept or sizes[site, subject] >= sizes[kept[site]]:
-            kept[site] = site, subject
-    return [subject for subject in order if subject != kept[subject[0]]]
-
-
-def _drawn(subjects: Iterable[tuple[str, str]], seed: str) -> list[tuple[str, str]]:
-    """In the order of a hash of seed, site and subject."""
-    return sorted(subjects, key=lambda subject: hashlib.sha256("\0".join((seed, *subject)).encode()).hexdigest())
-
-
-def _closest_subset(sizes: dict[tuple[str, str], int], target: int) -> set[tuple[str, str]]:
-    """Subjects whose sizes add up as near to target as any choice can, the first drawn preferred.
-
-    Subjects are taken as drawn until EXACT images are missing; of the next EXACT subjects those that fit best follow.
-    reachable[k] has bit t set if subjects k, k+1, ... of these can add up to t (subset sums in the bits of an integer).
-    """
-    drawn, chosen = iter(sizes), set()
-    while target > EXACT and (subject := next(drawn, None)):
-        chosen.add(subject)
-        target -= sizes[subject]
-    subjects = list(islice(drawn, EXACT))
-    reachable = [1]
-    for subject in reversed(subjects):
-        reachable.insert(0, reachable[0] | reachable[0] << sizes[subject])
-    totals = (t for t in range(not chosen, reachable[0].bit_length()) if reachable[0] >> t & 1)
-    missing = min(totals, key=lambda total: abs(total - target))
-    for subject, rest in zip(subjects, reachable[1:], strict=True):
-        if missing >= sizes[subject] and rest >> (missing - sizes[subject]) & 1:
-            chosen.add(subject)
-            missing -= sizes[subject]
-    return chosen

@@ -46,10 +46,21 @@ class Letterbox:
         offset = (canvas[0] - rows) // 2, (canvas[1] - columns) // 2
         return cls(native, start, used, canvas, (rows, columns), offset)
 
+    @classmethod
+    def cut(cls, native: tuple[int, int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Self:
+        """A region that is cut out of an image, box (x1, y1, x2, y2) in whole px, and resampled: no padding."""
+        x1, y1, x2, y2 = box
+        return cls(native, (y1, x1), (y2 - y1, x2 - x1), size, size, (0, 0))
+
     @property
     def scale(self) -> tuple[float, float]:
         """Canvas px per native px along (rows, columns)."""
         return self.size[0] / self.used[0], self.size[1] / self.used[1]
+
+    @property
+    def native_px(self) -> tuple[float, float]:
+        """Native px per canvas px along (x, y)."""
+        return self.used[1] / self.size[1], self.used[0] / self.size[0]
 
     @property
     def content(self) -> tuple[float, float, float, float]:
@@ -69,6 +80,16 @@ class Letterbox:
         (top, left), (rows, columns) = self.offset, self.size
         canvas[top : top + rows, left : left + columns] = np.asarray(resized)
         return canvas
+
+    def invert_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A label map on the canvas -> native (H, W): the label at each native pixel's centre, 0 outside the crop."""
+        (top, left), (rows, columns) = self.offset, self.size
+        shown = Image.fromarray(np.ascontiguousarray(labels[top : top + rows, left : left + columns]))
+        native = np.zeros(self.native, np.uint8)
+        (first, left), (rows, columns) = self.start, self.used
+        resized = shown.resize((columns, rows), Image.Resampling.NEAREST)
+        native[first : first + rows, left : left + columns] = np.asarray(resized)
+        return native
 
     def apply_points(self, points: ArrayLike) -> Floats:
         """(..., 2) native (x, y) -> canvas, px."""

@@ -28,7 +28,6 @@ def biometry(
     pred: Tensor,
     true: Tensor,
     pixel_mm: Tensor | None = None,
-    native: Tensor | None = None,
     match_ends: bool = True,
 ) -> dict[str, Tensor]:
     """Errors of each image, all (B,) in the dtype of `true`; no gradient. M is `ofd`, `bpd` or `hc`, U a unit.
@@ -47,16 +46,14 @@ def biometry(
     known. A prediction collapsed to a point has the length 0, not NaN: it counts as the error that it is.
 
     Args:
-        pred, true: points (B, 4, 2) in canvas px.
-        pixel_mm: mm per canvas px (B,). U is `px` and `mm`; without it `px` alone: no key then has `_mm`.
-        native: native px per canvas px (B,), the inverse of the letterbox's scale. px are native px, or canvas px
-            without it.
+        pred, true: points (B, 4, 2) in px, of the same size along x and y.
+        pixel_mm: mm per px (B,). U is `px` and `mm`; without it `px` alone: no key then has `_mm`.
         match_ends: see `matched`; False compares the ends in the order in which they come, as printed.
 
     Raises:
         ValueError: shapes that do not fit.
     """
-    _check(pred, true, pixel_mm, native)
+    _check(pred, true, pixel_mm)
     pred, true = pred.detach().to(true.dtype), true.detach()
     distance = ((matched(pred, true) if match_ends else pred) - true).norm(dim=-1)
     lengths, truth = _lengths(pred), _lengths(true)
@@ -65,20 +62,34 @@ def biometry(
     found = {"nme": distance.mean(1) / truth[:, 0], "nme_own": nme.mean(1), "ofd_nme": nme[:, 0], "bpd_nme": nme[:, 1]}
     percent = 100 * (lengths - truth) / truth
     found |= _columns("{}_percent_error", percent) | _columns("{}_abs_percent_error", percent.abs())
-    scales = {"px": native, "mm": pixel_mm} if pixel_mm is not None else {"px": native}
-    for unit, scale in scales.items():
-        size = torch.ones_like(true[:, 0, :1]) if scale is None else scale.to(true)[:, None]
-        size = size.where(size > 0, torch.nan)
-        found |= _in_unit(unit, size * distance, size * lengths, size * truth)
+    found |= _in_unit("px", distance, lengths, truth)
+    if pixel_mm is not None:
+        mm = _known(pixel_mm, true)
+        found |= _in_unit("mm", mm * distance, mm * lengths, mm * truth)
     return found
 
 
-def _check(pred: Tensor, true: Tensor, pixel_mm: Tensor | None, native: Tensor | None) -> None:
+def measured(points: Tensor, pixel_mm: Tensor | None = None) -> dict[str, Tensor]:
+    """`ofd_px`, `bpd_px`, `hc_px` (B,) of points (B, 4, 2) in px: what `biometry` says of the prediction.
+
+    With pixel_mm, mm per px (B,), also `ofd_mm` and so on, NaN where the spacing is not known.
+    """
+    lengths = _lengths(points.detach())
+    found = _columns("{}_px", lengths)
+    return found if pixel_mm is None else found | _columns("{}_mm", _known(pixel_mm, points) * lengths)
+
+
+def _known(pixel_mm: Tensor, points: Tensor) -> Tensor:
+    """(B, 1) in the dtype of the points, NaN where the spacing is not above 0."""
+    mm = pixel_mm.to(points)[:, None]
+    return mm.where(mm > 0, torch.nan)
+
+
+def _check(pred: Tensor, true: Tensor, pixel_mm: Tensor | None) -> None:
     if true.ndim != 3 or true.shape[1:] != (4, 2) or pred.shape != true.shape:
         raise ValueError(f"expected two sets of points (B, 4, 2), got {tuple(pred.shape)} and {tuple(true.shape)}")
-    for name, scale in (("pixel_mm", pixel_mm), ("native", native)):
-        if scale is not None and scale.shape != true.shape[:1]:
-            raise ValueError(f"{name} must be ({len(true)},), one number an image, got {tuple(scale.shape)}")
+    if pixel_mm is not None and pixel_mm.shape != true.shape[:1]:
+        raise ValueError(f"pixel_mm must be ({len(true)},), one number an image, got {tuple(pixel_mm.shape)}")
 
 
 def _lengths(points: Tensor) -> Tensor:

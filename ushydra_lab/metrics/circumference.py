@@ -11,26 +11,27 @@ from ushydra_lab.geometry.ellipse import contour, fit
 BORDER = 1.0  # px from the image's border within which an outline is the border's, not the head's
 
 
-def circumference(labels: Tensor, label: int, content: Tensor) -> Tensor:
-    """Perimeter in px, (B,), of the ellipse through the outline of a label's largest connected part.
+def circumference(labels: Tensor, label: int, content: Tensor, native_px: Tensor) -> Tensor:
+    """Perimeter in native px, (B,), of the ellipse through the outline of a label's largest connected part.
 
     An outline cut by the image's border is fitted by the part that is seen. NaN where it is no ellipse's.
 
     Args:
         labels: label maps (B, H, W).
         content: box of the image on the canvas (B, 4), px; outside is padding.
+        native_px: native px per canvas px along x and y (B, 2).
     """
-    pairs = zip(labels.cpu().numpy() == label, content.cpu().numpy(), strict=True)
-    return torch.tensor([_perimeter(mask, box) for mask, box in pairs])
+    known = zip(labels.cpu().numpy() == label, content.cpu().numpy(), native_px.cpu().numpy(), strict=True)
+    return torch.tensor([_perimeter(mask, box, scale) for mask, box, scale in known])
 
 
-def _perimeter(mask: NDArray[np.bool_], box: NDArray[np.float32]) -> float:
+def _perimeter(mask: NDArray[np.bool_], box: NDArray[np.float32], scale: NDArray[np.float32]) -> float:
     parts, count = ndimage.label(mask)
     if not count:
         return np.nan
     points = contour(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])))
     inside = ((points > box[:2] + BORDER) & (points < box[2:] - BORDER)).all(axis=1)
     try:
-        return fit(points[inside]).perimeter
+        return fit(points[inside] * scale).perimeter
     except ValueError:
         return np.nan

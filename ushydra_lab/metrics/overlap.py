@@ -50,6 +50,14 @@ def dice_with_empty(counts: Counts) -> Array:
     return (2 * counts.both + empty) / (area + empty)
 
 
+def disagreement(counts: Counts) -> Array:
+    """|P xor G| / |G| of each class, (..., K), thesis 4: it needs the expert's mask G, so it measures disagreement, not
+    anomaly. NaN where the class is absent from the truth.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (counts.true + counts.pred - 2 * counts.both) / counts.true * (counts.true / counts.true)
+
+
 def three_dice(counts: Counts) -> dict[str, Floats]:
     """`dice_micro`, `dice_macro` and `dice_per_image` (see above) of each class, (K,), of images (N, K), arrays.
 

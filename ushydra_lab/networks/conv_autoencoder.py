@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DecoderInput = Literal["map", "latent", "grid"]
+Auxiliary = Literal["none", "detached", "joint"]
+THUMBNAIL = 24, 32
+"""(rows, columns) of the image that an auxiliary decoder makes of z, whatever the canvas."""
 
 
 def _activated(layer: nn.Module) -> nn.Sequential:
@@ -26,14 +29,26 @@ def grid_pool(features: Tensor, grid: tuple[int, int]) -> Tensor:
     return rows.T @ features @ columns
 
 
+def _thumbnail_decoder(latent_dim: int) -> nn.Sequential:
+    """z (B, latent_dim) -> image (B, 1, *THUMBNAIL) in [0, 1], built without a trace in torch's random stream."""
+    rows, columns = THUMBNAIL[0] // 4, THUMBNAIL[1] // 4
+    with torch.random.fork_rng(devices=[]):  # all other weights, and what is drawn later, are as without it
+        return nn.Sequential(
+            _activated(nn.Linear(latent_dim, 32 * rows * columns)),
+            nn.Unflatten(1, (32, rows, columns)),
+            _activated(nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1)),
+            nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1),
+            nn.Sigmoid(),
+        )
+
+
 class ConvAutoencoder(nn.Module):
     """Strided convolutions to a map of 1/16 of the canvas, a code z, and transposed convolutions back.
 
     `decoder_input` says what the decoder reads:
 
-    - `map`: the bottleneck map. z = Linear(global average of the map) is for the probes only and no loss
-      reaches it: its projection is frozen at its random initialisation, so z is a fixed random projection of
-      the trained map's average.
+    - `map`: the bottleneck map. z = Linear(global average of the map) is for the probes only, and `auxiliary`
+      says what trains it.
     - `latent`: z alone, as printed (146,782,273 parameters at 872x1280). z hardly knows where anything is.
     - `grid`: z alone, but z = Linear(map averaged over each cell of `grid`) keeps position.
 
@@ -41,15 +56,23 @@ class ConvAutoencoder(nn.Module):
     pixel is repeated: on a letterboxed border that is the black of the padding, elsewhere it makes no edge as
     zeros would.
 
+    `auxiliary` says what trains z in `map`; elsewhere the decoder does, and there is no auxiliary decoder:
+
+    - `none`: nothing. Its projection is frozen at its random initialisation.
+    - `detached`: a small decoder that makes a low-resolution image of z. Its gradient ends at the map: every other
+      weight is, to the bit, what it is without (unless gradients are clipped by the norm of all of them).
+    - `joint`: the same, and its gradient trains the encoder too.
+
     Args:
         canvas: (H, W) of the images in px. In `map` any other size is accepted too.
         decoder_input: see above.
         widths: channels after each encoder block; the decoder mirrors them.
         latent_dim: length of z.
         grid: (rows, columns) of cells, for `decoder_input="grid"` only.
+        auxiliary: see above; for `decoder_input="map"` only.
 
     Raises:
-        ValueError: unknown `decoder_input`, a canvas or grid that does not fit, or (in use) an unfit image.
+        ValueError: unknown `decoder_input` or `auxiliary`, an unfit canvas or grid, or (in use) an unfit image.
     """
 
     def __init__(
@@ -59,13 +82,17 @@ class ConvAutoencoder(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         latent_dim: int = 128,
         grid: tuple[int, int] = (4, 6),
+        auxiliary: Auxiliary = "none",
     ) -> None:
         super().__init__()
         if decoder_input not in get_args(DecoderInput):
             raise ValueError(f"unknown decoder_input {decoder_input!r}: choose map, latent or grid")
+        if auxiliary not in get_args(Auxiliary):
+            raise ValueError(f"unknown auxiliary {auxiliary!r}: choose none, detached or joint")
         if min(canvas) < 1:
             raise ValueError(f"canvas must be (rows, columns) of at least 1 px, got {tuple(canvas)}")
         self.canvas, self.decoder_input = (canvas[0], canvas[1]), decoder_input
+        self.auxiliary = auxiliary if decoder_input == "map" else "none"
         self.stride = 2 ** len(widths)
         self.map_shape = (widths[-1], -(-canvas[0] // self.stride), -(-canvas[1] // self.stride))
         self.grid = (grid[0], grid[1]) if decoder_input == "grid" else (1, 1)
@@ -79,13 +106,15 @@ class ConvAutoencoder(nn.Module):
         )
         self.to_code = nn.Linear(widths[-1] * self.grid[0] * self.grid[1], latent_dim)
         if decoder_input == "map":
-            self.to_code.requires_grad_(False)
+            self.to_code.requires_grad_(auxiliary != "none")
         else:
             self.from_code = nn.Linear(latent_dim, self.map_shape[0] * self.map_shape[1] * self.map_shape[2])
         self.decoder = nn.Sequential(
             *[_activated(nn.ConvTranspose2d(b, a, 4, stride=2, padding=1)) for a, b in reversed(ways[1:])],
             nn.ConvTranspose2d(widths[0], 1, 4, stride=2, padding=1),
         )
+        if self.auxiliary != "none":
+            self.thumbnail = _thumbnail_decoder(latent_dim)
 
     def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
         rows, columns = -height % self.stride, -width % self.stride
@@ -128,3 +157,9 @@ class ConvAutoencoder(nn.Module):
         features = self._features(x)
         source = features if self.decoder_input == "map" else self._code(features)
         return self.decode(source, (x.shape[-2], x.shape[-1]))
+
+    def with_thumbnail(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, and the image (B, 1, *THUMBNAIL) that the auxiliary decoder makes of z."""
+        features = self._features(x)
+        code = self._code(features.detach() if self.auxiliary == "detached" else features)
+        return self.decode(features, (x.shape[-2], x.shape[-1])), self.thumbnail(code)

@@ -23,7 +23,7 @@ from ushydra_lab.files import DamagedFile, atomic, disk_errors
 from ushydra_lab.probes import JSON, Covariance
 from ushydra_lab.probes.features import Codes, extract, extract_any
 from ushydra_lab.probes.files import read, write
-from ushydra_lab.probes.interpolation import draw, interpolate, pair_indices, title
+from ushydra_lab.probes.pictures import PICTURES
 from ushydra_lab.probes.scores import PartCodes, probe_feature
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
@@ -35,11 +35,14 @@ from ushydra_lab.training.stage_tasks import task_class
 from ushydra_lab.training.stages import finished_tasks
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
-PICTURE = "interpolation"
 
 
-def probe(run: Run, covariance: Covariance, against: list[str], local: Local) -> tuple[dict[str, Any] | None, str]:
+def probe(
+    run: Run, covariance: Covariance, against: list[str], local: Local, perturbation: float | None = None
+) -> tuple[dict[str, Any] | None, str]:
     """The content of probes.json and a word on its origin; None and the reason for a run without probes.
+
+    perturbation: draws figures/perturbation.png again, of this size in SD; None: only if it is not there.
 
     Raises:
         UserError: a file is damaged, the images are not those of the run, there are too few.
@@ -54,9 +57,8 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
     other = _other(experiment, against, local) if against else None
     folder = run.path / "external" / other[0] if other else run.path
     known = _known(folder, made_from)
-    picture = run.picture(PICTURE)
-    drawn = bool(other) or picture.exists() or not _autoencoder(experiment)
-    if known and drawn:
+    lacking = [] if other or not _autoencoder(experiment) else _lacking_pictures(run, perturbation)
+    if known and not lacking:
         return known, f"probed before: {folder / JSON}"
     print(f"{run.path}: probing ...", flush=True)
     opened = _open(run, experiment, other[1] if other else None)
@@ -64,10 +66,9 @@ def probe(run: Run, covariance: Covariance, against: list[str], local: Local) ->
         return None, f"not probed, {opened}"
     tasks, data = opened
     with disk_errors(folder):
-        if not drawn:
-            _draw(list(tasks.values())[-1], data, picture)
+        drawn = _draw(run, lacking, list(tasks.values())[-1], data, perturbation)
         if known:
-            return known, f"probed before: {folder / JSON}" + f"; drawn: {picture}" * picture.exists()
+            return known, f"probed before: {folder / JSON}" + f"; drawn: {', '.join(drawn)}" * bool(drawn)
         measured, images = _measure(run, tasks, data, experiment.seed, covariance, other[1] if other else None)
         content = write(folder, {"made_from": made_from, **measured}, images)
     return content, f"probed: {folder / JSON}"
@@ -138,16 +139,21 @@ def _units(table: pd.DataFrame, data: UltrasoundData, other: UltrasoundData | No
     return pd.Series(pd.factorize(keys)[0], table.index)
 
 
-def _draw(task: Any, data: UltrasoundData, file: Path) -> None:
-    """Between pairs of unseen images, as the last stage decodes it; nothing where there is but one image."""
-    unseen: Any = data.part_loader("test").dataset
-    if not (rows := pair_indices(len(unseen))):
-        return
-    images = unseen.__getitems__(rows)["image"]
-    steps = interpolate(task.network.cpu(), images)
-    figure = draw(images[:, 0].numpy(), steps.numpy(), title(task.network))
-    with atomic(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+def _lacking_pictures(run: Run, perturbation: float | None) -> list[str]:
+    """Names of the pictures of decoded codes to draw: what is not there, and the perturbation where a size is given."""
+    asked = {"perturbation"} if perturbation else set()
+    return [name for name in PICTURES if name in asked or not run.picture(name).exists()]
+
+
+def _draw(run: Run, names: list[str], task: Any, data: UltrasoundData, perturbation: float | None) -> list[str]:
+    """Draw pictures of codes as the last stage decodes them, where there are images enough; the files drawn."""
+    files = []
+    for name in names:
+        if figure := PICTURES[name](task.network.cpu(), data, perturbation):
+            files.append(str(run.picture(name)))
+            with atomic(run.picture(name)) as temporary:
+                figure.savefig(temporary, format="png", dpi=110)
+    return files
 
 
 def _codes(task: Any, part: str, data: UltrasoundData, other: UltrasoundData | None) -> Codes:

@@ -47,9 +47,9 @@ class SiteProbe:
         """Softmax over `sites`: (N, D) to (N, S)."""
         return self.linear(torch.from_numpy(codes)).softmax(1).numpy()
 
-    def accuracy(self, probabilities: Floats, site: NDArray[np.str_]) -> float:
-        """Share of images whose most probable site is their own."""
-        return float((np.array(self.sites)[probabilities.argmax(1)] == site).mean())
+    def right(self, probabilities: Floats, site: NDArray[np.str_]) -> Floats:
+        """1 where the most probable site is the image's own, else 0, (N,)."""
+        return (np.array(self.sites)[probabilities.argmax(1)] == site).astype(np.float64)
 
     def auroc(self, probabilities: Floats, site: NDArray[np.str_]) -> float:
         """Mean over sites of one against the rest; NaN where the images are all of one site."""

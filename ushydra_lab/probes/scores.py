@@ -45,8 +45,9 @@ def probe_feature(
 
     Returns:
         The scores; NaN where one is undefined. And a row an image: part, record, site, its place in the plane, and
-        for the images that nothing was fitted on `max_softmax`, `entropy` (nats), the detectors' scores, `roi_edge_mae`
-        or `difficulty` as it is and as predicted, `triage`.
+        for the images that nothing was fitted on `max_softmax`, `entropy` (nats), `site_right` (of
+        validation images: 1 where the most probable site is the image's own), the detectors' scores, `roi_edge_mae` or
+        `difficulty` as it is and as predicted, `triage`.
 
     Raises:
         UserError: there are too few training images.
@@ -75,16 +76,18 @@ def _provenance(parts: PartCodes, feature: str, seed: int) -> ProbeResult:
         return {}, {}
     probe = SiteProbe(parts.train.features[feature], parts.train.site, seed)
     found = [probe.probabilities(codes.features[feature]) for codes in parts.others.values()]
+    right = probe.right(found[0], parts.val.site)
     confidence, uncertainty = [p.max(1) for p in found], [entropy(p) for p in found]
     scores = {
-        "site_accuracy": probe.accuracy(found[0], parts.val.site),
+        "site_accuracy": float(right.mean()),
         "site_auroc": probe.auroc(found[0], parts.val.site),
         "max_softmax_val": float(confidence[0].mean()),
         "entropy_val": float(uncertainty[0].mean()),
         "max_softmax": float(confidence[1].mean()),
         "entropy": float(uncertainty[1].mean()),
     }
-    return {"max_softmax": confidence, "entropy": uncertainty}, scores
+    unseen = np.full(len(found[1]), np.nan)
+    return {"max_softmax": confidence, "entropy": uncertainty, "site_right": [right, unseen]}, scores
 
 
 def _ood(train: Floats, others: list[Floats], covariance: Covariance) -> ProbeResult:

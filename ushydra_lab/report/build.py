@@ -22,6 +22,8 @@ from ushydra_lab.report.sections import (
     classification,
     curves,
     measurements,
+    networks,
+    new_hospital,
     nt_caliper,
     routing,
     segmentation,
@@ -50,10 +52,12 @@ Each writes its own CSV and figures, and returns nothing where the images lack i
 EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     trust.section,
     sites.section,
+    networks.section,
     selection.section,
     nt_caliper.section,
     registry.section,
     uncertainty.section,
+    new_hospital.section,
     curves.section,
     checklist.section,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from ushydra_lab.config.identity import PATH, PRIVATE
@@ -56,7 +57,7 @@ def command(experiment: Path, **changed: object) -> str:
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (DamagedFile, ValueError, TypeError, KeyError):
         typed = [f"+experiment={experiment.name}"]
-    shareable = [_shareable(word) for word in typed if not word.lstrip("+~").startswith("logger")]
+    shareable = [_shareable(word) for word in typed if re.split(r"[.=]", word.lstrip("+~"))[0] != "logger"]
     kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]
     words = [*kept, *(f"{key}={_quoted(key, str(value))}" for key, value in changed.items())]
     return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))
@@ -72,6 +73,43 @@ def _quoted(key: str, value: str) -> str:
     """A value as it is typed: a site's name is quoted where Hydra would read a number, null or several values."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) and value.lower() not in NO_TEXTS
     return value if plain or key != "held_out" else quoted(value)
+
+
+def expected_runs(stages: pd.DataFrame, collected: Collected, variants: Sequence[str]) -> pd.DataFrame:
+    """Runs of the variants in every fold and seed that some run has, one row each: variant, fold, seed, reason.
+
+    stages: those of one held-out site. reason: why a run is not finished, "" where it is.
+    """
+    folds, lacking = set(stages["fold"]), {}
+    for run, reason in collected.unfinished.items():
+        fold, seed, variant = run.name.split("/")
+        if fold in folds:
+            lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
+    done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
+    pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
+    rows = [
+        {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
+        for variant in variants
+        for fold, seed in pairs
+        for reason in [lacking.get((variant, fold, seed), "not started")]
+    ]
+    return pd.DataFrame(rows)
+
+
+def variant_gaps(
+    runs: pd.DataFrame, names: Mapping[str, str], key: str, site: dict[str, str], experiment: Path
+) -> list[Gap]:
+    """Gaps for the missing ones of `expected_runs`, with the reason and the command that starts them.
+
+    names: of the rows, by variant; key: the override that chooses a variant; site: the one that holds out the site.
+    """
+    gaps = []
+    for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
+        seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
+        fill = command(experiment, **site, seed=seeds, **{key: variant})
+        why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
+        gaps.append(Gap(f"'{names[str(variant)]}'", why, fill))
+    return gaps
 
 
 def gap_list(gaps: Iterable[Gap]) -> Document:

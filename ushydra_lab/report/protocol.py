@@ -91,8 +91,8 @@ def _reader(data: dict[str, Any]) -> str:
 
 def _facts(collected: Collected, configs: dict[Run, dict[str, Any]]) -> list[tuple[str, str]]:
     splits = [_call(config["split"]) for config in configs.values() if config.get("split")]
-    stages = [(name, stage) for run in configs for name, stage in run.summary.stages.items()]
-    rules = _each(f"{name}: best {stage.selected_by}" for name, stage in stages if stage.selected_by)
+    chosen = (_chosen(run, name, config) for run, config in configs.items() for name in run.summary.stages)
+    rules = _each(filter(None, chosen))
     notes = [metric.note for metric in metrics_in(collected.images).values() if metric.note]
     facts = {
         "Data": _each(_data(configs), "; "),
@@ -105,6 +105,14 @@ def _facts(collected: Collected, configs: dict[Run, dict[str, Any]]) -> list[tup
         "Statistics": STATISTICS,
     }
     return [(what, text) for what, text in facts.items() if text]
+
+
+def _chosen(run: Run, stage: str, config: dict[str, Any]) -> str:
+    """Which epoch's weights a stage stands for; empty where a run of an old version does not say."""
+    if config["stages"][stage].get("epoch") == "last":
+        return f"{stage}: last epoch"
+    rule = run.summary.stages[stage].selected_by
+    return f"{stage}: best {rule}" if rule else ""
 
 
 def _call(node: dict[str, Any]) -> str:

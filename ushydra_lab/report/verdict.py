@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,7 +117,8 @@ def where_tested(held_out: str) -> str:
         return "On the data set's own test images"
     if not is_hospital(held_out):
         return f"On subjects that no method had been trained on ({held_out})"
-    return f"On {held_out}, a site that no method had been trained on"
+    new = "sites" if re.match(r"\d+ sites ", held_out) else "a site"
+    return f"On {held_out}, {new} that no method had been trained on"
 
 
 def _pair(rows: pd.DataFrame) -> _Pair:
@@ -148,7 +150,7 @@ def amount(row: pd.Series, metric: Metric) -> str:
     low, high = (row[end] for end in ends)
     if np.isnan(low):
         return _signed(row["change"], metric)
-    if low * high >= 0:
+    if not low < 0 < high:  # no product: 0 times infinity is NaN
         near, far = sorted((low, high), key=abs)
         interval = f"{_size(near, metric)} to {_signed(far, metric)}"
     else:

@@ -90,7 +90,7 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
     ones, zeros = int(truth.sum()), int((~truth).sum())
     if not ones or not zeros:
         return Clustered(np.nan, np.nan, np.nan, n, number)
-    placement = np.where(truth, _below(values, values[~truth]), 1 - _below(values, values[truth]))
+    placement = _placement(values, truth)
     area = float(placement[truth].mean())
     added = np.bincount(codes, (placement - area) / np.where(truth, ones, zeros))
     fewest = min(len(np.unique(codes[truth])), len(np.unique(codes[~truth])))
@@ -105,6 +105,25 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
     logit = np.log(area / (1 - area))
     low, high = (float(1 / (1 + np.exp(-end))) for end in (logit - half, logit + half))
     return Clustered(area, low, high, n, number)
+
+
+def area_of_images(score: ArrayLike, positive: ArrayLike) -> Floats:
+    """A value per image, with a mean that is the AUROC and a variance of that mean that is the AUROC's own.
+
+    So two scores' areas are compared as two means are (E. R. DeLong et al., Biometrics 44, 1988; of subjects with
+    several images N. A. Obuchowski's). NaN where one class has no image.
+    """
+    values, truth = np.asarray(score, float), np.asarray(positive, bool)
+    if truth.all() or not truth.any():
+        return np.full(len(values), np.nan)
+    placement = _placement(values, truth)
+    area = placement[truth].mean()
+    return area + (placement - area) * len(values) / np.where(truth, truth.sum(), (~truth).sum())
+
+
+def _placement(values: Floats, truth: NDArray[np.bool_]) -> Floats:
+    """Share of the images of the other class that each one is on the right side of."""
+    return np.where(truth, _below(values, values[~truth]), 1 - _below(values, values[truth]))
 
 
 def _below(values: Floats, others: Floats) -> Floats:

@@ -47,11 +47,13 @@ class Collected:
         elsewhere; "" for networks that cannot) and sites (all of the data, in alphabetical order), one row a run's
         stage.
     unfinished: run -> why it is not in the tables.
+    inner: finished inner folds, in no table: they calibrate intervals for a new hospital (`results.intervals`).
     """
 
     images: pd.DataFrame
     stages: pd.DataFrame
     unfinished: dict[Run, Reason]
+    inner: tuple[Run, ...] = ()
 
 
 OTHER_DATA = "put the runs with the new ones elsewhere (run_root=FOLDER)"
@@ -64,6 +66,7 @@ def collect(experiment: Path) -> Collected:
     """Read every run below an experiment's directory; the tables have no rows where none has finished."""
     tables: list[pd.DataFrame] = []
     unfinished: dict[Run, Reason] = {}
+    inner: list[Run] = []
     keys: list[dict[str, Any]] = []
     known: dict[Path, tuple[Run, str]] = {}
     of_data: dict[str, tuple[Run, str]] = {}
@@ -75,6 +78,10 @@ def collect(experiment: Path) -> Collected:
                 continue
             run.refuse_misplaced()
             declare(*summary.columns)
+            if run.inner:
+                run.images  # noqa: B018  damaged ones leave the run out
+                inner.append(run)
+                continue
             first, settings = known.setdefault(run.path.parent.parent / run.path.name, (run, summary.settings))
             if settings != summary.settings:
                 text = f"other settings than {first.name}; name one of them variant=..."
@@ -94,7 +101,9 @@ def collect(experiment: Path) -> Collected:
         except ColumnConflict as error:
             unfinished[run] = Reason(str(error), str(error))
     if not tables:
-        return Collected(pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=STAGE_COLUMNS), unfinished)
+        return Collected(
+            pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=STAGE_COLUMNS), unfinished, tuple(inner)
+        )
     stages = _with_methods(pd.DataFrame(keys))
     images = pd.concat(tables, ignore_index=True).merge(
         stages.drop(columns=["run", "key", "task", "init", "pretrained", "sites"])
@@ -103,7 +112,7 @@ def collect(experiment: Path) -> Collected:
     inits = stages.groupby("stage", sort=False)["init"].agg(lambda each: sorted(set(filter(None, each)))).to_dict()
     order = list(TopologicalSorter(inits).static_order())
     own = own.assign(stage=pd.Categorical(own["stage"], order, ordered=True)).sort_values("held_out", kind="stable")
-    return Collected(own, stages, unfinished)
+    return Collected(own, stages, unfinished, tuple(inner))
 
 
 def _sweep_order(run: Run) -> tuple[str, Run]:

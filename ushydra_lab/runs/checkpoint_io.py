@@ -18,11 +18,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a new file and then replaces the old one; Lightning's own way truncates it on a full disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with (
-            atomic(Path(path)) as temporary,
-            temporary.open("wb") as file,
-        ):  # given a path, torch writes its name inside
-            torch.save(checkpoint, file)
+        write_checkpoint(Path(path), checkpoint)
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint as a whole."""
+    with atomic(path) as temporary, temporary.open("wb") as file:  # given a path, torch writes its name inside
+        torch.save(content, file)
 
 
 class StageCheckpoint(ModelCheckpoint):

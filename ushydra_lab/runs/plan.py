@@ -48,9 +48,12 @@ class Plan:
 def write_plans(jobs: Mapping[Path, Experiment]) -> None:
     """Add what a command plans, the experiment of each run's directory, to the plans of those experiments.
 
+    Inner folds, which calibrate intervals and answer no claim, are no part of a plan.
+
     Raises:
         UserError: it cannot be written, or what is there is damaged.
     """
+    jobs = {path: experiment for path, experiment in jobs.items() if experiment.split.get("inner") is None}
     for folder in dict.fromkeys(path.parents[2] for path in jobs):
         own = {path: experiment for path, experiment in jobs.items() if path.parents[2] == folder}
         with disk_errors(folder):

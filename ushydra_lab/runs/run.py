@@ -23,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 
+from ushydra_lab.data.split import LeaveSitesOut
 from ushydra_lab.data.vocabulary import GROUP
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
@@ -69,6 +70,11 @@ class Run:
         return self._place.parent.parent.name
 
     @property
+    def inner(self) -> bool:
+        """Whether it is an inner fold, which calibrates intervals for a new hospital and is compared with no method."""
+        return self._split.get("inner") is not None
+
+    @property
     def experiment(self) -> Path:
         """The directory of the experiment's runs."""
         return self._place.parent.parent.parent
@@ -101,6 +107,11 @@ class Run:
         """The configuration as it was stored, plain values; `check_stored` makes an experiment of it."""
         self._verify(CONFIG)
         return read_config(self.path / CONFIG, self.remedy)
+
+    @property
+    def _split(self) -> dict[str, Any]:
+        split = self.config.get("split")
+        return split if isinstance(split, dict) else {}
 
     @cached_property
     def split(self) -> pd.DataFrame:
@@ -149,9 +160,9 @@ class Run:
         Raises:
             DamagedFile: it lies in the folder of another held-out site, seed or variant, as a copy does.
         """
-        split = self.config.get("split")
-        site = split.get("held_out") if isinstance(split, dict) else None
-        own = [self.fold if site is None else str(site), f"seed{self.summary.seed}", self.summary.variant]
+        site = self._split.get("held_out")
+        place = LeaveSitesOut(site, self._split.get("inner")).name if isinstance(site, list) else site
+        own = [self.fold if place is None else str(place), f"seed{self.summary.seed}", self.summary.variant]
         if "/".join(own) != self.name:
             remedy = f"Remove {self.path}, or give its folders back their names."
             raise DamagedFile(self.path / SUMMARY, f"belongs to {'/'.join(own)}", remedy)

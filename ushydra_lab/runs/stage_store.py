@@ -13,17 +13,20 @@ finished one is refused, since other runs were measured with its weights, and on
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from ushydra_lab.config.schema import Epoch
 from ushydra_lab.files import (
     DamagedFile,
     disk_errors,
+    link_or_copy,
     read_json,
     read_table,
     refuse_change,
@@ -31,22 +34,27 @@ from ushydra_lab.files import (
     sha256,
     write_json,
 )
-from ushydra_lab.runs.checkpoint_io import damage
+from ushydra_lab.runs.checkpoint_io import damage, read_checkpoint, write_checkpoint
 from ushydra_lab.runs.summary import StageSummary, parse_stage
 
 log = logging.getLogger(__name__)
+WEIGHTS_ONLY = ("epoch", "global_step", "pytorch-lightning_version", "state_dict")
 
 
 @dataclass(frozen=True)
 class StageFolder:
-    """The folder of one stage: its selected weights, resumable state, curves and, written last, its record."""
+    """The folder of one stage: its weights, resumable state, curves and, written last, its record.
+
+    epoch: whose weights and record these are; the last one's are kept of stages without early stopping.
+    """
 
     path: Path
+    epoch: Epoch = Epoch.best
 
     @property
     def weights(self) -> Path:
-        """The selected weights (a Lightning checkpoint of tensors and plain types)."""
-        return self.path / "best.ckpt"
+        """The weights of the epoch (a Lightning checkpoint of tensors and plain types)."""
+        return self.path / ("best.ckpt" if self.epoch is Epoch.best else "last_epoch.ckpt")
 
     @property
     def resume(self) -> Path:
@@ -79,8 +87,16 @@ class StageFolder:
         if summary.key != self.path.name:
             raise DamagedFile(file, f"is damaged (it belongs to {summary.key})", self.remedy)
         for kept in (self.weights, self.history):
+            if kept.name not in sums:
+                raise DamagedFile(file, f"has no {kept.name}", self.remedy)
             refuse_change(kept, sums[kept.name], self.remedy)
-        return summary
+        return summary if self.epoch is Epoch.best else self._of_last_epoch(summary)
+
+    def _of_last_epoch(self, summary: StageSummary) -> StageSummary:
+        """The record for the weights of the last epoch, selected by nothing."""
+        score = float(self.curves.iloc[-1].get(summary.selected_by, math.nan))
+        key = f"{summary.key} last epoch"
+        return replace(summary, key=key, selected_by="", selected_epoch=summary.epochs, score=score)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -103,9 +119,17 @@ class StageFolder:
                 return None
         return self.resume
 
-    def finish(self, summary: StageSummary) -> None:
-        """Write the stage's record, which marks it as done."""
-        sums = {file.name: sha256(file) for file in (self.weights, self.history)}
+    def finish(self, summary: StageSummary, keep_last: bool) -> None:
+        """Write the stage's record, which marks it as done; with the last epoch's weights if they are to be kept."""
+        files = [self.weights, self.history]
+        if keep_last:
+            files.append(replace(self, epoch=Epoch.last).weights)
+            if summary.selected_epoch == summary.epochs:
+                link_or_copy(self.weights, files[-1])
+            else:
+                state = read_checkpoint(self.resume)
+                write_checkpoint(files[-1], {key: state[key] for key in WEIGHTS_ONLY})
+        sums = {file.name: sha256(file) for file in files}
         write_json(self.path / "stage.json", asdict(summary) | {"files": sums})
         self.resume.unlink(missing_ok=True)
 

@@ -25,7 +25,12 @@ MOST_COLUMNS = 500
 
 @dataclass(frozen=True)
 class StageSummary:
-    """The record of a trained stage in run.json and stage.json; key: the hash of what determines its weights."""
+    """The record of a trained stage in run.json and stage.json.
+
+    key: the hash of what determines its weights. loss_weights: of each term at the end. gradient_norms: of each
+    unscaled term at the start, where they were measured to calibrate the weights. parameters: of the network;
+    trainable: those that this stage trained; None for stages of versions that did not count.
+    """
 
     key: str
     epochs: int | None = None
@@ -33,6 +38,9 @@ class StageSummary:
     selected_epoch: int | None = None
     score: float = math.nan
     loss_weights: dict[str, float] = field(default_factory=dict)
+    gradient_norms: dict[str, float] = field(default_factory=dict)
+    parameters: int | None = None
+    trainable: int | None = None
 
 
 @dataclass(frozen=True)

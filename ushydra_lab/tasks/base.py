@@ -14,13 +14,16 @@ from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.networks.activation import deepest_code
 
 Batch = dict[str, Tensor]
+Answer = dict[str, Tensor]
+"""What a task says of images, each (B, ...), on the canvas; its keys are those that the task's `answer` names."""
 
 
 class Task(LightningModule):
     """Base of all tasks.
 
-    A subclass gives `losses(batch)`, the unscaled terms it is trained on, and `evaluate(batch)`, its metrics per image.
-    The validation loss `val/loss` selects the checkpoint and stops the training.
+    A subclass gives `losses(batch)`, the unscaled terms it is trained on; `answer(image, content)`, what it says of
+    images of which nothing else is known; and `measure(answer, batch)`, the metrics of such answers. The validation
+    loss `val/loss` selects the checkpoint and stops the training.
     """
 
     selection: ClassVar[str] = "val/loss"
@@ -71,9 +74,34 @@ class Task(LightningModule):
         """The validation loss; the training objective unless its weights move."""
         return self.total(losses)
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Metrics per image, each (B,)."""
+    def auxiliary(self, losses: dict[str, Tensor]) -> Tensor | float:
+        """What is trained on beside the objective, and neither weighed against it nor selected by."""
+        return 0.0
+
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """What the network says of images: all that is measured, drawn or predicted follows from it.
+
+        Args:
+            image: on the canvas, (B,1,H,W) in [0, 1].
+            content: box (B,4) px of each image on the canvas; outside is padding.
+        """
         raise NotImplementedError
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """Metrics per image, each (B,), of answers to a batch's images."""
+        raise NotImplementedError
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What an answer says of each image in numbers, each (B,): the part of `measure` that needs no annotation.
+
+        Of the batch it reads `content`, `native_px`, where they are there `pixel_mm` and boxes that say where to look,
+        and of a reconstruction the image.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """Metrics per image, each (B,): the answers to a batch's images, measured."""
+        return self.measure(self.answer(batch["image"], batch["content"]), batch)
 
     def code(self, batch: Batch) -> Tensor:
         """One code per image, (B, C), by the network's encoder, for the probes."""
@@ -116,7 +144,7 @@ class Task(LightningModule):
         losses = self.losses(batch)
         total = self.total(losses)
         self._log_losses("train", {**losses, "loss": total}, batch)
-        return total
+        return total + self.auxiliary(losses)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         losses = self.losses(batch)
@@ -136,6 +164,11 @@ def inside(batch: Batch) -> Tensor:
     """(B,1,H,W) bool, False in the letterbox's padding."""
     height, width = batch["image"].shape[-2:]
     return box_mask(batch["content"], (height, width))
+
+
+def native_mm(batch: Batch) -> Tensor | None:
+    """mm per native px (B,), NaN where the spacing is unknown; None where no image's is known."""
+    return batch["pixel_mm"] / batch["native_px"].prod(1).sqrt() if "pixel_mm" in batch else None
 
 
 def summed(values: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
 from ushydra_lab.networks.activation import grad_cam
-from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.from_logits import FromLogits
 
 
@@ -111,14 +112,19 @@ class Classification(FromLogits):
         if logits.shape != (2, len(self.planes.words)):
             raise ValueError(f"the network gives {tuple(logits.shape[1:])}, but planes are {self.planes.words}")
 
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """`correct` (0 or 1), `true` and `predicted` (places in `planes`), `confidence` and `prob_PLANE`.
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`correct` (0 or 1), `true` (a place in `planes`), and what `describe` says.
 
-        Of equal probabilities the first is predicted. An image of another plane has `true` -1 and no `correct`.
+        An image of another plane has `true` -1 and no `correct`.
         """
+        found = {"correct": self.score(self.decided(answer, batch), batch), "true": self.planes(batch)}
+        return found | Classification.describe(self, answer, batch)
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`predicted` (a place in `planes`; of equal probabilities the first), `confidence` and `prob_PLANE`."""
+        logits = self.decided(answer, batch)
         chances = logits.softmax(1)
-        codes = {"true": self.planes(batch), "predicted": logits.argmax(1)}
-        found = {"correct": self.score(logits, batch), **codes, "confidence": chances.amax(1)}
+        found = {"predicted": logits.argmax(1), "confidence": chances.amax(1)}
         return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
@@ -135,7 +141,7 @@ class Classification(FromLogits):
             images = [
                 {key: values[i : i + 1].clone() for key, values in batch.items()} for i in range(len(batch["image"]))
             ]
-            maps = [grad_cam(model.network, lambda one=one: model.answer(one)) for one in images]  # type: ignore[misc]
+            maps = [grad_cam(model.network, partial(_run, model, one)) for one in images]
         size = batch["image"].shape[-2:]
         return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}
 
@@ -143,8 +149,12 @@ class Classification(FromLogits):
 class _AUROC(MulticlassAUROC):
     """The mean over the classes that some images show and others do not; torchmetrics' counts 0 for the rest."""
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Tensor:  # type: ignore[override]
         shown = F.one_hot(dim_zero_cat(self.target), self.num_classes).bool()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No (positive|negative) samples")  # of those left out here
             return super().compute()[shown.any(0) & ~shown.all(0)].mean()
+
+
+def _run(task: Classification, batch: Batch) -> Tensor:
+    return task.decided(task.answer(batch["image"], batch["content"]), batch)

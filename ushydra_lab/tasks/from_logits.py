@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.from_output import FromOutput
 
 
@@ -18,16 +18,13 @@ class FromLogits(FromOutput):
         logits: Tensor = self(batch["image"])
         return logits
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Logits that are evaluated and drawn."""
-        return self.output(batch)
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`logits`."""
+        return {"logits": self(image)}
 
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Metrics of these logits per image, each (B,)."""
-        raise NotImplementedError
-
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        return self.measure(self.answer(batch), batch)
+    def decided(self, answer: Answer, batch: Batch) -> Tensor:
+        """Logits that are measured and drawn: the answer's, unless the batch's annotations choose among several."""
+        return answer["logits"]
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """The one number (B,) by which answers to an image are compared, higher is better; NaN where undefined."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
@@ -20,11 +21,11 @@ class FromOutput(Task):
 
     validation: MetricCollection
 
-    def output(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Any:
         """The network's output on a batch, that is trained on, and that selects a checkpoint."""
         raise NotImplementedError
 
-    def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss_terms(self, output: Any, batch: Batch) -> dict[str, Tensor]:
         """Unscaled loss terms of this output, each a scalar."""
         raise NotImplementedError
 
@@ -32,7 +33,7 @@ class FromOutput(Task):
         """New metrics, one per curve."""
         raise NotImplementedError
 
-    def observe(self, output: Tensor, batch: Batch) -> Mapping[str, tuple[Tensor, ...]]:
+    def observe(self, output: Any, batch: Batch) -> Mapping[str, tuple[Tensor, ...]]:
         """What each of the metrics is updated with, by its name in `curves`."""
         raise NotImplementedError
 
@@ -40,7 +41,7 @@ class FromOutput(Task):
         return self.loss_terms(self.output(batch), batch)
 
     def on_validation_epoch_start(self) -> None:
-        self.validation = MetricCollection(self.curves(), prefix="val/", compute_groups=False).to(self.device)
+        self.validation = MetricCollection({**self.curves()}, prefix="val/", compute_groups=False).to(self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         output = self.output(batch)

@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.geometry.heatmaps import TEMPERATURE, SoftArgmax, heatmap, soft_argmax, uncertainty
 from ushydra_lab.losses.landmarks import coordinate_l1
-from ushydra_lab.metrics.biometry import biometry
+from ushydra_lab.metrics.biometry import biometry, measured
 from ushydra_lab.networks.activation import deepest_code
 from ushydra_lab.networks.intensity import Intensity, Kind
-from ushydra_lab.tasks.base import Batch, inside
+from ushydra_lab.tasks.base import Answer, Batch, inside, native_mm
 from ushydra_lab.tasks.from_output import FromOutput
 
 CURVES = ("nme", "distance_px", "ofd_abs_percent_error", "bpd_abs_percent_error")
@@ -115,7 +116,8 @@ class Landmarks(FromOutput):
         return {name: MeanMetric(nan_strategy="ignore") for name in CURVES}
 
     def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
-        found = biometry(self._soft(output).float(), batch["landmarks"], native=batch["native_px"])
+        native = batch["native_px"][:, None]
+        found = biometry(self._soft(output).float() * native, batch["landmarks"] * native)
         return {name: (found[name],) for name in CURVES}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
@@ -167,34 +169,49 @@ class Landmarks(FromOutput):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The points (B,4,2), px, and of heatmaps the highest of the OFD's and of the BPD's two, (B,H,W) in [0, 1]."""
-        output = self(batch["image"], inside(batch))
-        shown = {"prediction": self.located(output)}
+        answer = self.answer(batch["image"], batch["content"])
+        shown = {"prediction": answer["points"]}
         if self.stride is not None:
             height, width = batch["image"].shape[-2:]
-            maps = heatmap(output).unflatten(1, (2, 2)).amax(2)
+            maps = heatmap(answer["heatmaps"]).unflatten(1, (2, 2)).amax(2)
             large = F.interpolate(maps, scale_factor=self.stride, mode="nearest")[..., :height, :width]
             shown |= {f"heatmap {name}": values for name, values in zip(("OFD", "BPD"), large.unbind(1), strict=True)}
         return shown
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """`metrics.biometry` in native px, and in mm where the spacing is known; of heatmaps their uncertainty.
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`points` (B,4,2), canvas px; of a network with heatmaps also `heatmaps`, their logits (B,4,h,w), and for each
+        of them `entropy` (B,4), nats, and `spread` (B,4), canvas px (`geometry.heatmaps.uncertainty`).
+        """
+        output = self(image, box_mask(content, (image.shape[-2], image.shape[-1])))
+        found = {"points": self.located(output)}
+        if self.stride is not None:
+            sure = uncertainty(output, self.stride, self.log_temperature.exp().detach())
+            found |= {"heatmaps": output, "entropy": sure["entropy"], "spread": sure["spread_px"]}
+        return found
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`metrics.biometry` in native px, and in mm where the spacing is known; and what `describe` says."""
+        native = batch["native_px"][:, None]
+        found = biometry(answer["points"] * native, batch["landmarks"] * native, native_mm(batch))
+        found |= self.describe(answer, batch)
+        if "pixel_mm" in batch and "hc_mm" in batch:
+            found["hc_expert_mm"] = batch["hc_mm"]
+        return {name: values.float() for name, values in found.items()}
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`ofd_px`, `bpd_px`, `hc_px` in native px, `_mm` where the spacing is known; of heatmaps their uncertainty.
 
         `entropy` (nats) is the mean over landmarks; `ofd_spread_px`, `bpd_spread_px` (and `_mm`) how widely the
         heatmaps of both ends are spread, which ranks images and is no calibrated SD.
         """
-        output = self(batch["image"], inside(batch))
-        native, spacing = batch["native_px"], batch.get("pixel_mm")
-        found = biometry(self.located(output), batch["landmarks"], spacing, native)
+        found = measured(answer["points"] * batch["native_px"][:, None], native_mm(batch))
         if self.stride is not None:
-            sure = uncertainty(output, self.stride, self.log_temperature.exp().detach())
-            found["entropy"] = sure["entropy"].mean(1)
-            spreads = sure["spread_px"].unflatten(1, (2, 2)).square().sum(2).sqrt()
+            found["entropy"] = answer["entropy"].mean(1)
+            spreads = answer["spread"].unflatten(1, (2, 2)).square().sum(2).sqrt()
             for name, spread in zip(("ofd", "bpd"), spreads.unbind(1), strict=True):
-                found[f"{name}_spread_px"] = spread * native
-                if spacing is not None:
-                    found[f"{name}_spread_mm"] = spread * spacing
-        if spacing is not None and "hc_mm" in batch:
-            found["hc_expert_mm"] = batch["hc_mm"]
+                found[f"{name}_spread_px"] = spread * batch["native_px"].prod(1).sqrt()
+                if "pixel_mm" in batch:
+                    found[f"{name}_spread_mm"] = spread * batch["pixel_mm"]
         return {name: values.float() for name, values in found.items()}
 
 

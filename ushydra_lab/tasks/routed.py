@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Router, soft_weights
-from ushydra_lab.tasks.base import Batch
+from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.by_quality import ByQuality, blank_unknown, where_known
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.segmentation import Segmentation
@@ -58,8 +58,17 @@ class Specialise(ByQuality):
                 total[name] = total.get(name, 0) + rows.float().mean() * term
         return total
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        return where_known(self.own_decoder(batch) >= 0, super().evaluate(batch)) | {"domain": self.domains(batch)}
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`every`: logits (B,D,K,...) by every decoder: a quality chooses. With one decoder `logits`, its own."""
+        every = self.network.decode_all(self.network.encodings(image)).float()
+        return {"every": every} | ({"logits": every[:, 0]} if self.single else {})
+
+    def decided(self, answer: Answer, batch: Batch) -> Tensor:
+        return picked(answer["every"], self.own_decoder(batch).clamp(min=0))
+
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        found = super().measure(answer, batch)
+        return where_known(self.own_decoder(batch) >= 0, found) | {"domain": self.domains(batch)}
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         return blank_unknown(self.own_decoder(batch) >= 0, super().pictures(batch))
@@ -116,45 +125,56 @@ class Routed(ByQuality):
         super().prepare(batches)
         if not self.single:
             self.network.encoders.eval()
-            found = [(self._styles(batch), self.domains(batch)) for batch in batches]
+            found = [(self._styles(batch["image"], batch["content"]), self.domains(batch)) for batch in batches]
             self.router.fit(*(torch.cat(values) for values in zip(*found, strict=True)))
 
-    def _styles(self, batch: Batch, encodings: list[Features] | None = None) -> Tensor:
+    def _styles(self, image: Tensor, content: Tensor, encodings: list[Features] | None = None) -> Tensor:
         with torch.no_grad():
-            return self.network.styles(encodings or self.network.encodings(batch["image"]), batch["content"])
+            return self.network.styles(encodings or self.network.encodings(image), content)
 
     def output(self, batch: Batch) -> Tensor:
-        route = (
-            self.own_decoder(batch) if self.single else self.router.distances(self._styles(batch), "weighted").argmin(1)
-        )
+        if self.single:
+            route = self.own_decoder(batch)
+        else:
+            route = self.router.distances(self._styles(batch["image"], batch["content"]), "weighted").argmin(1)
         return self.network.forward_routed(batch["image"], route).float()
 
-    def answer(self, batch: Batch) -> Tensor:
-        return self._routed(batch)[0]
+    def answer(self, image: Tensor, content: Tensor) -> Answer:
+        """`every`: logits (B,D,K,...) by every decoder; with one `logits`, its own.
 
-    def _routed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B,K,...) by the chosen router; the decoder (B,) it picked; logits (B,D,K,...) by every decoder."""
-        encodings = self.network.encodings(batch["image"])
+        Of a router that looks at the image alone also `route` (B,), the decoder it picks; `margin` (B,), by how
+        much the next one is farther; and `logits`, the routed ones.
+        """
+        encodings = self.network.encodings(image)
         every = self.network.decode_all(encodings).float()
         if self.single:
-            return every[:, 0], self.own_decoder(batch), every
-        styles = self._styles(batch, encodings)
-        route = self._route(batch, styles)
-        if self.route_by != "soft":
-            return every[torch.arange(len(route), device=route.device), route], route, every
-        weights = soft_weights(self.router.distances(styles, "weighted", self.weight), self.temperature)
-        shares = weights.log().view(*weights.shape, *[1] * (every.ndim - 2))
-        return (every.log_softmax(2) + shares).logsumexp(1), route, every
+            return {"every": every, "logits": every[:, 0]}
+        if self.route_by in ("oracle", "random"):
+            return {"every": every}
+        how: Distance = "weighted" if self.route_by == "soft" else cast("Distance", self.route_by)
+        distances = self.router.distances(self._styles(image, content, encodings), how, self.weight)
+        nearest = distances.sort(1).values
+        routed = {"route": distances.argmin(1), "margin": nearest[:, 1] - nearest[:, 0]}
+        logits = self._mixed(every, distances) if self.route_by == "soft" else picked(every, routed["route"])
+        return {"every": every, "logits": logits, **routed}
 
-    def _route(self, batch: Batch, styles: Tensor) -> Tensor:
-        if self.route_by == "oracle":
+    def _mixed(self, every: Tensor, distances: Tensor) -> Tensor:
+        weights = soft_weights(distances, self.temperature)
+        shares = weights.log().view(*weights.shape, *[1] * (every.ndim - 2))
+        return (every.log_softmax(2) + shares).logsumexp(1)
+
+    def decided(self, answer: Answer, batch: Batch) -> Tensor:
+        return answer["logits"] if "logits" in answer else picked(answer["every"], self._route(answer, batch))
+
+    def _route(self, answer: Answer, batch: Batch) -> Tensor:
+        """The decoder (B,) of each image: the router's, or what is known of the image tells."""
+        if self.route_by == "oracle" or self.single:
             return self.own_decoder(batch).clamp(min=0)
         if self.route_by == "random":
             digests, decoders = batch["digest"].tolist(), len(self.network.decoders)
             picks = [int(np.random.default_rng(digest).integers(decoders)) for digest in digests]
-            return torch.tensor(picks, device=styles.device)
-        how: Distance = "weighted" if self.route_by == "soft" else self.route_by
-        return self.router.distances(styles, how, self.weight).argmin(1)
+            return torch.tensor(picks, device=answer["every"].device)
+        return answer["route"]
 
     def _answered(self, batch: Batch) -> Tensor:
         """Which images (B,) this router can answer for."""
@@ -164,26 +184,35 @@ class Routed(ByQuality):
             else torch.ones_like(batch["record"], dtype=torch.bool)
         )
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The metrics of the target; `domain`, the image's own (a place in `domains`, -1 where unknown), and `route`.
 
         With several decoders also the target's `score`, and `score_DOMAIN` by every decoder; `router_hit`, `regret`
         and `regret_best` (`metrics.routing`). For `soft`, `route` is the decoder with the largest weight, and score
         and regret are those of the mixture.
         """
-        logits, route, every = self._routed(batch)
-        domain, answered = self.domains(batch), self._answered(batch)
-        found = where_known(answered, self.measure(logits, batch) | {"route": route}) | {"domain": domain}
+        route, domain, answered = self._route(answer, batch), self.domains(batch), self._answered(batch)
+        found = where_known(answered, super().measure(answer, batch) | {"route": route}) | {"domain": domain}
         if self.single:
             return found
-        scores = torch.stack([self.score(one, batch) for one in every.unbind(1)], 1)
-        routing, score = routing_scores(scores, route, domain), self.score(logits, batch)
+        scores = torch.stack([self.score(one, batch) for one in answer["every"].unbind(1)], 1)
+        routing, score = routing_scores(scores, route, domain), self.score(self.decided(answer, batch), batch)
         regret = {"regret": routing["oracle"] - score, "regret_best": routing["best"] - score}
         found |= where_known(answered, {"score": score, "router_hit": routing["router_hit"], **regret})
         return found | {f"score_{name}": scores[:, k] for k, name in enumerate(self.domains.words)}
 
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """What the target says; where a router chose, `route`, and `route_margin`: how much farther the next one is."""
+        routed = {"route": answer["route"], "route_margin": answer["margin"]} if "route" in answer else {}
+        return super().describe(answer, batch) | routed
+
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         return blank_unknown(self._answered(batch), super().pictures(batch))
+
+
+def picked(every: Tensor, route: Tensor) -> Tensor:
+    """Logits (B,K,...) by the decoder that `route` (B,) names, of those (B,D,K,...) by every decoder."""
+    return every[torch.arange(len(route), device=route.device), route]
 
 
 class SpecialiseClassification(Specialise, Classification):

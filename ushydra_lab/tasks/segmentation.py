@@ -12,15 +12,15 @@ from torchmetrics import Metric
 from torchmetrics.segmentation import MeanIoU
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.losses.segmentation import IGNORE, class_weights
 from ushydra_lab.metrics.circumference import circumference
-from ushydra_lab.metrics.overlap import PRESENT_PX, dice_with_empty, overlap
+from ushydra_lab.metrics.overlap import overlap
 from ushydra_lab.metrics.segmentation import confusion, counts_of
-from ushydra_lab.metrics.shape import FEATURES, ShapePrior, shape_features
-from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.tasks.base import Batch, inside, summed
-from ushydra_lab.tasks.columns import TOLERANCE_MM, TOLERANCE_PX
+from ushydra_lab.metrics.shape import ShapePrior, shape_features
+from ushydra_lab.tasks.base import Answer, Batch, inside, native_mm, summed
 from ushydra_lab.tasks.from_logits import FromLogits
+from ushydra_lab.tasks.structures import areas, spacing_of, structure_scores
 
 Term = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(logits (B,K,H,W), labels (B,H,W), weights (K,) or None) -> scalar."""
@@ -99,7 +99,7 @@ class Segmentation(FromLogits):
         for batch in batches:
             counts += _without_padding(batch).flatten().bincount(minlength=256)[: self.classes]
             features.append(shape_features(batch["mask"], self.classes))
-            spacing.append(_spacing(batch))
+            spacing.append(spacing_of(batch))
         self.shapes.fit(torch.cat(features), torch.cat(spacing))
         if self.class_weighted:
             self.class_weights.copy_(class_weights(counts, self.weight_cap))
@@ -110,7 +110,7 @@ class Segmentation(FromLogits):
 
     def score(self, logits: Tensor, batch: Batch) -> Tensor:
         """Mean Dice over the structures that the image shows."""
-        counts = counts_of(confusion(self._labels(logits, batch), _without_padding(batch), self.classes))
+        counts = counts_of(confusion(self.labels(logits, batch["content"]), _without_padding(batch), self.classes))
         return overlap(counts)["dice"][:, 1:].nanmean(1)
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
@@ -156,9 +156,9 @@ class Segmentation(FromLogits):
         if self.postprocess:
             self.postprocess(logits.argmax(1), self.classes)
 
-    def _labels(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background on the padding."""
-        shown = inside(batch)[:, 0]
+    def labels(self, logits: Tensor, content: Tensor) -> Tensor:
+        """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background outside the boxes (B,4) px."""
+        shown = box_mask(content, (logits.shape[-2], logits.shape[-1]))[:, 0]
         labels = logits.argmax(1).where(shown, 0)
         return self.postprocess(labels, self.classes).where(shown, 0) if self.postprocess else labels
 
@@ -172,14 +172,15 @@ class Segmentation(FromLogits):
         positive where its number is above the true one's, negative where below. Where `structures` go from the outside
         to the inside, as parenchyma, csp do, these are structures that are too much, or missed.
         """
-        logits = self.answer(batch)
-        probability, pred, true = logits.softmax(1), self._labels(logits, batch), _without_padding(batch).long()
+        logits = self.decided(self.answer(batch["image"], batch["content"]), batch)
+        probability, pred = logits.softmax(1), self.labels(logits, batch["content"])
+        true = _without_padding(batch).long()
         sign = torch.where(true == IGNORE, 0, (pred - true).sign())
         selected = {f"prob {self.structures[label - 1]}": probability[:, label] for label in self.selected}
         confidence = probability.gather(1, pred[:, None])[:, 0]
         return {"prediction": pred, **selected, "disagreement": sign * confidence}
 
-    def measure(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """Metrics of each structure: overlap, surface distance, presence in truth and prediction, and counts of pixels.
 
         `dice_NAME`, `iou_`, `precision_`, `recall_` are NaN where the structure is absent from the truth, `dice_empty_`
@@ -190,34 +191,30 @@ class Segmentation(FromLogits):
         `anomaly_`: the same, an empty one being beyond the farthest training mask; `eccentricity_`, `x_px_`, `y_px_`:
         of the prediction, the centroid relative to that of all its structures (`metrics.shape`).
         Lengths are in canvas px, and where the spacing of any image is known also in mm, `assd_mm_` and so on, NaN
-        where it is not; areas `true_mm2_`, `found_mm2_` likewise. Padding counts nowhere.
+        where it is not; areas `true_mm2_`, `found_mm2_` likewise. `hc_px` is in native px. Padding counts nowhere.
         """
-        pred, true = self._labels(logits, batch), _without_padding(batch)
-        counts = counts_of(confusion(pred, true, self.classes))
-        scores = overlap(counts) | {"dice_empty": dice_with_empty(counts)}
-        scores["hits"], scores["true_px"], scores["found_px"] = counts
-        scores["present"], scores["found"] = scores["true_px"] > 0, scores["found_px"] > PRESENT_PX
-        scores["disagreement"] = _disagreement(scores)
-        features = shape_features(pred, self.classes)
-        of = dict(zip(FEATURES, features.unbind(2), strict=True))
-        scores["shape"], scores["eccentricity"] = self.shapes(features, _spacing(batch)), of["eccentricity"]
+        logits = self.decided(answer, batch)
+        pred, true = self.labels(logits, batch["content"]), _without_padding(batch)
         peak = logits.softmax(1).where((true != IGNORE)[:, None], 0).amax((2, 3))
-        scores["anomaly"] = self.shapes.anomaly(scores["shape"], scores["found_px"] == 0, peak)
-        surfaces = surface_distances(pred, true, self.classes, _tolerances(batch))
-        scores["nsd_px"], nsd_mm = surfaces["nsd"].unbind(2)
-        lengths = {name: of[name] for name in "xy"} | {name: surfaces[name] for name in ("assd", "hd95")}
-        scores |= {f"{name}_px": values for name, values in lengths.items()}
-        if "pixel_mm" in batch:
-            mm = batch["pixel_mm"][:, None]
-            scores |= {f"{name}_mm2": scores[f"{name}_px"] * mm**2 for name in ("true", "found")}
-            scores |= {f"{name}_mm": values * mm.cpu() for name, values in lengths.items()} | {"nsd_mm": nsd_mm}
-        of_structures = {
+        scores = structure_scores(pred, true, peak, self.shapes, batch)
+        found = self._of_structures(scores)
+        found |= {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
+        if self.head:
+            found |= self._circumference(pred, batch)
+        return found | _circumference_error(found, batch)
+
+    def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`."""
+        pred = self.labels(self.decided(answer, batch), batch["content"])
+        found = self._of_structures(areas(pred, self.classes, batch))
+        return found | (self._circumference(pred, batch) if self.head else {})
+
+    def _of_structures(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
             f"{score}_{name}": values[:, label].float()
             for score, values in scores.items()
             for label, name in enumerate(self.structures, 1)
         }
-        found = of_structures | {f"{score}_background": scores[score][:, 0].float() for score in ("hits", "true_px")}
-        return found | (self._circumference(pred, batch) if self.head else {})
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
@@ -226,16 +223,19 @@ class Segmentation(FromLogits):
         )
 
     def _circumference(self, pred: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Head circumference of the prediction, in canvas px and mm, and its error where there is an expert's."""
-        in_px = circumference(pred, self.head, batch["content"])
-        if "pixel_mm" not in batch:
-            return {"hc_px": in_px}
-        found = in_px * batch["pixel_mm"].cpu()
-        measured = {"hc_px": in_px, "hc_mm": found}
-        if "hc_mm" not in batch:
-            return measured
-        expert, error = batch["hc_mm"].cpu(), found - batch["hc_mm"].cpu()
-        return measured | {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
+        """Head circumference of the prediction, in native px and mm."""
+        in_px = circumference(pred, self.head, batch["content"], batch["native_px"])
+        mm = native_mm(batch)
+        return {"hc_px": in_px} if mm is None else {"hc_px": in_px, "hc_mm": in_px * mm.cpu()}
+
+
+def _circumference_error(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """The error of a head circumference where there is an expert's."""
+    if "hc_mm" not in found or "hc_mm" not in batch:
+        return {}
+    expert = batch["hc_mm"].cpu()
+    error = found["hc_mm"] - expert
+    return {"hc_true_mm": expert, "hc_error_mm": error, "hc_abs_error_mm": error.abs()}
 
 
 class _IoU(MeanIoU):
@@ -243,23 +243,6 @@ class _IoU(MeanIoU):
 
     def compute(self) -> Tensor:
         return self.score / self.num_batches
-
-
-def _disagreement(scores: Mapping[str, Tensor]) -> Tensor:
-    """|P xor G| / |G| (B,K), thesis 4: it needs the expert's mask G, so it measures disagreement, not anomaly."""
-    apart = scores["true_px"] + scores["found_px"] - 2 * scores["hits"]
-    return torch.where(scores["true_px"] > 0, apart / scores["true_px"], torch.nan)
-
-
-def _tolerances(batch: Batch) -> Tensor:
-    """TOLERANCE_PX and TOLERANCE_MM in canvas px, (B, 2)."""
-    of_mm = TOLERANCE_MM / _spacing(batch).cpu().double()
-    return torch.stack([torch.full_like(of_mm, TOLERANCE_PX), of_mm], 1)
-
-
-def _spacing(batch: Batch) -> Tensor:
-    """mm per canvas px (B,), NaN where unknown."""
-    return batch["pixel_mm"] if "pixel_mm" in batch else torch.full_like(batch["content"][:, 0], torch.nan)
 
 
 def _without_padding(batch: Batch) -> Tensor:

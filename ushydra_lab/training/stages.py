@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from ushydra_lab import __version__
 from ushydra_lab.config.identity import determining, digest
 from ushydra_lab.config.instantiate import instantiate
-from ushydra_lab.config.schema import Experiment
+from ushydra_lab.config.schema import Epoch, Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
 from ushydra_lab.runs.directory import RunDirectory
@@ -28,6 +28,7 @@ from ushydra_lab.tasks.base import Task
 from ushydra_lab.training.assembly import build_data, build_trainer
 from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
 from ushydra_lab.training.callbacks.finite_loss import FiniteLoss
+from ushydra_lab.training.callbacks.gradient_calibration import GradientCalibration
 from ushydra_lab.training.callbacks.history import History
 from ushydra_lab.training.stage_tasks import FreshTask, fresh_task, load_network, load_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
@@ -50,7 +51,7 @@ def ctrl_c() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained stage: its task with the selected weights, its record and its folder."""
+    """A trained stage: its task with the weights of the stage's epoch, its record and its folder."""
 
     task: Task
     summary: StageSummary
@@ -78,6 +79,7 @@ def train_stages(
             else:
                 init = done[stage.init].folder.weights if stage.init else None
                 fit(experiment, name, images, folder, fresh[name], init, logger)
+            folder = replace(folder, epoch=stage.epoch)
             summary = folder.summary
             logger.stage(name, folder.curves, summary)
             task = fresh[name].task
@@ -90,15 +92,17 @@ def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: 
     """Hash of all that determines a stage's weights; the held-out site is not part of it.
 
     experiment: with what the stage has of its own. A folder of weights to begin from counts by what it holds: the same
-    path may come to hold others.
+    path may come to hold others. Which epoch the stage itself stands for is not part of it: one training has both.
     """
     kept = _weights_by_content(determining(experiment.as_dict()))
     stage = experiment.stages[name]
+    kept["stages"][name].pop("epoch", None)
     for setting in task_class(stage).only_evaluated:
         kept["stages"][name]["task"].pop(setting, None)
     shared = {key: kept.get(key) for key in DETERMINING}
     init = earlier[stage.init] if stage.init else None
-    return digest([__version__, data.fingerprint(("train", "val")), shared, kept["stages"][name], init])
+    last = ["last"] if stage.init and experiment.stages[stage.init].epoch is Epoch.last else []
+    return digest([__version__, data.fingerprint(("train", "val")), shared, kept["stages"][name], init, *last])
 
 
 def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +157,11 @@ def fit(
             selected_epoch=int(read_checkpoint(folder.weights)["epoch"]) + 1,
             score=float(best.best_model_score),
             loss_weights=task.loss_weights(),
-        )
+            gradient_norms=next((one.norms for one in callbacks if isinstance(one, GradientCalibration)), {}),
+            parameters=sum(p.numel() for p in task.network.parameters()),
+            trainable=sum(p.numel() for p in task.network.parameters() if p.requires_grad),
+        ),
+        keep_last=stage.patience is None,
     )
 
 

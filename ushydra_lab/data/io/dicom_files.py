@@ -6,7 +6,7 @@ No value of a tag of the patient goes into a message: only the keyed hash of Pat
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,12 +35,13 @@ OVERHANG = 1  # px: some machines count the far edge as inclusive when it is not
 @dataclass(frozen=True)
 class Region:
     """box: x1, y1, x2, y2, edges in px; spacing: mm along (rows, columns), None if uncalibrated; sides: of a pixel
-    along (rows, columns) in any unit.
+    along (rows, columns) in any unit; calibrated: whether the spacing is the region's own, else it is PixelSpacing.
     """
 
     box: tuple[int, int, int, int]
     spacing: tuple[float, float] | None
     sides: tuple[float, float]
+    calibrated: bool = field(default=False, repr=False, compare=False)  # which is part of the name of what is converted
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,8 @@ def _frames(header: "Dataset", frame: str) -> tuple[int, ...]:
 def _regions(header: "Dataset") -> tuple[Region, ...]:
     """The tissue regions, each once; the whole frame where the file has no regions of any kind."""
     items = optional_value(header, "SequenceOfUltrasoundRegions") or []
-    own, sides = numbers(header, "PixelSpacing"), numbers(header, "PixelAspectRatio")
-    spacing = _usable(own[0], own[1]) if len(own) == 2 else None
+    pixel, sides = numbers(header, "PixelSpacing"), numbers(header, "PixelAspectRatio")
+    spacing = _usable(pixel[0], pixel[1]) if len(pixel) == 2 else None
     square = (_usable(sides[0], sides[1]) if len(sides) == 2 else None) or (1.0, 1.0)
     if not items:
         box = (0, 0, required_integer(header, "Columns"), required_integer(header, "Rows"))
@@ -175,8 +176,10 @@ def _regions(header: "Dataset") -> tuple[Region, ...]:
         for i in items
         if optional_value(i, "RegionSpatialFormat") == TWO_D and optional_value(i, "RegionDataType") == TISSUE
     ]
-    found = [(_box(item, header), _calibration(item) or spacing) for item in tissue]
-    return tuple(dict.fromkeys(Region(box, mm, mm or square) for box, mm in found))
+    found = [(_box(item, header), _calibration(item)) for item in tissue]
+    return tuple(
+        dict.fromkeys(Region(box, own or spacing, own or spacing or square, own is not None) for box, own in found)
+    )
 
 
 def _refuse_stale(item: "Dataset", header: "Dataset") -> None:

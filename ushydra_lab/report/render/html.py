@@ -33,6 +33,7 @@ PICTURES = {
     "score of the last stage that they are ordered by",
     "test": "Some test images, chosen before any result was known; above each its record in per_image.csv",
     "interpolation": "Between two test images: what the decoder makes of evenly spaced points on the line between them",
+    "perturbation": "A test image whose code is moved along the directions in which the validation images' vary most",
 }
 """The pictures of a run that the page shows, in its order, and their captions."""
 MOST_BYTES = 6_500_000

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.report.intervals import interval_cell
+from ushydra_lab.report.sections.code_training import code_sentence
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, range_cell, spread_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.tasks.columns import declared_in
@@ -91,13 +92,16 @@ CAPTION = "Mean ± SD over seeds (ddof 1). Images: validation images of the seen
 
 
 def caption(shown: ProbeTable, collected: Collected, scores: pd.DataFrame, note: str = "") -> str:
-    """Caption of a table; triage and errors are explained only where the table has them. note: a paper's addition."""
+    """Caption of a table, with what trained the code; triage and errors are explained only where the table has them.
+
+    note: a paper's addition.
+    """
     texts = [shown.caption]
     if "quality_r2" in shown.columns:
         there = {column.name for _, column in declared_in(collected.images)}
         texts += [text for name, text in ERRORS.items() if name in there]
         texts += [TRIAGE] * any(has_score(scores, column) for column in TRIAGE_SCORES)
-    return " ".join(filter(None, [*texts, CAPTION, note]))
+    return " ".join(filter(None, [*texts, CAPTION, code_sentence(collected.stages), note]))
 
 
 def has_score(scores: pd.DataFrame, column: str) -> bool:

@@ -42,8 +42,8 @@ def separations(images: pd.DataFrame) -> dict[str, float]:
     return found | {f"subjects_{part}": of["unit"].nunique() for part, of in (("val", usual), ("test", unusual))}
 
 
-def section(scores: pd.DataFrame, folder: Path) -> Document:
-    """A table of all held-out sites, of the code z.
+def section(scores: pd.DataFrame, folder: Path, note: str = "") -> Document:
+    """A table of all held-out sites, of the code z; note: for its caption, what trained that.
 
     scores: one row per run, stage and unfamiliar set: held_out, seed, method_name, distance (near or far), unfamiliar
     (the set), images_val, images_test and what `separations` has.
@@ -55,7 +55,7 @@ def section(scores: pd.DataFrame, folder: Path) -> Document:
         return []
     table = pd.DataFrame(rows)
     write_csv(folder / "probes_unfamiliar.csv", table)
-    return [Heading(TITLE, 3), Table(table, CAPTION)]
+    return [Heading(TITLE, 3), Table(table, f"{CAPTION} {note}".rstrip())]
 
 
 def _rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:

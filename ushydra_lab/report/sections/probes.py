@@ -13,7 +13,8 @@ from ushydra_lab.probes import JSON
 from ushydra_lab.probes.files import read as read_files
 from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import gap_list, sites_with, splits_to_run
-from ushydra_lab.report.sections import probe_unfamiliar
+from ushydra_lab.report.sections import probe_comparison, probe_unfamiliar
+from ushydra_lab.report.sections.code_training import code_sentence
 from ushydra_lab.report.sections.probe_figures import figures
 from ushydra_lab.report.sections.probe_tables import TABLES, Printed, caption, has_score, table
 from ushydra_lab.report.sections.probe_unfamiliar import separations
@@ -57,7 +58,9 @@ def section(collected: Collected, folder: Path, printed: Printed | None = None, 
             blocks += [Heading(f"{shown.title}{number}", 3), Table(rows, caption(shown, collected, scores, note))]
     near = scores[scores["feature"] == "z"] if len(scores) else scores
     near = near.assign(distance=probe_unfamiliar.NEAR, unfamiliar=near["held_out"]) if len(near) else near
-    blocks += probe_unfamiliar.section(pd.concat([near, far], ignore_index=True), folder)
+    sets = pd.concat([near, far], ignore_index=True)
+    blocks += probe_unfamiliar.section(sets, folder, code_sentence(collected.stages))
+    blocks += probe_comparison.section(codes, collected.stages, folder)
     for held_out, chosen in codes.groupby("held_out") if len(codes) else ():
         sites = sites_with(collected, str(held_out))
         blocks.append(Heading(f"Codes, held out {held_out}", 3))

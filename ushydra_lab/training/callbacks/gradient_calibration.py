@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.utilities.seed import isolate_rng
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.losses.weighting import FixedWeights, GradNormWeights, calibrated_weights, gradient_norms
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Batch
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
 log = logging.getLogger(__name__)
 
 
-def term_gradient_norms(trainer: Trainer, task: Task, batch: Batch) -> dict[str, float]:
+def term_gradient_norms(trainer: Trainer, task: Reconstruction, batch: Batch) -> dict[str, float]:
     """Gradient norm of each unscaled loss term with respect to the network, under the trainer's precision."""
-    batch = trainer.strategy.batch_to_device(batch)
+    batch = move_data_to_device(batch, trainer.strategy.root_device)
     with torch.enable_grad(), trainer.precision_plugin.train_step_context():
-        return gradient_norms(task.losses(batch), list(task.network.parameters()))
+        return gradient_norms(task.weighed(task.losses(batch)), list(task.network.parameters()))
 
 
 class GradientCalibration(Callback):
     """At the start of a stage, weigh each term inversely to its mean gradient norm (paper 1, section 2.4).
 
-    The norms are averaged over the first `batches` training batches (all, if there are fewer), on unscaled losses; the
-    weights sum to the number of terms and differ by at most the factor `cap`. They live in `task.weighting.weights`, so
-    every checkpoint holds them; a resumed stage keeps those it has.
+    The norms are averaged over the data's `calibration_batches`, on unscaled losses; the weights sum to the number of
+    terms and differ by at most the factor `cap`. They live in `task.weighting.weights`, so every checkpoint holds them;
+    a resumed stage keeps those it has. The stage's record holds the norms. Training draws the same random numbers as
+    without calibration, and the weights are a function of the seed, the data and the network it begins with.
 
     Raises:
         UserError: a term has a zero or non-finite gradient.
@@ -57,13 +59,10 @@ class GradientCalibration(Callback):
             "  ".join(f"{k} {v:.4g} (|g| {self.norms[k]:.3g})" for k, v in values.items()),
         )
 
-    def _mean_norms(self, trainer: Trainer, task: Task) -> dict[str, float]:
-        # of several processes each has a share of a batch only; the whole gives all of them the same weights
-        alone, data = trainer.world_size == 1, trainer.datamodule  # type: ignore[attr-defined]
-        loader = trainer.train_dataloader if alone else data.train_dataloader()
-        assert loader is not None
-        batches = itertools.islice(loader, self.batches)
-        found = [term_gradient_norms(trainer, task, batch) for batch in batches]
+    def _mean_norms(self, trainer: Trainer, task: Reconstruction) -> dict[str, float]:
+        batches = trainer.datamodule.calibration_batches(self.batches)  # type: ignore[attr-defined]
+        with isolate_rng():
+            found = [term_gradient_norms(trainer, task, batch) for batch in batches]
         return {name: sum(norms[name] for norms in found) / len(found) for name in found[0]}
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,7 +82,7 @@ class GradNorm(Callback):
         assert isinstance(pl_module, Reconstruction)
         assert isinstance(pl_module.weighting, GradNormWeights)
         with torch.enable_grad(), trainer.precision_plugin.train_step_context():
-            losses = pl_module.losses(batch)
+            losses = pl_module.weighed(pl_module.losses(batch))
             norms = gradient_norms(losses, list(pl_module.network.parameters()))
         try:
             pl_module.weighting.step(norms, losses)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from ushydra_lab.files import write_csv
-from ushydra_lab.report.document import Document, Gap, Heading, Table
-from ushydra_lab.report.missing import command, gap_list, held_out_key
+from ushydra_lab.report.document import Document, Heading, Table
+from ushydra_lab.report.missing import expected_runs, gap_list, held_out_key, variant_gaps
 from ushydra_lab.report.papers.nt.regions import FULL_CANVAS, REGION, Pair, disagreements
 from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, spread_cell, with_printed
 from ushydra_lab.results.collect import Collected
@@ -51,11 +52,13 @@ PAPER: dict[str, dict[str, tuple[str, str, str, str]]] = {
 }
 """As printed in Table 2 (Hospital-1/2 validation) and Table 9 (Hospital-3), in the order of COLUMNS."""
 PAPER_EPOCHS = 15
+EPOCHS = {"phase2_last": "last", "phase2": "best"}
+"""Stage -> which epoch of its Phase 2 it is; the paper's is the last."""
 CAPTION = (
-    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}, then the "
-    "epoch with the lowest validation loss of the row's own objective. {region} "
-    "Paper: {table} (Hospital-1/2 to Hospital-3, private "
-    "images); {nothing} where it prints none."
+    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Phase 2: {epochs}; best: "
+    "the epoch with the lowest validation loss of the row's own objective; last: the end of the same training. "
+    "{region} Paper: {table} (Hospital-1/2 to Hospital-3, private images; the last epoch); {nothing} where it prints "
+    "none."
 )
 SHARED = {
     True: "All rows begin from one Phase-1 checkpoint per split and seed.",
@@ -68,86 +71,70 @@ def section(collected: Collected, folder: Path) -> Document:
     blocks: Document = [Heading("Which terms help Phase 2", 2)]
     for held_out, images in collected.images.groupby("held_out", sort=False):
         stages = collected.stages[collected.stages["held_out"] == held_out]
-        runs = _runs(stages, collected)
+        runs = expected_runs(stages, collected, list(ROWS)[1:])
         for part, (number, where) in TABLES.items():
             rows = table(images[images["part"] == part], part, runs)
             write_csv(folder / f"{held_out}_{part}_ablation.csv", rows)
             title = f"{number}: {where}, held out {held_out}"
             blocks += [Heading(title, 3), Table(rows, _caption(stages, number))]
         blocks += disagreements(_pairs(images))
-        blocks += gap_list(_gaps(runs, held_out_key(collected, str(held_out)), folder.parent))
+        blocks += gap_list(variant_gaps(runs, ROWS, "loss", held_out_key(collected, str(held_out)), folder.parent))
     return blocks
 
 
 def table(images: pd.DataFrame, part: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The seven rows of a table for the images of one part, each metric beside the printed one.
+    """The baseline, and each set of terms at the last and at the best epoch, each metric beside the printed one.
 
     runs: variant and reason why it is not finished ("" if it is), one row a run there should be.
     """
-    rows = []
+    rows, printed = [], PAPER[part]
+    stages = _stages(images)
     for variant, name in ROWS.items():
-        chosen = _images(images, variant)
-        cells = {
-            metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
-            for column, metric in COLUMNS.items()
-        }
-        own = runs[runs["variant"] == variant]
-        count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
-        rows.append({"Phase-2 added terms": name} | with_printed(cells, PAPER[part].get(variant)) | count)
+        for stage in stages if variant != INIT else stages[-1:]:
+            chosen = _images(images, variant, stage)
+            cells = {
+                metric.title: NOT_RUN if chosen.empty else spread_cell(chosen, column, metric.digits)
+                for column, metric in COLUMNS.items()
+            }
+            own = runs[runs["variant"] == variant]
+            count = {"n": count_cell(chosen, (own["reason"] != "").sum(), len(own))}
+            beside = with_printed(cells, printed.get(variant) if variant == INIT or stage == stages[0] else None)
+            rows.append({"Phase-2 added terms": name, "Epoch": EPOCHS[stage]} | beside | count)
     return pd.DataFrame(rows)
+
+
+def _stages(images: pd.DataFrame) -> list[str]:
+    """The kinds of Phase 2 that some run has; before 0.4.0 there was the best epoch alone."""
+    there = set(images["stage"])
+    return [stage for stage in EPOCHS if stage == "phase2" or stage in there]
 
 
 def _pairs(images: pd.DataFrame) -> Iterator[Pair]:
     """Each row's images beside the baseline's, for each part."""
     for part, (number, _) in TABLES.items():
         chosen = images[images["part"] == part]
-        first = _images(chosen, INIT)
-        for variant, name in list(ROWS.items())[1:]:
-            yield f"{number}, '{name}' against the baseline", first, _images(chosen, variant)
+        for stage, (variant, name) in product(_stages(chosen), list(ROWS.items())[1:]):
+            what = f"{number}, '{name}' ({EPOCHS[stage]} epoch) against the baseline"
+            yield what, _images(chosen, INIT, stage), _images(chosen, variant, stage)
 
 
-def _images(images: pd.DataFrame, variant: str) -> pd.DataFrame:
+def _images(images: pd.DataFrame, variant: str, stage: str) -> pd.DataFrame:
     if variant != INIT:
-        return images[(images["stage"] == "phase2") & (images["variant"] == variant)]
+        return images[(images["stage"] == stage) & (images["variant"] == variant)]
     first = images[images["stage"] == "phase1"]
     return first[first["method"] == first["method"].iloc[0]] if len(first) else first
 
 
-def _runs(stages: pd.DataFrame, collected: Collected) -> pd.DataFrame:
-    """Variant, fold, seed and state of every run expected below one held-out site, finished or not."""
-    folds, lacking = set(stages["fold"]), {}
-    for run, reason in collected.unfinished.items():
-        fold, seed, variant = run.name.split("/")
-        if fold in folds:
-            lacking[variant, fold, int(seed.removeprefix("seed"))] = reason.quoted or reason.public
-    done = set(stages[["variant", "fold", "seed"]].itertuples(index=False, name=None))
-    pairs = sorted({(fold, seed) for _, fold, seed in done | lacking.keys()})
-    rows = [
-        {"variant": variant, "fold": fold, "seed": seed, "reason": "" if (variant, fold, seed) in done else reason}
-        for variant in list(ROWS)[1:]
-        for fold, seed in pairs
-        for reason in [lacking.get((variant, fold, seed), "not started")]
-    ]
-    return pd.DataFrame(rows)
+def origin(stages: pd.DataFrame) -> str:
+    """A sentence on whether all rows of one held-out site begin from the same Phase 1."""
+    first = stages[stages["stage"] == "phase1"]
+    return SHARED[bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())]
 
 
 def _caption(stages: pd.DataFrame, number: str) -> str:
-    first = stages[stages["stage"] == "phase1"]
-    shared = bool((first.groupby(["fold", "seed"])["key"].nunique() == 1).all())
     configs = [run.config for run in stages["run"].unique()]
     epochs = sorted({config["stages"]["phase2"]["max_epochs"] for config in configs})
     horizon = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])}" + (
         f" (paper: {PAPER_EPOCHS})" if epochs != [PAPER_EPOCHS] else ""
     )
-    return CAPTION.format(region=REGION, phase1=SHARED[shared], epochs=horizon, table=number, nothing=NOTHING)
-
-
-def _gaps(runs: pd.DataFrame, site: dict[str, str], experiment: Path) -> list[Gap]:
-    """Gaps for the runs that are missing, with the reason and the command that starts them."""
-    gaps = []
-    for variant, lacking in runs[runs["reason"] != ""].groupby("variant", sort=False):
-        seeds = ",".join(map(str, dict.fromkeys(lacking["seed"])))
-        fill = command(experiment, **site, seed=seeds, loss=variant)
-        why = f"not run (seed {seeds}): " + "; ".join(dict.fromkeys(lacking["reason"]))
-        gaps.append(Gap(f"'{ROWS[str(variant)]}'", why, fill))
-    return gaps
+    return CAPTION.format(region=REGION, phase1=origin(stages), epochs=horizon, table=number, nothing=NOTHING)

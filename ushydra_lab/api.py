@@ -1,0 +1,113 @@
+"""What Python code may call; `import ushydra_lab` offers these names, and loads them when the first is used.
+
+Each does what the verb of its name does, and returns objects in place of printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import open_dict
+
+from ushydra_lab import experiment
+from ushydra_lab.config.explain import explain
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import register_resolvers
+from ushydra_lab.config.stored import chosen_data
+from ushydra_lab.config.typed import normalise
+from ushydra_lab.data.manifest import Manifest
+from ushydra_lab.errors import UserError
+from ushydra_lab.evaluation import external
+from ushydra_lab.prediction.answer import Prediction
+from ushydra_lab.prediction.inputs import read_input
+from ushydra_lab.prediction.members import Ensemble, load_ensemble
+from ushydra_lab.prediction.predict import predictions
+from ushydra_lab.report import build
+from ushydra_lab.runs.plan import write_plans
+from ushydra_lab.runs.run import Run
+from ushydra_lab.sweep.jobs import validate
+from ushydra_lab.sweep.sweeper import drop_missing_keys, expand
+from ushydra_lab.training import assembly
+
+__all__ = ["Prediction", "Run", "UserError", "evaluate", "load", "predict", "read_manifest", "report", "train"]
+Place = str | PathLike[str]
+
+
+def train(*overrides: str) -> list[Run]:
+    """Train every job that these words of the command line stand for, or what is missing of them; the runs.
+
+    overrides: as `python -m ushydra_lab train` takes them; `scale=laptop` or `scale=paper` is one of them.
+
+    Raises:
+        UserError: a word, a setting or the data cannot be used; none is trained then.
+    """
+    register_resolvers()
+    words = [normalise(word) for word in overrides]
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("config", overrides=words, return_hydra_config=True)
+            with open_dict(config):
+                config.hydra.overrides.task = words
+            drop_missing_keys(config)
+            directories = validate(expand(config))
+    except HydraException as error:
+        raise UserError(explain(error)) from error
+    write_plans({directory.path: directory.experiment for directory in directories})
+    for directory in directories:
+        experiment.run(directory.experiment, directory.path)
+    return [Run(directory.path) for directory in directories]
+
+
+def load(*runs: Run | Place, device: str = "auto") -> Ensemble:
+    """Finished runs, ready to predict: one, or several that answer together, such as seeds.
+
+    device: auto, cpu or cuda.
+
+    Raises:
+        UserError: one is not finished or is damaged, or they do not answer the same question.
+    """
+    return load_ensemble([run.path if isinstance(run, Run) else Path(run) for run in runs], device)
+
+
+def predict(model: Ensemble, images: Place, *, pixel_mm: float | None = None, every: int = 1) -> Iterator[Prediction]:
+    """What a model says of each frame of a file, a folder or a table of images, one after another.
+
+    A prediction has its row of predictions.csv (`prediction["ofd_mm"]`), `mask`, at the size of the file's frame, and
+    `overlay`, a picture. pixel_mm: mm per px of images that do not say it; every: of videos each n-th frame is taken.
+
+    Raises:
+        UserError: there is nothing to predict, or a file cannot be read.
+    """
+    return predictions(model, read_input(Path(images), pixel_mm=pixel_mm), every)
+
+
+def evaluate(run: Run | Place, *overrides: str) -> Path:
+    """Evaluate a run on other labelled images, chosen as `data=NAME data.root=FOLDER`; the folder of the results.
+
+    Raises:
+        UserError: the run is not finished or is damaged, or the data cannot be used.
+    """
+    return external.evaluate(run if isinstance(run, Run) else Run(Path(run)), list(overrides))
+
+
+def report(folder: Place) -> Path:
+    """Write the report of an experiment's finished runs; its page.
+
+    Raises:
+        UserError: there is no finished run, or the report cannot be written.
+    """
+    build.report(Path(folder))
+    return Path(folder) / "report" / "index.html"
+
+
+def read_manifest(*overrides: str) -> Manifest:
+    """The checked table of a data set, chosen as `data=NAME data.root=FOLDER`.
+
+    Raises:
+        UserError: naming all problems of the data.
+    """
+    return assembly.read_manifest(chosen_data(list(overrides))[1])

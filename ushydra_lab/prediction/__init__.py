@@ -1,0 +1,1 @@
+"""A trained task on images of which nothing else is known: files -> frames -> answers -> a folder of results."""

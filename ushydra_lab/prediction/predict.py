@@ -1,0 +1,112 @@
+"""Predicting all that INPUT stands for: into a folder, or frame by frame for whoever asks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import torch
+
+from ushydra_lab import __version__
+from ushydra_lab.config.identity import digest
+from ushydra_lab.errors import UserError
+from ushydra_lab.files import disk_errors
+from ushydra_lab.prediction.answer import Prediction, columns, predict_frames
+from ushydra_lab.prediction.batches import Batches, FrameBatch, ahead
+from ushydra_lab.prediction.folder import write_pictures, write_tables
+from ushydra_lab.prediction.frames import Frame
+from ushydra_lab.prediction.inputs import Input
+from ushydra_lab.prediction.intervals import ALPHA, FOR
+from ushydra_lab.prediction.members import Ensemble
+from ushydra_lab.prediction.progress import ELSE, Progress
+from ushydra_lab.prediction.systems.base import Cells
+
+Written = tuple[FrameBatch, list[Future[Cells]]]
+"""A batch, and for each of its frames the row, when its pictures are written."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What predict.json says of a finished prediction; again: whether it was finished before."""
+
+    folder: Path
+    frames: int
+    not_read: int
+    again: bool = False
+
+
+def predictions(ensemble: Ensemble, given: Input, every: int = 1) -> Iterator[Prediction]:
+    """Each frame's prediction, in order; nothing is written.
+
+    Raises:
+        UserError: a file cannot be read; the message names it.
+    """
+    for batch in ahead(Batches(ensemble.canvas, ensemble.members[0].batch_size, every).of(given.items)):
+        for name, reason in batch.problems:
+            raise UserError(f"{name}: {reason}")
+        if batch.shown:
+            yield from predict_frames(ensemble, [shown for _, shown in batch.shown])
+
+
+def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -> Done:
+    """Write the predictions of all files, or what is missing of them, into a folder.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written.
+    """
+    size = ensemble.members[0].batch_size
+    members = [member.made_from for member in ensemble.members]
+    progress = Progress(folder, digest([__version__, members, given.state, every, size, ensemble.device.type]))
+    with disk_errors(folder, ELSE):
+        if finished := progress.finished():
+            return Done(folder, finished["frames"], finished["not_read"], again=True)
+        progress.begin()
+        started = time.perf_counter()
+        batches = Batches(ensemble.canvas, size, every, progress.done)
+        answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
+        seconds = time.perf_counter() - started
+        counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
+        about = {"ushydra_lab": __version__, "torch": torch.__version__, "device": str(ensemble.device)}
+        about |= {"precision": "float32", "members": members, "every": every, "ignored": dict(given.ignored)}
+        about["intervals_mm"] = {"coverage": 1 - ALPHA, "of": FOR} | {
+            measure: vars(interval) for measure, interval in ensemble.intervals.items()
+        }
+        speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
+        progress.end(counts | about | speed)
+    return Done(folder, counts["frames"], counts["not_read"])
+
+
+def _answer_all(progress: Progress, ensemble: Ensemble, batches: Iterator[FrameBatch], every: int) -> int:
+    """Answer batches and write them, the pictures of one in threads while the next is answered; how many frames."""
+    answered = 0
+    waiting: Written | None = None
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for batch in batches:
+            made = predict_frames(ensemble, [shown for _, shown in batch.shown]) if batch.shown else []
+            answered += len(made)
+            pictures = [
+                pool.submit(write_pictures, progress.folder, item, one, _is_drawn(one.shown.frame, every))
+                for (item, _), one in zip(batch.shown, made, strict=True)
+            ]
+            _note(progress, waiting)
+            waiting = batch, pictures
+        _note(progress, waiting)
+    return answered
+
+
+def _note(progress: Progress, waiting: Written | None) -> None:
+    if waiting:
+        batch, pictures = waiting
+        progress.note(batch.key, [picture.result() for picture in pictures], batch.problems)
+
+
+def _is_drawn(frame: Frame, every: int) -> bool:
+    """Whether a frame gets an overlay: one each second of a video, all of files that tell no rate."""
+    if frame.frame is None or not isfinite(frame.rate):
+        return True
+    return frame.frame % (every * max(1, round(frame.rate / every))) == 0
