@@ -83,8 +83,12 @@ def measured(run: Run, detector: Path | None, local: Local) -> pd.DataFrame:
             values = {"box_iou": iou(box, batch[NT]), "lost": lost}
             values |= {"change": (before - truth).abs() * scale, "drift": (after - before).abs() * scale}
             rows.append(pd.DataFrame({"record": batch["record"], "source": source, **values}))
-    who = {"held_out": run.fold, "seed": run.summary.seed, "variant": run.summary.variant}
-    return pd.concat(rows, ignore_index=True).assign(**who, unit="mm" if "pixel_mm" in batch else "px")
+    return pd.concat(rows, ignore_index=True).assign(
+        held_out=run.fold,
+        seed=run.summary.seed,
+        variant=run.summary.variant,
+        unit="mm" if "pixel_mm" in batch else "px",
+    )
 
 
 def _sources(batch: Batch, found: dict[int, Tensor], generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:

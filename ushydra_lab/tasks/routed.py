@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -151,7 +151,7 @@ class Routed(ByQuality):
             return {"every": every, "logits": every[:, 0]}
         if self.route_by == "oracle" or self.route_by == "random":
             return {"every": every}
-        how: Distance = "weighted" if self.route_by == "soft" else cast("Distance", self.route_by)
+        how: Distance = "weighted" if self.route_by == "soft" else self.route_by
         distances = self.router.distances(self._styles(image, content, encodings), how, self.weight)
         nearest = distances.sort(1).values
         routed = {"route": distances.argmin(1), "margin": nearest[:, 1] - nearest[:, 0]}

@@ -97,7 +97,7 @@ def build(entity: str, project: str, keys: Logged) -> Any:
         ]
 
     def bars(names: list[str]) -> list[Any]:
-        spread = {"groupby": variant, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+        spread: dict[str, Any] = {"groupby": variant, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
         return [
             wr.BarPlot(title=name.removeprefix(f"{FINAL}/"), metrics=[name], max_runs_to_show=MOST_RUNS, **spread)
             for name in names
