@@ -80,7 +80,7 @@ class ConvAutoencoder(nn.Module):
     `auxiliary` says what trains z in `map`; elsewhere the decoder does, and there is no auxiliary decoder:
 
     - `none`: nothing. Its projection is frozen at its random initialisation.
-    - `detached`: a small decoder that makes a low-resolution image of z. Its gradient ends at the map: every other
+    - `detached`: a linear decoder that makes a low-resolution image of z. Its gradient ends at the map: every other
       weight is, to the bit, what it is without (unless gradients are clipped by the norm of all of them).
     - `joint`: the same, and its gradient trains the encoder too.
 
