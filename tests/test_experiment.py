@@ -168,7 +168,9 @@ def test_two_stages_that_differ_in_the_epoch_are_trained_once_and_each_has_its_o
         states[history.stage, trainer.current_epoch] = {key: value.clone() for key, value in task.state_dict().items()}
 
     monkeypatch.setattr(History, "on_train_epoch_end", remember)
-    monkeypatch.setattr(Reconstruction, "selection_loss", lambda task, losses: 1.0 + task.trainer.current_epoch)
+    monkeypatch.setattr(
+        Reconstruction, "selection_loss", lambda task, _: torch.tensor(1.0 + task.trainer.current_epoch)
+    )
     other = "{epoch: last, init: phase1, max_epochs: 2, min_delta: 5e-5, callbacks: '${stages.phase2.callbacks}', "
     other += "task: '${stages.phase2.task}'}"
     done = run(tmp_path, hospitals, "stages.phase2.patience=null", f"+stages.late={other}")
