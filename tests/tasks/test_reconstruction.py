@@ -52,7 +52,8 @@ def test_an_auxiliary_decoder_s_loss_is_neither_weighed_nor_selected_by() -> Non
     terms = {"l1": lambda x_hat, x, box: (x_hat - x).abs().mean((1, 2, 3))}
     task = Reconstruction(network, None, terms, weighting=lambda names: FixedWeights(names, [3.0]))  # type: ignore[arg-type]
     batch = {"image": torch.rand(2, 1, 32, 48), "nt_box": torch.tensor([[4.0, 5, 40, 25]]).expand(2, 4)}
-    losses = task.losses(batch | {"content": torch.tensor([[0.0, 0, 48, 32]]).expand(2, 4)})
+    batch["content"] = torch.tensor([[0.0, 0, 48, 32]]).expand(2, 4)
+    losses = task.losses(batch)
     assert losses.keys() == {"l1", "thumbnail"}
     for objective in (task.total(losses), task.selection_loss(losses)):
         assert torch.equal(objective, 3 * losses["l1"])
