@@ -322,7 +322,7 @@ def kill_after_an_epoch(typed: list[str], root: Path) -> str:
     alone = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # not this process's wandb
     line = [sys.executable, "-m", "ushydra_lab", *typed]
     started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=alone)
-    while not list(root.glob("*/.stages/*/last.ckpt")):
+    while not list(root.glob(".stages/*/last.ckpt")):
         assert started.poll() is None, "it ended by itself"
         time.sleep(0.05)
     started.kill()

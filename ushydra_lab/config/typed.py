@@ -32,11 +32,12 @@ def normalise(word: str) -> str:
     name = key.lstrip("+~").partition("@")[0]
     if not equals or SPECIAL.search(value) or name.startswith("hydra"):
         return word
-    change = _as_text if name in TEXTS else _as_number
+    change = as_text if name in TEXTS else _as_number
     return f"{key}={','.join(change(element.strip()) for element in value.split(','))}"
 
 
-def _as_text(element: str) -> str:
+def as_text(element: str) -> str:
+    """A text as it is typed: quoted where Hydra would read something else."""
     return element if element in ("", "null") or _read(f"x={element}") == element else quoted(element)
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.config.resolvers import run_path
-from ushydra_lab.config.typed import quoted
+from ushydra_lab.config.typed import as_text
 from ushydra_lab.errors import UserError
 from ushydra_lab.sweep.libraries import import_jobs
 
@@ -71,7 +71,7 @@ def _at_every_site(job: list[str]) -> list[list[str]]:
     if not places:
         return [job]
     sites = import_jobs().sites_to_hold_out(job)
-    return [[*job[: places[0]], f"held_out={quoted(site)}", *job[places[0] + 1 :]] for site in sites]
+    return [[*job[: places[0]], f"held_out={as_text(site)}", *job[places[0] + 1 :]] for site in sites]
 
 
 def _choices(words: list[str]) -> dict[str, list[str]]:

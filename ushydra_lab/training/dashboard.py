@@ -67,7 +67,7 @@ def logged(experiment: Path) -> Logged:
 
 def _names(curves: pd.DataFrame) -> list[str]:
     """The losses, and the metrics of the validation: what has no counterpart in training, as the losses' terms have."""
-    names = list(map(str, curves.columns))
+    names = list(map(str, curves))
     terms = {f"val/{name.removeprefix('train/')}" for name in names if name.startswith("train/")}
     measured = [name for name in names if name.startswith("val/") and name not in terms]
     return [*(name for name in names if name.endswith("/loss")), *measured]
