@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import open_dict
+from hydra.types import RunMode
 
 from ushydra_lab import experiment
 from ushydra_lab.config.explain import explain
@@ -49,9 +50,9 @@ def train(*overrides: str) -> list[Run]:
     words = [normalise(word) for word in overrides]
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("config", overrides=words, return_hydra_config=True)
-            with open_dict(config):
-                config.hydra.overrides.task = words
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            config = hydra.compose_config("config", words, RunMode.MULTIRUN, with_log_configuration=False)
             drop_missing_keys(config)
             directories = validate(expand(config))
     except HydraException as error:

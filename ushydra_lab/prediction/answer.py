@@ -22,7 +22,7 @@ WHERE = [
     "image", "frame", "time_s", "region", "sha256_16", "height", "width", "pixel_mm_x", "pixel_mm_y", "spacing_from",
 ]  # fmt: skip
 ROUTE = ["route", "route_margin"]
-LARGEST = 640
+LARGEST = 512
 """Longest side of an overlay, px."""
 
 

@@ -16,7 +16,7 @@ from ushydra_lab.prediction.answer import WHERE, Prediction
 from ushydra_lab.prediction.inputs import Item
 from ushydra_lab.prediction.progress import Progress
 from ushydra_lab.prediction.systems.base import Cells
-from ushydra_lab.prediction.systems.segmentation import COLOURS
+from ushydra_lab.prediction.systems.segmentation import PALETTE
 
 OVERLAY = "overlay"
 """The key of a row's picture; it is no column."""
@@ -31,7 +31,7 @@ def write_pictures(folder: Path, item: Item, prediction: Prediction, overlay: bo
     name = f"{item.stem}{frame.part}"
     if (mask := prediction.mask) is not None:
         image = Image.fromarray(mask, "P")
-        image.putpalette(_palette(prediction.system.legend))
+        image.putpalette(PALETTE.tobytes())
         with atomic(folder / "masks" / f"{name}.png") as temporary:
             image.save(temporary, "PNG", compress_level=1)
     if not overlay:
@@ -39,12 +39,6 @@ def write_pictures(folder: Path, item: Item, prediction: Prediction, overlay: bo
     with atomic(folder / "overlays" / f"{name}.jpg") as temporary:
         prediction.overlay.save(temporary, "JPEG", quality=QUALITY)
     return prediction.cells | {OVERLAY: f"overlays/{name}.jpg"}
-
-
-def _palette(legend: Mapping[int, str]) -> list[int]:
-    """Black, then a colour for each label."""
-    colours = [COLOURS[(label - 1) % len(COLOURS)] for label in legend]
-    return [0, 0, 0, *(int(value) for colour in colours for value in colour[:3])]
 
 
 def write_tables(progress: Progress, columns: list[str], legend: Mapping[int, str]) -> dict[str, Any]:

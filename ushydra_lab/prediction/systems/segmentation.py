@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
-from scipy.ndimage import binary_erosion
 from torch import Tensor
 
 from ushydra_lab.figures.panels import LABEL_COLOURS
@@ -17,8 +16,10 @@ from ushydra_lab.prediction.frames import Shown
 from ushydra_lab.prediction.systems.base import Cells, Drawn, System, mean_logits
 from ushydra_lab.tasks.base import Answer, Batch, Task
 
-TINT = 0.25
+TINT = 64  # of 255
 COLOURS = [ImageColor.getrgb(colour) for colour in LABEL_COLOURS]
+PALETTE = np.array([(0, 0, 0), *(COLOURS[label % len(COLOURS)][:3] for label in range(255))], np.uint8)
+"""Red, green and blue of each label; 0 is background."""
 PER_STRUCTURE = ("found", "area_px", "area_mm2", "centroid_x", "centroid_y", "dice_between_members")
 HEAD = ("hc_px", "hc_mm", "hc_sd_mm")
 
@@ -75,13 +76,20 @@ class SegmentationSystem(System):
     def overlay(self, picture: Image.Image, shown: Shown, cells: Cells, drawn: Drawn) -> Image.Image:
         native = Image.fromarray(shown.fit.invert_labels(drawn))
         labels = np.asarray(native.resize(picture.size, Image.Resampling.NEAREST))
-        pixels = np.asarray(picture).astype(np.float32)
-        for label in self.legend:
-            inside = labels == label
-            colour = np.array(COLOURS[(label - 1) % len(COLOURS)], np.float32)
-            pixels[inside] = (1 - TINT) * pixels[inside] + TINT * colour
-            pixels[inside & ~binary_erosion(inside, iterations=2)] = colour
-        return Image.fromarray(pixels.astype(np.uint8))
+        coloured = Image.fromarray(PALETTE[labels])
+        strength = np.where(labels > 0, np.where(_outline(labels), 255, TINT), 0).astype(np.uint8)
+        return Image.composite(coloured, picture, Image.fromarray(strength))
+
+
+def _outline(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels with another label within two px to the left, right, above or below."""
+    found = np.zeros(labels.shape, bool)
+    for step in (1, 2):
+        for one, other in ((np.s_[step:], np.s_[:-step]), (np.s_[:, step:], np.s_[:, :-step])):
+            differ = labels[one] != labels[other]
+            found[one] |= differ
+            found[other] |= differ
+    return found
 
 
 def _dice(one: Tensor, other: Tensor) -> Tensor:
