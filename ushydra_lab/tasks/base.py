@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.boxes import box_mask
 from ushydra_lab.networks.activation import deepest_code
 
@@ -31,6 +32,9 @@ class Task(LightningModule):
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset()
     """Settings that leave the trained weights as they are: variants that differ in these share one training."""
+
+    doubts: ClassVar[Mapping[str, str]] = {}
+    """Reason to send an image to review -> the column of `describe` that is then high; low with a - in front."""
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -106,6 +110,20 @@ class Task(LightningModule):
     def code(self, batch: Batch) -> Tensor:
         """One code per image, (B, C), by the network's encoder, for the probes."""
         return deepest_code(self.network, lambda: self(batch["image"]))
+
+    def answer_with_code(self, image: Tensor, content: Tensor) -> tuple[Answer, Tensor | None]:
+        """The answer, and one code per image, (B, C), that the network made on the way: no second pass is needed.
+
+        None of a network without feature maps.
+        """
+        found: list[Answer] = []
+        try:
+            code = deepest_code(self.network, lambda: found.append(self.answer(image, content)))
+        except UserError:
+            if not found:  # not the code, the answer could not be had
+                raise
+            return found[0], None
+        return found[0], code
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """Difficulty of evaluated images (rows; metrics are columns): larger is a worse answer, NaN where undefined.

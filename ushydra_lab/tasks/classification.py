@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -56,6 +56,8 @@ class Classification(FromLogits):
     Raises:
         ValueError: planes that the vocabulary does not have.
     """
+
+    doubts: ClassVar[Mapping[str, str]] = {"uncertain": "-confidence"}
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ class Landmarks(FromOutput):
     """
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset({"decoder"})
+    doubts: ClassVar[Mapping[str, str]] = {"uncertain": "entropy"}
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -41,6 +41,7 @@ class Reconstruction(FromOutput):
     """
 
     weighting: Weighting
+    doubts: ClassVar[Mapping[str, str]] = {"badly_reconstructed": "-ms_ssim_content"}
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:

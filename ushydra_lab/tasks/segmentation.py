@@ -48,6 +48,7 @@ class Segmentation(FromLogits):
 
     selection: ClassVar[str] = "val/dice_lost"
     only_evaluated: ClassVar[frozenset[str]] = frozenset({"postprocess", "head"})
+    doubts: ClassVar[Mapping[str, str]] = {"structure_absent": "lacking"}
     class_weights: Tensor
 
     def __init__(
@@ -205,9 +206,13 @@ class Segmentation(FromLogits):
         return found | _circumference_error(found, batch)
 
     def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`."""
+        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`.
+
+        `lacking`: how many structures are not found.
+        """
         pred = self.labels(self.decided(answer, batch), batch["content"])
         found = self._of_structures(areas(pred, self.classes, batch))
+        found["lacking"] = torch.stack([found[f"found_px_{name}"] == 0 for name in self.structures]).sum(0).float()
         return found | (self._circumference(pred, batch) if self.head else {})
 
     def _of_structures(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
