@@ -50,7 +50,7 @@ def test_real_images_are_not_refused_and_their_damaged_copies_are(real_data: Pat
 @pytest.mark.parametrize("scene", ["head", "nt", "heart"])
 def test_phantom_images_are_not_refused_and_their_damaged_copies_are(tmp_path: Path, scene: str) -> None:
     source = phantom.read(root=tmp_path, scene=scene, seed=0, images_per_site=2, difficulty="real", sites=6)
-    images = [decode(read_bytes(Path(path))).grey for path in source.table["image"]]
+    images = [decode(read_bytes(source.root / path)).grey for path in source.table["image"]]
     assert [pixel_reasons(image) for image in images] == [()] * len(images)
     assert {kind: refused(images, kind) for kind in REFUSED} == dict.fromkeys(REFUSED, len(images))
 

@@ -10,9 +10,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.boxes import box_mask
-from ushydra_lab.networks.activation import deepest_code
+from ushydra_lab.networks.activation import deepest_code, middle_code
 
 Batch = dict[str, Tensor]
 Answer = dict[str, Tensor]
@@ -32,9 +31,6 @@ class Task(LightningModule):
 
     only_evaluated: ClassVar[frozenset[str]] = frozenset()
     """Settings that leave the trained weights as they are: variants that differ in these share one training."""
-
-    doubts: ClassVar[Mapping[str, str]] = {}
-    """Reason to send an image to review -> the column of `describe` that is then high; low with a - in front."""
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -111,18 +107,17 @@ class Task(LightningModule):
         """One code per image, (B, C), by the network's encoder, for the probes."""
         return deepest_code(self.network, lambda: self(batch["image"]))
 
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """Reason to have an image reviewed -> how much it holds (B,), more where larger; triage has its thresholds."""
+        return {}
+
     def answer_with_code(self, image: Tensor, content: Tensor) -> tuple[Answer, Tensor | None]:
         """The answer, and one code per image, (B, C), that the network made on the way: no second pass is needed.
 
         None of a network without feature maps.
         """
         found: list[Answer] = []
-        try:
-            code = deepest_code(self.network, lambda: found.append(self.answer(image, content)))
-        except UserError:
-            if not found:  # not the code, the answer could not be had
-                raise
-            return found[0], None
+        code = middle_code(self.network, lambda: found.append(self.answer(image, content)))
         return found[0], code
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:

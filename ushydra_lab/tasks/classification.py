@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 import torch
@@ -56,8 +56,6 @@ class Classification(FromLogits):
     Raises:
         ValueError: planes that the vocabulary does not have.
     """
-
-    doubts: ClassVar[Mapping[str, str]] = {"uncertain": "-confidence"}
 
     def __init__(
         self,
@@ -128,6 +126,10 @@ class Classification(FromLogits):
         chances = logits.softmax(1)
         found = {"predicted": logits.argmax(1), "confidence": chances.amax(1)}
         return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
+
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`uncertain`: 1 - the largest probability."""
+        return {"uncertain": 1 - self.decided(answer, batch).softmax(1).amax(1)}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - probability of the true plane."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 import torch
@@ -41,7 +41,6 @@ class Reconstruction(FromOutput):
     """
 
     weighting: Weighting
-    doubts: ClassVar[Mapping[str, str]] = {"badly_reconstructed": "-ms_ssim_content"}
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -121,6 +120,11 @@ class Reconstruction(FromOutput):
 
     def loss_weights(self) -> dict[str, float]:
         return dict(zip(self.terms, self.weighting.present().tolist(), strict=True))
+
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`badly_reconstructed`: the mean absolute error within the image's content."""
+        error, shown = (answer["reconstruction"] - batch["image"]).abs(), inside(batch)
+        return {"badly_reconstructed": (error * shown).sum((1, 2, 3)) / shown.sum((1, 2, 3))}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["roi_edge_mae"]

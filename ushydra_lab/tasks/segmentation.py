@@ -48,7 +48,6 @@ class Segmentation(FromLogits):
 
     selection: ClassVar[str] = "val/dice_lost"
     only_evaluated: ClassVar[frozenset[str]] = frozenset({"postprocess", "head"})
-    doubts: ClassVar[Mapping[str, str]] = {"structure_absent": "lacking"}
     class_weights: Tensor
 
     def __init__(
@@ -206,13 +205,9 @@ class Segmentation(FromLogits):
         return found | _circumference_error(found, batch)
 
     def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`.
-
-        `lacking`: how many structures are not found.
-        """
+        """`found_NAME`, `found_px_NAME`, `found_mm2_NAME` of each structure, and `hc_px`, `hc_mm`, as in `measure`."""
         pred = self.labels(self.decided(answer, batch), batch["content"])
         found = self._of_structures(areas(pred, self.classes, batch))
-        found["lacking"] = torch.stack([found[f"found_px_{name}"] == 0 for name in self.structures]).sum(0).float()
         return found | (self._circumference(pred, batch) if self.head else {})
 
     def _of_structures(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -221,6 +216,12 @@ class Segmentation(FromLogits):
             for score, values in scores.items()
             for label, name in enumerate(self.structures, 1)
         }
+
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`structure_absent`: how many structures are not found."""
+        labels = self.labels(self.decided(answer, batch), batch["content"]).flatten(1)
+        found = [(labels == label).any(1) for label in range(1, self.classes)]
+        return {"structure_absent": (~torch.stack(found)).sum(0)}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""

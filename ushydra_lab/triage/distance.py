@@ -41,6 +41,14 @@ class Mahalanobis:
             )
         return cls(plain.location_, plain.precision_)
 
+    @classmethod
+    def standardised(cls, codes: Floats) -> Mahalanobis:
+        """The same of codes in units of each dimension's SD, by `ledoit_wolf`, which shrinks all dimensions alike."""
+        sd = codes.std(0)
+        scale = np.where(sd > 0, sd, 1)
+        unit = cls.fit(codes / scale)
+        return cls(unit.mean * scale, unit.precision / np.outer(scale, scale))
+
     def __call__(self, codes: Floats) -> Floats:
         """Distances (N,) of codes (N, D)."""
         distances: Floats = pairwise_distances(codes, self.mean[None], metric="mahalanobis", VI=self.precision)

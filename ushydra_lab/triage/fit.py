@@ -13,7 +13,7 @@ from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.results.reliability import conformal_quantile
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.triage.distance import Floats, Mahalanobis
-from ushydra_lab.triage.rules import OOD, Rule, Triage, signed
+from ushydra_lab.triage.rules import Rule, Triage
 from ushydra_lab.triage.scores import exact, on_device, scored
 
 ALPHA = 0.05
@@ -28,14 +28,12 @@ def fit_triage(task: Task, data: UltrasoundData) -> Triage:
     measured (`triage.images`), not promised. A score that is NaN counts as infinite.
     """
     codes = _codes(task, data.part_loader("train"))
-    known = None if codes is None else Mahalanobis.fit(codes)
+    known = None if codes is None else Mahalanobis.standardised(codes)
     if "val" not in data.parts:
         return Triage((), known)
     scores = scored(task, data.part_loader("val"), known)
     table = data.manifest.table[data.part == "val"]
-    named = {OOD: OOD, **task.doubts}
-    rules = (_rule(code, score, scores, table) for code, score in named.items() if score.removeprefix("-") in scores)
-    return Triage(tuple(rules), known)
+    return Triage(tuple(_rule(code, values, table) for code, values in scores.items()), known)
 
 
 @torch.inference_mode()
@@ -49,12 +47,11 @@ def _codes(task: Task, batches: Iterable[Batch]) -> Floats | None:
     return np.concatenate(found)
 
 
-def _rule(code: str, score: str, scores: dict[str, Floats], table: pd.DataFrame) -> Rule:
-    values = np.nan_to_num(signed(score, scores), nan=np.inf)
+def _rule(code: str, scores: Floats, table: pd.DataFrame) -> Rule:
+    values = np.nan_to_num(scores, nan=np.inf)
     finite = values[np.isfinite(values)]
     return Rule(
         code=code,
-        score=score,
         threshold=conformal_quantile(values, ALPHA),
         spread=float(finite.std()) if len(finite) else 0.0,
         alpha=ALPHA,

@@ -37,7 +37,7 @@ def judged_images(triage: Triage, task: Task, data: UltrasoundData) -> pd.DataFr
 
 def _as_they_are(triage: Triage, task: Task, data: UltrasoundData, part: str) -> Iterator[dict[str, Any]]:
     table = data.manifest.table[data.part == part]
-    scores = rows(scored(task, data.part_loader(part), triage.known))
+    scores = rows(scored(task, data.part_loader(part), triage.known), len(table))
     judged = in_threads(partial(_judged, triage), list(zip(table[IMAGE], scores, strict=True)), "triage")
     for record, site, judgement in zip(table.index, table[SITE], judged, strict=True):
         yield _row(AS_IS, part, record, site, judgement)
@@ -59,7 +59,7 @@ def _damaged(triage: Triage, task: Task, data: UltrasoundData) -> Iterator[dict[
     for kind, damage in DAMAGES.items():
         copies = [damage(image) for image in images]
         batch = _batch(copies, crops(chosen), data.canvas)
-        for position, scores in enumerate(rows(scored(task, [batch], triage.known))):
+        for position, scores in enumerate(rows(scored(task, [batch], triage.known), len(copies))):
             judgement = triage.judge(copies[position], scores)
             yield _row(kind, "test", chosen.index[position], chosen[SITE].iloc[position], judgement)
 

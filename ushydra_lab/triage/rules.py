@@ -16,15 +16,13 @@ OOD = "ood"
 
 @dataclass(frozen=True)
 class Rule:
-    """Review for the reason `code` where the score named `score` is above `threshold`.
+    """Review for the reason `code` where the score of that name is above `threshold`.
 
-    score: a column of the task's `describe`, or `ood`; with a - in front, its negative. threshold: split-conformal at
-    `alpha`, of `n_images` validation images of `n_subjects` at `n_sites` training sites; infinite with too few of them.
-    spread: the SD of these images' scores, the unit in which `excess` is told.
+    threshold: split-conformal at `alpha`, of `n_images` validation images of `n_subjects` at `n_sites` training sites;
+    infinite with too few of them. spread: the SD of these images' scores, the unit in which `excess` is told.
     """
 
     code: str
-    score: str
     threshold: float
     spread: float
     alpha: float
@@ -44,14 +42,8 @@ class Rule:
         """SDs above the threshold, negative below; of a NaN infinite, without a threshold minus infinity."""
         if not isfinite(self.threshold):
             return -inf
-        value = signed(self.score, scores)
+        value = scores[self.code]
         return inf if isnan(value) else (value - self.threshold) / max(self.spread, 1e-9)
-
-
-def signed(score: str, scores: Mapping[str, float]) -> float:
-    """The value of a score, negative where its name has a - in front."""
-    value = scores[score.removeprefix("-")]
-    return -value if score.startswith("-") else value
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ class Triage:
 
         Args:
             grey: as it was decoded, native px.
-            scores: of its answer, by `triage.scores.scored`.
+            scores: by `triage.scores.scores_of`, whose names are the codes.
         """
         refused = pixel_reasons(grey)
         excess = {rule.code: rule.excess(scores) for rule in self.rules}

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ushydra_lab.tasks.base import Batch, Task
+from ushydra_lab.tasks.base import Answer, Batch, Task
 from ushydra_lab.triage.distance import Floats, Mahalanobis
 from ushydra_lab.triage.rules import OOD
 
 Scores = dict[str, Floats]
-"""Score -> its values (B,)."""
+"""Code of a rule -> the score that it compares, (B,)."""
 
 
-def scores_of(task: Task, said: Mapping[str, Tensor], code: Tensor | None, known: Mahalanobis | None) -> Scores:
-    """The scores that rules of this task name.
+def scores_of(task: Task, answer: Answer, code: Tensor | None, batch: Batch, known: Mahalanobis | None) -> Scores:
+    """`ood` and the task's `doubts`.
 
     Args:
-        said: what `describe` says of the answers, (B,) each.
-        code: codes (B, D), by `answer_with_code`.
+        answer, code: by `answer_with_code`.
         known: the distance from training codes; None of a network without a code.
     """
-    names = sorted({score.removeprefix("-") for score in task.doubts.values()} & said.keys())
-    found = {name: exact(said[name]) for name in names}
+    found = {name: exact(values) for name, values in task.doubts(answer, batch).items()}
     return found if known is None or code is None else {OOD: known(exact(code)), **found}
 
 
@@ -34,19 +32,18 @@ def exact(values: Tensor) -> Floats:
     return values.detach().cpu().numpy().astype(np.float64)
 
 
-def rows(scores: Scores) -> list[dict[str, float]]:
-    """Scores (B,) as one dict an image."""
-    return [dict(zip(scores, row, strict=True)) for row in zip(*(v.tolist() for v in scores.values()), strict=True)]
+def rows(scores: Scores, count: int) -> list[dict[str, float]]:
+    """Scores of `count` images as one dict an image."""
+    return [{name: float(values[index]) for name, values in scores.items()} for index in range(count)]
 
 
 @torch.inference_mode()
 def scored(task: Task, batches: Iterable[Batch], known: Mahalanobis | None) -> Scores:
     """The scores of all images in `batches`, in their order."""
     found = []
-    for batch in batches:
-        there = on_device(task, batch)
-        answer, code = task.answer_with_code(there["image"], there["content"])
-        found.append(scores_of(task, task.describe(answer, there), code, known))
+    for batch in (on_device(task, batch) for batch in batches):
+        answer, code = task.answer_with_code(batch["image"], batch["content"])
+        found.append(scores_of(task, answer, code, batch, known))
     return {name: np.concatenate([scores[name] for scores in found]) for name in found[0]}
 
 
