@@ -19,8 +19,9 @@ def write(root: Path, split: LeaveSitesOut, sites: list[str], seed: int = 1, noi
     """A run with ten images a site, 4 of them validating; noise: factor of the errors at new1 and new2."""
     table = pd.DataFrame({"site": np.repeat(sites, 10), "subject": [f"{n:03d}" for n in range(10 * len(sites))]})
     table = table.assign(record=range(len(table)))
-    left_out = {*split.held_out} if split.inner is None else {split.inner}
-    unused = {*split.held_out} - left_out
+    held_out = {split.held_out} if isinstance(split.held_out, str) else {*split.held_out}
+    left_out = held_out if split.inner is None else {split.inner}
+    unused = held_out - left_out
     validates = table.groupby("site").cumcount() < 4
     part = np.where(validates, "val", "train")
     part = np.where(table["site"].isin(left_out), "test", np.where(table["site"].isin(unused), "unused", part))
@@ -30,7 +31,7 @@ def write(root: Path, split: LeaveSitesOut, sites: list[str], seed: int = 1, noi
     for measure in ("ofd", "bpd", "hc"):
         error = rng.exponential(size=len(images)) * np.where(images["site"].isin(NEW), noise, 1)
         images = images.assign(**{f"{measure}_abs_error_mm": error, f"{measure}_percent_error": 0.0})
-    own = {"split": {"held_out": list(split.held_out), "inner": split.inner}, "seed": seed} | config
+    own = {"split": {"held_out": split.held_out, "inner": split.inner}, "seed": seed} | config
     place = root / split.name / f"seed{seed}" / "default"
     return Run(fake_runs.write(place, {"train": "key"}, images, table, own))
 

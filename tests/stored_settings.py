@@ -59,7 +59,7 @@ def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
     """Every job of an experiment's own sweep."""
     start = [f"+experiment={experiment}", f"scale={scale}", "data.root=here"]
     params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
-    own = [f"{key}={value}" for key, value in params.items() if key != "seed"]  # the scale's
+    own = [f"{key}={value}" for key, value in params.items() if value and key != "seed"]  # the scale's
     swept = OverridesParser.create().parse_overrides(own)
     choices = [
         [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]

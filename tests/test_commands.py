@@ -86,7 +86,7 @@ def test_a_report_is_made_without_torch(tmp_path: Path) -> None:
     brain_attention_unet(tmp_path / "brain_attention_unet")
     code = (
         "import sys; from ushydra_lab.commands.report import main; main(['.'])\n"
-        "print({'torch', 'lightning', 'wandb'} & set(sys.modules), file=sys.stderr)"
+        "print({'torch', 'lightning', 'wandb', 'umap', 'numba'} & set(sys.modules), file=sys.stderr)"
     )
     done = run("-c", code, folder=tmp_path)
     assert done.returncode == 0

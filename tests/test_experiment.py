@@ -328,8 +328,15 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     data = ["data=manifest", f"data.path='{hospitals}'"]
     if not path.stem.startswith("nt"):
         data = ["data=manifest", f"data.path='{heads}'", "data.structures={parenchyma: 1, csp: 2, lv: 3}"]
+    if path.stem == "nt_extensions":
+        table = pd.read_csv(hospitals)
+        nasal_bone = {f"nasal_bone_{edge}": table[f"nt_{edge}"] for edge in ("x1", "y1", "x2", "y2")}
+        table.assign(**nasal_bone).to_csv(hospitals.with_name("regions.csv"), index=False)
+        data[1] = f"data.path='{hospitals.with_name('regions.csv')}'"
     if path.stem == "head_hc18":
         data += ["structures=['head=parenchyma+csp+lv']"]
+    if path.stem == "biometry_new_hospital":
+        data += ["split.held_out=[hospital_c]"]
     if path.stem.endswith("hc18"):
         data += ["stages.pretrain.instead.data.images_per_site=6", "stages.pretrain.instead.data.seed=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.4.0"
-__all__ = ["Prediction", "Run", "UserError", "evaluate", "load", "predict", "read_manifest", "report", "train"]
+__all__ = ["Prediction", "Run", "UserError", "evaluate", "load", "predict", "read_manifest", "train", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ VERBS = {
     "predict": "measure images, videos and DICOM files without labels with a finished run",
     "probes": "measure what the frozen encoders of finished runs know",
     "robustness": "measure how segmentations bear noise, and how well they repeat",
+    "boxes": "measure what wrong boxes do to the NT drift of reconstructions",
     "claims": "find numbers of a results table that contradict each other, and wins that chance explains",
     "dashboard": "make a wandb workspace for an experiment's runs",
     "doctor": "see what this machine has and lacks: versions, device, disk, each with its remedy",

@@ -33,7 +33,7 @@ from ushydra_lab.sweep.jobs import validate
 from ushydra_lab.sweep.sweeper import drop_missing_keys, expand
 from ushydra_lab.training import assembly
 
-__all__ = ["Prediction", "Run", "UserError", "evaluate", "load", "predict", "read_manifest", "report", "train"]
+__all__ = ["Prediction", "Run", "UserError", "evaluate", "load", "predict", "read_manifest", "train", "write_report"]
 Place = str | PathLike[str]
 
 
@@ -94,7 +94,7 @@ def evaluate(run: Run | Place, *overrides: str) -> Path:
     return external.evaluate(run if isinstance(run, Run) else Run(Path(run)), list(overrides))
 
 
-def report(folder: Place) -> Path:
+def write_report(folder: Place) -> Path:
     """Write the report of an experiment's finished runs; its page.
 
     Raises:

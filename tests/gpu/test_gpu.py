@@ -1,9 +1,11 @@
 """What has to be seen on a GPU: `make test-gpu`. USHYDRA_TEST_ACCELERATOR=cpu tries the tests themselves on a CPU."""
 
+import functools
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -25,22 +27,28 @@ pytestmark = [
 systems = pytest.mark.parametrize("system", SMALL)
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The manifest of each system's phantom."""
-    return {system: write_images(system, tmp_path_factory.mktemp(system)) for system in SMALL}
+Runs = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> dict[str, Path]:
-    """A run of each system, and a proof that it used the accelerator."""
-    root, runs = tmp_path_factory.mktemp("once"), {}
-    for system, manifest in images.items():
+def images(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """A system -> the manifest of its phantom."""
+    return functools.cache(lambda system: write_images(system, tmp_path_factory.mktemp(system)))
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, images: Runs) -> Runs:
+    """A system -> a run of it, trained when first asked for; it must have used the accelerator."""
+
+    @functools.cache
+    def run(system: str) -> Path:
         if ACCELERATOR == "gpu":
             torch.cuda.reset_peak_memory_stats()
-        runs[system] = train(typed(system, manifest, root))
-        assert ACCELERATOR != "gpu" or torch.cuda.max_memory_allocated() > 2**20, system
-    return runs
+        found = train(typed(system, images(system), tmp_path_factory.mktemp("once")))
+        assert ACCELERATOR != "gpu" or torch.cuda.max_memory_allocated() > 2**20
+        return found
+
+    return run
 
 
 def typed(system: str, manifest: Path, root: Path, *more: str, epochs: int = 2) -> list[str]:
@@ -59,16 +67,12 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 @systems
-def test_a_system_trained_twice_has_the_same_bits(
-    system: str, images: dict[str, Path], once: dict[str, Path], tmp_path: Path
-) -> None:
-    assert_same(once[system], train(typed(system, images[system], tmp_path)))
+def test_a_system_trained_twice_has_the_same_bits(system: str, images: Runs, once: Runs, tmp_path: Path) -> None:
+    assert_same(once(system), train(typed(system, images(system), tmp_path)))
 
 
-def test_a_training_that_is_killed_and_continued_has_the_same_bits(
-    images: dict[str, Path], once: dict[str, Path], tmp_path: Path
-) -> None:
-    line = typed("nt_phase2", images["nt_phase2"], tmp_path)
+def test_a_training_that_is_killed_and_continued_has_the_same_bits(images: Runs, once: Runs, tmp_path: Path) -> None:
+    line = typed("nt_phase2", images("nt_phase2"), tmp_path)
     started = subprocess.Popen([sys.executable, "-m", "ushydra_lab", *line])
     while not list(tmp_path.glob("*/.stages/*/last.ckpt")):
         assert started.poll() is None, "it ended by itself"
@@ -76,28 +80,28 @@ def test_a_training_that_is_killed_and_continued_has_the_same_bits(
     started.kill()
     started.wait()
     assert not list(tmp_path.rglob("per_image.csv"))
-    assert_same(once["nt_phase2"], train(line))
+    assert_same(once("nt_phase2"), train(line))
 
 
-def test_two_jobs_at_a_time_share_the_device(images: dict[str, Path], once: dict[str, Path], tmp_path: Path) -> None:
+def test_two_jobs_at_a_time_share_the_device(images: Runs, once: Runs, tmp_path: Path) -> None:
     both = ["seed=1000,1001", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    line = [word for word in typed("nt_phase2", images["nt_phase2"], tmp_path, *both) if word != "seed=1000"]
+    line = [word for word in typed("nt_phase2", images("nt_phase2"), tmp_path, *both) if word != "seed=1000"]
     done = subprocess.run([sys.executable, "-m", "ushydra_lab", *line], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = sorted(tmp_path.glob("nt_phase2/*/seed*/roi"))
     assert [read_json(run / "run.json")["status"] for run in runs] == ["finished"] * 2
-    assert_same(once["nt_phase2"], runs[0])
+    assert_same(once("nt_phase2"), runs[0])
 
 
 @systems
 def test_half_precision_trains_and_measures_finite_numbers(
-    system: str, images: dict[str, Path], once: dict[str, Path], tmp_path: Path
+    system: str, images: Runs, once: Runs, tmp_path: Path
 ) -> None:
-    half = train(typed(system, images[system], tmp_path, "trainer.precision=bf16-mixed"))
+    half = train(typed(system, images(system), tmp_path, "trainer.precision=bf16-mixed"))
     for file in (half / "history").iterdir():
-        losses, full = (pd.read_csv(run / "history" / file.name)["val/loss"] for run in (half, once[system]))
+        losses, full = (pd.read_csv(run / "history" / file.name)["val/loss"] for run in (half, once(system)))
         assert losses.tolist() == pytest.approx(full.tolist(), rel=0.2)
-    halved, whole = (pd.read_csv(run / "per_image.csv") for run in (half, once[system]))
+    halved, whole = (pd.read_csv(run / "per_image.csv") for run in (half, once(system)))
     assert halved.notna().sum().sum() >= 0.9 * whole.notna().sum().sum()
     for file in (half / "checkpoints").glob("*.ckpt"):
         assert all(value.dtype != torch.bfloat16 for value in read_checkpoint(file)["state_dict"].values())

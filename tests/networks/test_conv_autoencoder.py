@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ushydra_lab.networks.conv_autoencoder import THUMBNAIL, ConvAutoencoder, grid_pool
+from ushydra_lab.networks.conv_autoencoder import THUMBNAIL, ConvAutoencoder, RunningStandardise, grid_pool
 
 SMALL = {"widths": (2, 4, 4, 8), "latent_dim": 5}
 
@@ -75,7 +75,7 @@ def test_an_auxiliary_decoder_leaves_all_other_weights_and_the_random_stream_as_
     without, drawn = built.pop("none")
     for weights, after in built.values():
         assert all(torch.equal(weights[name], values) for name, values in without.items())
-        assert {name.partition(".")[0] for name in weights.keys() - without.keys()} == {"thumbnail"}
+        assert {name.partition(".")[0] for name in weights.keys() - without.keys()} == {"standardise", "thumbnail"}
         assert torch.equal(after, drawn)
 
 
@@ -90,6 +90,19 @@ def test_the_auxiliary_decoder_trains_the_code_and_the_encoder_only_where_told(a
     thumbnail.sum().backward()
     trained = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert trained == {"to_code", "thumbnail"} | ({"encoder"} if encoder_learns else set())
+
+
+def test_a_code_that_learns_stands_on_averages_without_their_common_part():
+    torch.manual_seed(0)
+    standardise = RunningStandardise(3)
+    batches = torch.randn(200, 8, 3) * torch.tensor([0.1, 1.0, 5.0]) + torch.tensor([9.0, 0.0, -2.0])
+    for batch in batches:
+        standardise(batch)
+    assert standardise(batches[0, :1]).isfinite().all(), "a batch may be one image"
+    found = standardise.eval()(batches.flatten(0, 1))
+    torch.testing.assert_close(found.mean(0), torch.zeros(3), atol=0.3, rtol=0)
+    torch.testing.assert_close(found.std(0), torch.ones(3), atol=0.3, rtol=0)
+    assert torch.equal(standardise(batches[0]), standardise(batches[0])), "nothing moves in evaluation"
 
 
 @pytest.mark.parametrize("decoder_input", ["latent", "grid"])

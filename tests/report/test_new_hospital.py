@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ushydra_lab.data.split import LeaveSitesOut
 from ushydra_lab.report.build import report
 from ushydra_lab.report.render import markdown
 from ushydra_lab.report.sections.new_hospital import section
 from ushydra_lab.results.collect import collect
 from ushydra_lab.results.intervals import Validity, calibration
 
-from ..nested_runs import NEW, TRAINING, nested
+from ..nested_runs import NEW, TRAINING, nested, write
 
 WITHIN, ELSEWHERE = (validity.value for validity in Validity)
 
@@ -61,6 +62,8 @@ def test_inner_folds_are_in_no_other_table(tmp_path: Path) -> None:
     assert set(collected.images["held_out"]) == {runs[0].fold}
     assert set(collected.inner) == {*runs[1:]}
     assert collected.unfinished == {}
+    write(tmp_path / "exp", LeaveSitesOut("new1", inner="site00"), [*TRAINING[:3], "new1"])
+    assert collect(tmp_path / "exp").unfinished == {}
     report(tmp_path / "exp")
     page = (tmp_path / "exp" / "report" / "index.html").read_text()
     assert runs[0].fold in page

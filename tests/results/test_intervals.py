@@ -49,7 +49,7 @@ def test_a_run_that_was_trained_on_a_held_out_site_calibrates_nothing(tmp_path: 
     assert inner_folds(runs[0], runs) == []
     known = calibration(runs[0], "train", runs)
     assert known.interval("ofd", ELSEWHERE) is None
-    assert "no finished run leaves out site01, site02" in known.shortage()
+    assert "no finished run that leaves out site01, site02" in known.shortage()
     everything = write(tmp_path, LeaveSitesOut([]), TRAINING)
     assert [site for site, _ in inner_folds(everything, runs)] == TRAINING
     assert calibration(everything, "train", runs).interval("ofd", ELSEWHERE)

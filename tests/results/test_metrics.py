@@ -14,6 +14,8 @@ from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.columns import OF_THE_LAB
 from ushydra_lab.tasks.reconstruction import Reconstruction
 
+from ..tasks import test_boxes as of_boxes
+
 
 class Answer(nn.Module):
     """A network that always gives the same."""
@@ -33,9 +35,10 @@ def reconstruction(amount: float) -> dict[str, Tensor]:
     image[..., 83:95, 60:200] = 0.05
     answer = image.roll(1, 2) if amount == 0.1 else image * (1 - amount) + 0.5 * amount
     batch = {"image": image, "nt_box": torch.tensor([[60.0, 75, 200, 103]]), "pixel_mm": torch.tensor([0.2])}
-    batch |= {"content": torch.tensor([[0.0, 0, 256, 176]])}
+    batch |= {"content": torch.tensor([[0.0, 0, 256, 176]]), "head_box": torch.tensor([[20.0, 60, 70, 120]])}
     answer[..., 94:97, 60:200] += 0.2 * (amount == 0.1)
-    return Reconstruction(Answer(answer.clamp(0, 1)), None, {}).evaluate(batch)  # type: ignore[arg-type]
+    task = Reconstruction(Answer(answer.clamp(0, 1)), None, {}, ["nt_box", "head_box"])  # type: ignore[arg-type]
+    return task.evaluate(batch)
 
 
 def landmarks(amount: float) -> dict[str, Tensor]:
@@ -74,8 +77,13 @@ def routing(amount: float) -> dict[str, Tensor]:
     return routing_scores(scores, route, torch.tensor([0]))
 
 
+def boxes(amount: float) -> dict[str, Tensor]:
+    task = of_boxes.task_for(of_boxes.Shown(of_boxes.peaks(of_boxes.BOX.view(2, 2) + 8 * amount)))
+    return task.evaluate(of_boxes.batch_of(of_boxes.BOX) | {"pixel_mm": torch.tensor([0.5, 0.5])})
+
+
 SHOWN = [column for column in OF_THE_LAB if column.metric]
-ANSWERS = (reconstruction, landmarks, segmentation, classification, routing)
+ANSWERS = (reconstruction, landmarks, segmentation, classification, routing, boxes)
 
 
 def test_every_arrow_points_to_the_better_answer() -> None:

@@ -23,6 +23,7 @@ from ushydra_lab.tasks.columns import (
 )
 
 from ..results.test_metrics import classification, reconstruction
+from . import test_boxes as of_boxes
 from . import test_landmarks as of_landmarks
 from . import test_routed as of_routed
 from . import test_segmentation as of_segmentation
@@ -40,6 +41,9 @@ def emitted() -> dict[str, list[str]]:
     masks = of_segmentation.batch_of(mask, hc_mm=torch.tensor([80.0, 90.0]), **PIXEL)
     found = {
         "reconstruction": reconstruction(0.1),
+        "boxes": of_boxes.task_for(of_boxes.Shown(of_boxes.peaks(of_boxes.BOX.view(2, 2)))).evaluate(
+            of_boxes.batch_of(of_boxes.BOX) | PIXEL
+        ),
         "landmarks": of_landmarks.task_for(heatmaps).evaluate(head),
         "segmentation": of_segmentation.task_for(mask, head="parenchyma").evaluate(masks),
         "classification": classification(0.1),

@@ -94,7 +94,7 @@ def _data(
 ) -> UltrasoundData:
     """Some rows of a manifest, their canvases from the cache."""
     part = replace(manifest, table=table.reset_index(drop=True))
-    held_out, roi = held_out or experiment.held_out, experiment.roi
+    held_out, roi = held_out or experiment.held_out, experiment.main_roi
     assert held_out
     assert roi
     split = LeaveOneSiteOut(held_out, experiment.split["val_fraction"])

@@ -12,12 +12,12 @@ from ushydra_lab.tasks.base import Batch
 def random_batch(lab: Lab, experiment: Experiment, size: int | None = None) -> Batch:
     """Noise with a box a tenth of the canvas high and a third wide, for what depends on the shapes alone."""
     height, width = experiment.canvas
-    assert experiment.roi
+    assert experiment.main_roi
     size = size or experiment.batch_size
     image = torch.rand(size, 1, height, width, device=lab.device)
     edges = [width / 3, height * 0.45, 2 * width / 3, height * 0.55]
     box = torch.tensor([edges], device=lab.device).expand(size, 4)
-    return {"image": image, experiment.roi: box}
+    return {"image": image, experiment.main_roi: box}
 
 
 class Step:

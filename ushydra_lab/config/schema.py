@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
+from ushydra_lab.config.regions import regions
+
 SCALES = ("paper", "laptop")
 LOGGER_MODES = ("offline", "online", "disabled")
 Node = dict[str, Any]
@@ -102,7 +104,8 @@ class Claim:
 class Experiment:
     """A data set, a held-out site, a seed and an ordered list of stages.
 
-    split_seed: draws the split in place of the seed, so that seeds differ in initialisation and order alone.
+    split_seed: draws the split in place of the seed, so that seeds differ in initialisation and order alone. roi: one
+    region of interest or several with their weights (`regions`), or null.
     """
 
     name: str
@@ -130,7 +133,7 @@ class Experiment:
     claim: Claim | None = None
     split_seed: int | None = None
     paper: str | None = None
-    roi: str | None = None
+    roi: Any = None
     structures: list[str] | None = None
     planes: list[str] | None = None
     oversample: Node | None = None
@@ -139,6 +142,11 @@ class Experiment:
     @property
     def seed_of_split(self) -> int:
         return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def main_roi(self) -> str | None:
+        """The first region of interest, which pictures show."""
+        return next(iter(regions(self.roi))) if self.roi is not None else None
 
     def with_own(self, stage: Stage) -> Experiment:
         """The experiment with the settings that a stage overrides."""

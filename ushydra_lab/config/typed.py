@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 
 from ushydra_lab.config.identity import NOT_DETERMINING
 
-TEXTS = {"name", "variant", "held_out", "roi", "run_root", "cache_dir", "split.held_out", "data.site"}
+TEXTS = {"name", "variant", "held_out", "roi", "run_root", "cache_dir", "split.held_out", "split.inner", "data.site"}
 TEXTS |= {"network.weights"} | {key for key in NOT_DETERMINING if key.startswith("data.")}
 """Keys whose values are texts, whatever they look like; null is none."""
 SPECIAL = re.compile(r"['\"\[\](){}$\\]")

@@ -21,6 +21,7 @@ from ushydra_lab.config.components import find
 from ushydra_lab.config.conversion import convert
 from ushydra_lab.config.instantiate import to_plain
 from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.regions import regions
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Epoch, Experiment, OwnSettings, Stage
 from ushydra_lab.errors import UserError
 
@@ -201,6 +202,11 @@ def _wrong_values(values: dict[str, Any]) -> Iterator[str]:
     for key in ("name", "variant"):
         if not re.fullmatch(r"\w[\w.+-]*", str(values.get(key))):
             yield f"{key}={values.get(key)}: it names a folder; letters, digits and _ . + - only"
+    if values.get("roi") is not None:
+        try:
+            regions(values["roi"])
+        except ValueError as error:
+            yield str(error)
     if values.get("scale") not in SCALES:
         yield f"scale={values.get('scale')}: choose one of {', '.join(SCALES)}"
     for key in sorted(RESERVED_TRAINER_KEYS & set(values.get("trainer") or ())):

@@ -125,7 +125,7 @@ def _draw(
     _save(whole, file)
     if experiment.deidentified is True:
         return whole
-    if not experiment.roi:
+    if not experiment.main_roi:
         return None
     region = stage_panel(*shown, roi_only=True, captions=captions)
     _save(region, file.with_stem(f"{file.stem}_roi"))
@@ -139,7 +139,7 @@ def _images(data: UltrasoundData, part: str) -> Canvases:
 
 
 def _boxes(experiment: Experiment, batch: Batch) -> Any:
-    return batch[experiment.roi].numpy() if experiment.roi else None
+    return batch[experiment.main_roi].numpy() if experiment.main_roi else None
 
 
 def _arrays(pictures: dict[str, Any]) -> dict[str, Any]:

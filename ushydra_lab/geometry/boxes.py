@@ -45,3 +45,10 @@ def box_mask(box: Tensor, shape: tuple[int, int]) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over all but the first axis where `mask` holds: (B, ...) to (B,)."""
     return torch.where(mask, values, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of boxes (B, 4) of positive area, pair by pair: (B,)."""
+    shared = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0).prod(1)
+    areas = [(box[:, 2:] - box[:, :2]).prod(1) for box in (a, b)]
+    return shared / (areas[0] + areas[1] - shared)

@@ -6,8 +6,8 @@ from ushydra_lab.losses.ms_ssim import ms_ssim
 from ushydra_lab.networks.conv_autoencoder import grid_pool
 
 
-def global_ms_ssim(x_hat: Tensor, x: Tensor, box: Tensor) -> Tensor:
-    """1 - MS-SSIM on the whole image (paper 1, section 2.4), (B,); the box is not used."""
+def global_ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+    """1 - MS-SSIM on the whole image (paper 1, section 2.4), (B,)."""
     return 1 - ms_ssim(x_hat, x)
 
 

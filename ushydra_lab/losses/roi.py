@@ -33,7 +33,7 @@ def image_pair(x_hat: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return x_hat.to(dtype), x.to(dtype)
 
 
-def _patches(images: list[Tensor], box: Tensor, margin: int = 0) -> tuple[list[Tensor], Tensor]:
+def patches_of(images: list[Tensor], box: Tensor, margin: int = 0) -> tuple[list[Tensor], Tensor]:
     """Each image's own box, cut to one common size, and which of its pixels belong to the box.
 
     Returns patches (B, h + 2 margin, w + 2 margin) and a mask (B, h, w). Beyond the image border the border
@@ -51,7 +51,7 @@ def _patches(images: list[Tensor], box: Tensor, margin: int = 0) -> tuple[list[T
     return [i[:, 0][index] for i in images], in_rows[:, :, None] & in_columns[:, None, :]
 
 
-def _sobel_valid(x: Tensor) -> Tensor:
+def sobel_valid(x: Tensor) -> Tensor:
     """Sobel magnitude (..., h - 2, w - 2) of (..., h, w). Sums: autocast would lower a convolution."""
     smooth_rows = (x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]) / 4
     smooth_columns = (x[..., :, :-2] + 2 * x[..., :, 1:-1] + x[..., :, 2:]) / 4
@@ -68,12 +68,12 @@ def sobel_magnitude(x: Tensor) -> Tensor:
     Kernels are scaled to unit smoothing (1, 2, 1)/4 and unit difference (-1, 0, 1), and the two squared
     components are averaged, as in `skimage.filters.sobel`: images in [0, 1] give magnitudes in [0, 1].
     """
-    return _sobel_valid(F.pad(x, (1, 1, 1, 1), mode="replicate"))
+    return sobel_valid(F.pad(x, (1, 1, 1, 1), mode="replicate"))
 
 
 def roi_l1(x_hat: Tensor, x: Tensor, box: Tensor) -> Tensor:
     """Mean absolute error inside each box, (B,) (ROI-L1, section 2.4)."""
-    (a, b), inside = _patches(list(image_pair(x_hat, x)), box)
+    (a, b), inside = patches_of(list(image_pair(x_hat, x)), box)
     return masked_mean((a - b).abs(), inside)
 
 
@@ -88,8 +88,8 @@ def roi_edge(x_hat: Tensor, x: Tensor, box: Tensor, norm: EdgeNorm = "reference"
     Raises:
         ValueError: unknown `norm`.
     """
-    patches, inside = _patches(list(image_pair(x_hat, x)), box, margin=1)
-    edges_hat, edges = (_sobel_valid(patch) for patch in patches)
+    patches, inside = patches_of(list(image_pair(x_hat, x)), box, margin=1)
+    edges_hat, edges = (sobel_valid(patch) for patch in patches)
     scale_hat, scale = _edge_scales(edges_hat, edges, inside, norm)
     return masked_mean((edges_hat / scale_hat - edges / scale).abs(), inside)
 
@@ -98,10 +98,15 @@ def _largest(edges: Tensor, inside: Tensor) -> Tensor:
     return edges.where(inside, 0).amax((1, 2), keepdim=True).clamp(min=_MIN_EDGE)
 
 
+def edge_scale(edges: Tensor, inside: Tensor) -> Tensor:
+    """99th percentile of Sobel magnitudes (B, h, w) where `inside`, at least 1/255: (B, 1, 1)."""
+    values = edges.masked_fill(~inside, torch.nan).flatten(1)
+    return torch.nanquantile(values, 0.99, dim=1).clamp(min=_MIN_EDGE)[:, None, None]
+
+
 def _edge_scales(edges_hat: Tensor, edges: Tensor, inside: Tensor, norm: EdgeNorm) -> tuple[Tensor, Tensor]:
     if norm == "reference":
-        values = edges.masked_fill(~inside, torch.nan).flatten(1)
-        scale = torch.nanquantile(values, 0.99, dim=1).clamp(min=_MIN_EDGE)[:, None, None]
+        scale = edge_scale(edges, inside)
         return scale, scale
     if norm == "self":
         return _largest(edges_hat, inside), _largest(edges, inside)

@@ -1,5 +1,7 @@
 """Reconstruction metrics of an image: on the whole canvas, the letterboxed content, and inside the NT box."""
 
+from collections.abc import Mapping
+
 import pytorch_msssim
 import torch
 from torch import Tensor
@@ -25,7 +27,9 @@ def judged_ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tensor) -> dict[str, Tensor]:
+def reconstruction_metrics(
+    x_hat: Tensor, x: Tensor, box: Tensor, content: Tensor, others: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """Metrics of paper 1, Tables 2 and 3, each (B,).
 
     Args:
@@ -33,11 +37,13 @@ def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tenso
         x: reference of the same shape.
         box: NT box on the canvas (B, 4), px.
         content: box of the letterboxed content (B, 4), px; the padding is outside.
+        others: further regions by name, boxes (B, 4) of which an image may lack some (NaN).
 
     Returns:
         `psnr` (dB, inf if identical) and `ms_ssim` of the whole canvas, by `pytorch_msssim`; `psnr_content` and
         `ms_ssim_content` without the padding, by the lab's own maps, as no library averages a region; `roi_mae`,
-        `roi_ms_ssim` and `roi_edge_mae` (the loss `roi_edge`, norm `reference`) in the box.
+        `roi_ms_ssim` and `roi_edge_mae` (the loss `roi_edge`, norm `reference`) in the box, and
+        of each further region `roi_mae_NAME` and so on, NaN where it is missing.
 
     Raises:
         ValueError: unequal shapes, a box that is not finite or has no area, or a side under 161 px.
@@ -49,12 +55,23 @@ def reconstruction_metrics(x_hat: Tensor, x: Tensor, box: Tensor, content: Tenso
     shape = (x.shape[-2], x.shape[-1])
     maps = ssim_maps(x_hat, x)
     squared_error = (x_hat - x).square()
-    return {
+    found = {
         "psnr": psnr(squared_error.mean((1, 2, 3))),
         "ms_ssim": judged_ms_ssim(x_hat, x),
         "psnr_content": psnr(masked_mean(squared_error, box_mask(content, shape))),
         "ms_ssim_content": combine_maps_in_box(maps, content, shape),
+        **_in_box(x_hat, x, maps, box),
+    }
+    for name, boxes in (others or {}).items():
+        there = boxes.isfinite().all(1)
+        values = _in_box(x_hat, x, maps, torch.where(there[:, None], boxes, box))
+        found |= {f"{metric}_{name}": value.masked_fill(~there, torch.nan) for metric, value in values.items()}
+    return found
+
+
+def _in_box(x_hat: Tensor, x: Tensor, maps: list[Tensor], box: Tensor) -> dict[str, Tensor]:
+    return {
         "roi_mae": roi_l1(x_hat, x, box),
-        "roi_ms_ssim": combine_maps_in_box(maps, box, shape),
+        "roi_ms_ssim": combine_maps_in_box(maps, box, (x.shape[-2], x.shape[-1])),
         "roi_edge_mae": roi_edge(x_hat, x, box, norm="reference"),
     }

@@ -97,7 +97,7 @@ def _publish(partial: Path, root: Path) -> None:
 
 def _table(path: Path, rows: list[dict[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, dict.fromkeys(column for row in rows for column in row))
         writer.writeheader()
         writer.writerows(rows)
 

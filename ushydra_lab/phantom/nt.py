@@ -19,6 +19,9 @@ MARGIN_PX = (2.0, 6.0)
 # midbrain, intracranial translucency, cisterna magna.
 DARK = ((0.2, 0.12, 0.32, 0.24), (0.35, -0.3, 0.3, 0.2), (0.3, 0.45, 0.3, 0.12), (0.2, 0.78, 0.3, 0.09))
 
+NASAL_BONE = ((1.02, -0.6), (1.2, -0.52))
+"""Its ends (x, y), in the head's half axes."""
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -215,7 +218,8 @@ class Anatomy(Painter):
         lift = self.jitter(0.05) * b
         self.bone((0.75 * a, -0.06 * b + lift), (1.15 * a, -0.36 * b + lift), 0.7, 4.0)
         self.bone((1.2 * a, -0.36 * b + lift), (1.45 * a, -0.15 * b + lift), 0.5, 3.0)
-        self.bone((1.02 * a, -0.6 * b), (1.2 * a, -0.52 * b), 0.3, 4.0)
+        (x1, y1), (x2, y2) = NASAL_BONE
+        self.bone((x1 * a, y1 * b), (x2 * a, y2 * b), 0.3, 4.0)
 
     def nuchal_translucency(self) -> None:
         """Fluid between fascia and skin: both smooth, bright where they face the probe."""

@@ -19,6 +19,7 @@ from ushydra_lab.phantom.heart import Heart
 from ushydra_lab.phantom.hospitals import MACHINES, Box, Machine, Subject, View
 from ushydra_lab.phantom.nt import Fetus
 from ushydra_lab.phantom.nt_clinical import ClinicalFetus
+from ushydra_lab.phantom.nt_regions import ClinicalRegions, Regions
 from ushydra_lab.phantom.planes import PLANES, FetalPlane
 from ushydra_lab.phantom.practice import Practice, varied, window
 from ushydra_lab.phantom.quality import CLINIC_QUALITY, CLINICS, ECHO_LABS, ECHO_QUALITY, Clouded
@@ -102,6 +103,7 @@ def _head_seen(rng: np.random.Generator, severity: float) -> Head:
 NT_VARIES, HEADS_VARY = Variation(0.1, 0.14, 0.036, 2.6), Variation(0.03, 0.05, 0.04, 0.7)
 SCENES = {
     "nt": Scene(Fetus.draw, MACHINES, _thickness, NT_VARIES, seen=ClinicalFetus.seen, finer=0.82),
+    "nt_regions": Scene(Regions.draw, MACHINES, _thickness, NT_VARIES, seen=ClinicalRegions.seen, finer=0.82),
     "head": Scene(Head.draw, HEAD_MACHINES, _maturity, HEADS_VARY, STRUCTURES, seen=_head_seen, finer=0.93),
     "head_of_any_age": Scene(draw_head_of_any_age, HEAD_MACHINES, _maturity, HEADS_VARY, STRUCTURES, finer=0.93),
     "planes": Scene(FetalPlane.draw, CLINICS, _plane, Variation(0.05, 0.06, 0.03, 1.5), quality=CLINIC_QUALITY),

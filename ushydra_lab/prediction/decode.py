@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from math import nan
 from pathlib import Path
@@ -72,6 +73,7 @@ def _frame(
 
 
 def _dicom(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
+    warnings.filterwarnings("ignore", module="pydicom")  # whose warnings quote the values of tags
     file = examined(item.path, b"names no subject", "all", "folder")
     if reason := file.problem or file.skipped:
         raise ImageProblem(reason)

@@ -18,7 +18,8 @@ from ushydra_lab.data.io.dicom_tags import is_bare
 from ushydra_lab.data.io.files import exists, files, spelt
 from ushydra_lab.data.readers.images import SUFFIXES
 from ushydra_lab.data.readers.tables import read_table
-from ushydra_lab.data.vocabulary import ANNOTATIONS, CROP, annotations
+from ushydra_lab.data.vocabulary import ANNOTATIONS, CROP
+from ushydra_lab.data.vocabulary import annotations as annotations_of
 from ushydra_lab.errors import UserError
 from ushydra_lab.prediction.frames import Box
 
@@ -139,7 +140,7 @@ def _with_spacing(item: Item, pixel_mm: float | None) -> Item:
 def _rows(path: Path) -> Iterator[Item]:
     """Of a table's lines. Raises UserError naming all cells that are no numbers, or no boxes."""
     table = read_table(path, ["image"], absent="no such table")
-    known = [CROP, *(a for a in annotations(table.columns).values() if a.kind == "box"), ANNOTATIONS["pixel_mm"]]
+    known = [CROP, *(a for a in annotations_of(table.columns).values() if a.kind == "box"), ANNOTATIONS["pixel_mm"]]
     columns = [column for annotation in known for column in annotation.columns if column in table]
     numbers = table[columns].apply(pd.to_numeric, errors="coerce")
     wrong = [

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -71,14 +72,21 @@ def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -
         answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
         seconds = time.perf_counter() - started
         counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
-        about = {"ushydra_lab": __version__, "torch": torch.__version__, "device": str(ensemble.device)}
-        about |= {"precision": "float32", "members": members, "every": every, "ignored": dict(given.ignored)}
-        about["intervals_mm"] = {"coverage": 1 - ALPHA, "of": FOR} | {
-            measure: vars(interval) for measure, interval in ensemble.intervals.items()
-        }
+        about = _about(ensemble) | {"members": members, "every": every, "ignored": dict(given.ignored)}
         speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
         progress.end(counts | about | speed)
     return Done(folder, counts["frames"], counts["not_read"])
+
+
+def _about(ensemble: Ensemble) -> dict[str, Any]:
+    bounds = {measure: vars(interval) for measure, interval in ensemble.intervals.items()}
+    return {
+        "ushydra_lab": __version__,
+        "torch": torch.__version__,
+        "device": str(ensemble.device),
+        "precision": "float32",
+        "intervals_mm": {"coverage": 1 - ALPHA, "of": FOR, **bounds},
+    }
 
 
 def _answer_all(progress: Progress, ensemble: Ensemble, batches: Iterator[FrameBatch], every: int) -> int:

@@ -101,7 +101,7 @@ def _codes(network: ConvAutoencoder, batch: Batch, roi: str) -> Batch:
 
 def _exact(network: ConvAutoencoder, features: Tensor) -> Tensor:
     """z of a map in float64: the last bits of float32 products depend on what a process did before."""
-    pooled = grid_pool(features.double(), network.grid).flatten(1)
+    pooled = network.standardise(grid_pool(features.double(), network.grid).flatten(1))
     return F.linear(pooled, network.to_code.weight.double(), network.to_code.bias.double())
 
 

@@ -15,7 +15,8 @@ UMAP_NEIGHBOURS = 15
 
 def project(train: Floats, others: list[Floats], seed: int) -> dict[str, Floats]:
     """`pca_1`, `pca_2`, `umap_1`, `umap_2` of the training codes, at least 4, and then of `others`."""
-    known = {"pca": PCA(2, svd_solver="full"), "umap": umap(seed, min(UMAP_NEIGHBOURS, len(train) - 1))}
+    known: dict[str, Any] = {"pca": PCA(2, svd_solver="full")}
+    known["umap"] = umap(seed, min(UMAP_NEIGHBOURS, len(train) - 1))
     found: dict[str, Floats] = {}
     for name, model in known.items():
         placed = [model.fit_transform(train), *map(model.transform, others)]

@@ -104,8 +104,11 @@ class Calibration:
                 f"{100 * (1 - alpha):g} % of a new hospital's images take {needed} training sites, each left out in "
                 f"turn (1/alpha - 1), and it was trained on {trained}"
             )
-        if absent := sorted(self.training - set(self.left_out["site"])):
-            return f"no finished run leaves out {', '.join(absent)} as well (split=leave_sites_out split.inner=SITE)"
+        if absent := sorted(self.training - set(self.errors("ofd", Validity.NEW_HOSPITAL)["site"])):
+            return (
+                f"no finished run that leaves out {', '.join(absent)} as well has measured it "
+                "(split=leave_sites_out split.inner=SITE)"
+            )
         return ""
 
 
@@ -127,10 +130,10 @@ def inner_folds(run: Run, others: Iterable[Run]) -> list[tuple[str, Run]]:
     Such a run has the same settings, seed and data, was trained on all of the run's training sites but one and on
     nothing else, and has tested that one.
     """
-    training, found = _seen(run), dict[str, Run]()
+    training, comparable, found = _seen(run), _comparable(run), dict[str, Run]()
     for other in sorted(others):
         lacking = training - (seen := _seen(other))
-        if seen < training and len(lacking) == 1 and _comparable(other) == _comparable(run):
+        if seen < training and len(lacking) == 1 and _comparable(other) == comparable:
             (site,) = lacking
             if ((other.split["part"] == "test") & (other.split["site"] == site)).any():
                 found.setdefault(site, other)

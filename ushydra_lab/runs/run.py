@@ -164,7 +164,8 @@ class Run:
             DamagedFile: it lies in the folder of another held-out site, seed or variant, as a copy does.
         """
         site = self._split.get("held_out")
-        place = LeaveSitesOut(site, self._split.get("inner")).name if isinstance(site, list) else site
+        several = self.inner or isinstance(site, list)
+        place = LeaveSitesOut(site or [], self._split.get("inner")).name if several else site
         own = [self.fold if place is None else str(place), f"seed{self.summary.seed}", self.summary.variant]
         if "/".join(own) != self.name:
             remedy = f"Remove {self.path}, or give its folders back their names."

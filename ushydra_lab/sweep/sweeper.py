@@ -54,12 +54,13 @@ def expand(config: DictConfig) -> list[list[str]]:
     """The overrides of every job of a sweep: what the experiment sweeps by itself, then what was typed.
 
     Where components are swept that the variant does not name, they are added to it: `weighting=calibrated,unit` makes
-    `roi-calibrated` and `roi-unit`. `held_out=all` is a job for every site of the data.
+    `roi-calibrated` and `roi-unit`. A key of the experiment's own sweep that is empty is
+    not swept. `held_out=all` is a job for every site of the data.
 
     Raises:
         UserError: `held_out=all` where the sites cannot be told.
     """
-    own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items() if value]
     choices = _choices([*own, *config.hydra.overrides.task])
     jobs = [one for job in product(*choices.values()) for one in _at_every_site(list(job))]
     return _with_variants([list(job) for job in dict.fromkeys(map(tuple, jobs))])

@@ -37,6 +37,11 @@ class Task(LightningModule):
         """Annotations an image must have to be of use to a task with these settings."""
         return ()
 
+    @staticmethod
+    def consults(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Annotations that some image must have; one that lacks them counts for the rest."""
+        return ()
+
     def __init__(
         self,
         network: nn.Module,

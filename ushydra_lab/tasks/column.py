@@ -63,7 +63,7 @@ class Column:
     name: str
     holds: str
     unit: str = ""
-    each: Literal["", "structure", "plane", "decoder"] = ""
+    each: Literal["", "structure", "plane", "decoder", "region"] = ""
     metric: Metric | None = None
     in_px: str = ""
     acceptable: Acceptable | None = None

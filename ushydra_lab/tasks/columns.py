@@ -7,6 +7,7 @@ plane or decoder, `FAMILY_NAME`: `dice_csp` is of the family `dice`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ushydra_lab.tasks.column import Acceptable, higher, in_both
 from ushydra_lab.tasks.column import Column as Column  # what a module that declares its own takes from here
@@ -36,6 +37,13 @@ OBSERVERS = Acceptable(
 )
 ACCEPTABLE = {"hc": OBSERVERS}
 
+
+def _in_regions(name: str, holds: str, metric: Metric) -> list[Column]:
+    """A column of the main region, and a family for further ones, NaN where an image lacks it."""
+    further = replace(metric, label=f"{metric.label} {{}}")
+    return [Column(name, holds, metric=metric), Column(name, f"{holds}, of a further one", "", "region", further)]
+
+
 KEYS = [
     Column("stage", "the stage whose weights answered"),
     Column("part", "val or test"),
@@ -47,9 +55,9 @@ RECONSTRUCTION = [
     Column("ms_ssim_content", "MS-SSIM without padding", metric=higher("MS-SSIM", 4, NO_PADDING, most=1)),
     Column("psnr", "PSNR of the full canvas", "dB"),
     Column("ms_ssim", "MS-SSIM of the full canvas"),
-    Column("roi_mae", "mean absolute error in the ROI", metric=Metric("ROI-MAE", "lower", 5)),
-    Column("roi_ms_ssim", "MS-SSIM in the ROI", metric=higher("ROI MS-SSIM", 4, most=1)),
-    Column("roi_edge_mae", "mean absolute error of edges in the ROI", metric=Metric("ROI Edge-MAE", "lower", 5)),
+    *_in_regions("roi_mae", "mean absolute error in the ROI", Metric("ROI-MAE", "lower", 5)),
+    *_in_regions("roi_ms_ssim", "MS-SSIM in the ROI", higher("ROI MS-SSIM", 4, most=1)),
+    *_in_regions("roi_edge_mae", "mean absolute error of edges in the ROI", Metric("ROI Edge-MAE", "lower", 5)),
     *in_both("nt", "NT thickness measured in the original", acceptable=CALLIPER_STEP),
     *in_both("nt_drift", "change of that from original to reconstruction"),
     *in_both("nt_abs_drift", "absolute change of it", metric=Metric("NT drift", "lower", 3, note=NT_DRIFT)),
@@ -90,6 +98,12 @@ LANDMARKS = [
     *in_both("ofd_spread", "spread of the OFD's heatmaps"),
     *in_both("bpd_spread", "spread of the BPD's heatmaps"),
     Column("hc_expert_mm", "head circumference given with the image", "mm"),
+]
+EDGES = ("x1", "y1", "x2", "y2")
+BOXES = [
+    Column("box_iou", "IoU of the box found and the given one", metric=higher("Box IoU", 3, most=1)),
+    *(Column(f"box_{edge}_px", f"the found box's {edge}, in what is shown of the image", "px") for edge in EDGES),
+    *in_both("box_centre", "distance of their middles", metric=Metric("Box centre error", "lower", 2)),
 ]
 PLANES = [
     Column("correct", "1 where the plane was told", metric=higher("Accuracy", 3, most=1)),
@@ -153,6 +167,7 @@ SYSTEMS = {
     "every system": KEYS,
     "reconstruction": RECONSTRUCTION,
     "end points": LANDMARKS,
+    "boxes": BOXES,
     "planes": PLANES,
     "routed decoders": ROUTING,
     "segmentation": SEGMENTATION,

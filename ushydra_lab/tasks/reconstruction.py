@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 from torchmetrics.image import PeakSignalNoiseRatio
 
+from ushydra_lab.config.regions import Regions, regions
 from ushydra_lab.losses.dino import RoiDino
 from ushydra_lab.losses.reconstruction import thumbnail_error
 from ushydra_lab.losses.roi import roi_l1
@@ -20,15 +23,25 @@ from ushydra_lab.metrics.caliper import nt_thickness
 from ushydra_lab.metrics.reconstruction import reconstruction_metrics
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
 from ushydra_lab.tasks.base import Answer, Batch, inside
+from ushydra_lab.tasks.classification import Codes
 from ushydra_lab.tasks.from_output import FromOutput
 
 NT = "nt_box"
 THUMBNAIL = "thumbnail"
 """The loss of a network's auxiliary decoder, which is none of the terms."""
-Term = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,)."""
+Term = Callable[..., Tensor]
+"""(reconstruction (B,1,H,W), image (B,1,H,W), box (B,4)) -> loss per image (B,); of the whole image without a box."""
 Output = tuple[Tensor, Tensor | None]
 """The reconstruction, and the low-resolution image of z where an auxiliary decoder makes one."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One loss of the objective: a term in a region (None: of the whole image) with the region's weight."""
+
+    term: Term
+    region: str | None = None
+    weight: float = 1.0
 
 
 class Reconstruction(FromOutput):
@@ -36,28 +49,58 @@ class Reconstruction(FromOutput):
 
     Args:
         terms: name -> loss per image; Phase 1 has the global term alone.
-        roi: the box annotation that is refined; the NT caliper measures only in `nt_box`.
+        roi: the box annotation that is refined, or several with a weight each (`config.regions`), the first of which
+            every image must have. An image without a further one counts for the others. Of several each has terms of
+            its own, TERM_REGION, whose weights by `weighting` are multiplied by the region's. The NT caliper measures
+            in `nt_box` alone.
         weighting: makes the module that weighs the terms from their names; unit weights by default.
+        quality_weights: the weight of training images in the terms of regions, by their view's `quality`: word ->
+            weight, 0 to 1. None: all count alike. The manifest's `label_weight` counts besides.
+
+    Raises:
+        ValueError: no regions (`config.regions`), other words than those of `quality`, a weight outside 0 to 1.
     """
 
     weighting: Weighting
 
     @staticmethod
     def requires(settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return (settings.get("roi", NT),)
+        return tuple(regions(settings.get("roi", NT)))[:1]
+
+    @staticmethod
+    def consults(settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(regions(settings.get("roi", NT)))[1:]
 
     def __init__(
         self,
         network: nn.Module,
         optimizer: Callable[..., Any],
         terms: Mapping[str, Term],
-        roi: str = NT,
+        roi: Regions = NT,
         weighting: Callable[[list[str]], Weighting] = FixedWeights,
+        quality_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(network, optimizer)
-        self.terms = dict(terms)
-        self.roi = roi
-        self.weighting = weighting(list(self.terms))
+        self.terms, self.regions = dict(terms), regions(roi)
+        self.roi = next(iter(self.regions))
+        self.parts = dict(self._parts())
+        self.weighting = weighting(list(self.parts))
+        self.quality = Codes("quality", list(quality_weights)) if quality_weights else None
+        self.quality_weights = list((quality_weights or {}).values())
+        if not all(0 <= weight <= 1 for weight in self.quality_weights):
+            raise ValueError(f"quality_weights={dict(quality_weights or {})}: each from 0 to 1")
+
+    def _parts(self) -> Iterator[tuple[str, Part]]:
+        trained = {region: weight for region, weight in self.regions.items() if weight}
+        for name, term in self.terms.items():
+            if _of_whole_image(term):
+                yield name, Part(term)
+                continue
+            for region, weight in trained.items():
+                yield name if len(trained) == 1 else f"{name}_{region_name(region)}", Part(term, region, weight)
+
+    def categories(self) -> dict[str, tuple[str, list[str]]]:
+        return {"quality_weights": ("quality", self.quality.words)} if self.quality else {}
 
     def forward(self, image: Tensor) -> Tensor:
         """The reconstruction, (B,1,H,W) in [0, 1]."""
@@ -72,15 +115,36 @@ class Reconstruction(FromOutput):
         return self(image), None
 
     def loss_terms(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Means over the images that have the region; in training each image's own weight scales its pull."""
         image, (reconstruction, thumbnail) = batch["image"], output
-        losses = {name: term(reconstruction, image, batch[self.roi]).mean() for name, term in self.terms.items()}
+        weights = self._image_weights(batch)
+        losses = {name: self._loss(part, reconstruction, batch, weights) for name, part in self.parts.items()}
         if thumbnail is not None:
             losses[THUMBNAIL] = thumbnail_error(thumbnail, image, inside(batch)).mean()
         return losses
 
+    def _loss(self, part: Part, reconstruction: Tensor, batch: Batch, weights: Tensor) -> Tensor:
+        if part.region is None:
+            return part.term(reconstruction, batch["image"]).mean()
+        there = batch[part.region].isfinite().all(1)
+        boxes = torch.where(there[:, None], batch[part.region], batch[self.roi])
+        values = part.term(reconstruction, batch["image"], boxes)
+        return (weights * values).where(there, 0).sum() / there.sum().clamp(min=1)
+
+    def _image_weights(self, batch: Batch) -> Tensor:
+        """(B,) for the terms of regions; 1 in validation, which so compares runs however they are trained."""
+        weights = torch.ones_like(batch[self.roi][:, 0])
+        if not self.training:
+            return weights
+        if "label_weight" in batch:
+            weights = weights * batch["label_weight"].nan_to_num(1)
+        if self.quality:
+            weights = weights * weights.new_tensor(self.quality_weights)[self.quality(batch)]
+        return weights
+
     def weighed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """The terms of the objective, without an auxiliary decoder's."""
-        return {name: losses[name] for name in self.terms}
+        return {name: losses[name] for name in self.parts}
 
     def auxiliary(self, losses: dict[str, Tensor]) -> Tensor | float:
         return losses.get(THUMBNAIL, 0.0)
@@ -94,19 +158,23 @@ class Reconstruction(FromOutput):
         pair = output[0].float(), batch["image"]
         return {"psnr": pair, "mae": pair, "roi_mae": (roi_l1(*pair, batch[self.roi]),)}
 
+    def _by_region(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of the objective, each times its region's weight."""
+        return {name: self.parts[name].weight * loss for name, loss in self.weighed(losses).items()}
+
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting(self.weighed(losses))
+        return self.weighting(self._by_region(losses))
 
     def selection_loss(self, losses: dict[str, Tensor]) -> Tensor:
-        return self.weighting.selection(self.weighed(losses))
+        return self.weighting.selection(self._by_region(losses))
 
     def rehearse(self, canvas: tuple[int, int]) -> None:
         height, width = canvas
         blank, box = torch.zeros(1, 1, height, width), torch.tensor([[0.0, 0.0, width, height]])
         reconstruction_metrics(blank, blank, box, box)
-        for term in self.terms.values():
-            if not isinstance(term, RoiDino):  # it takes any canvas, and is loaded only to train
-                term(blank, blank, box)
+        for part in self.parts.values():
+            if not isinstance(part.term, RoiDino):  # it takes any canvas, and is loaded only to train
+                part.term(blank, blank, *[box] * (part.region is not None))
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Load the network of a ROI-DINO term: here, so that where it cannot be had no other job is stopped.
@@ -119,7 +187,8 @@ class Reconstruction(FromOutput):
                 term.load()
 
     def loss_weights(self) -> dict[str, float]:
-        return dict(zip(self.terms, self.weighting.present().tolist(), strict=True))
+        present = zip(self.parts.items(), self.weighting.present().tolist(), strict=True)
+        return {name: part.weight * weight for (name, part), weight in present}
 
     def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """`badly_reconstructed`: the mean absolute error within the image's content."""
@@ -147,30 +216,45 @@ class Reconstruction(FromOutput):
 
     def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """What `describe` says of images that all have the box; the thickness that is known of the NT, `nt_true_mm`."""
-        known = {"nt_true_mm": batch["nt_mm"]} if self.roi == NT and "nt_mm" in batch else {}
+        known = {"nt_true_mm": batch["nt_mm"]} if NT in self.regions and "nt_mm" in batch else {}
         return self.describe(answer, batch) | known
 
     def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """The paper's five metrics, and for the NT the caliper: its thickness before and after, and its drift.
+        """The paper's five metrics, also of further regions, and for the NT the caliper: thickness before and after.
 
         Thickness is in mm where the pixel spacing is known (`nt_drift_mm`), always also in canvas px (`nt_drift_px`);
         NaN where no NT can be measured. Of originals that can be, `nt_lost` is 1 where the reconstruction cannot.
         Where an image has no box, what is measured in it is NaN.
         """
         content = batch["content"]
-        box = batch.get(self.roi, torch.full_like(content, torch.nan))
-        there = box.isfinite().all(1)
-        own = batch | {self.roi: torch.where(there[:, None], box, content)}
-        found = reconstruction_metrics(answer["reconstruction"], batch["image"], own[self.roi], content)
-        found |= _caliper(answer["reconstruction"], own) if self.roi == NT else {}
-        return {
-            name: values.where(there, torch.nan) if name.startswith(("roi_", "nt_")) else values
-            for name, values in found.items()
-        }
+        boxes = {region: batch.get(region, torch.full_like(content, torch.nan)) for region in self.regions}
+        main = boxes[self.roi]
+        there = main.isfinite().all(1)
+        box = torch.where(there[:, None], main, content)
+        others = {region_name(region): box for region, box in boxes.items() if region != self.roi}
+        found = reconstruction_metrics(answer["reconstruction"], batch["image"], box, content, others)
+        found |= {name: found[name].where(there, torch.nan) for name in ("roi_mae", "roi_ms_ssim", "roi_edge_mae")}
+        return found | (_caliper(answer["reconstruction"], batch | boxes) if NT in boxes else {})
+
+
+def region_name(roi: str) -> str:
+    """`nasal_bone` of `nasal_bone_box`."""
+    return roi.removesuffix("_box")
+
+
+def _of_whole_image(term: Term) -> bool:
+    """Whether a term takes no box."""
+    try:
+        signature(term).bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def _caliper(reconstruction: Tensor, batch: Batch) -> dict[str, Tensor]:
-    before, after = nt_thickness(batch["image"], batch[NT]), nt_thickness(reconstruction, batch[NT])
+    there = batch[NT].isfinite().all(1)
+    box = torch.where(there[:, None], batch[NT], batch["content"])
+    before, after = (nt_thickness(x, box).masked_fill(~there, torch.nan) for x in (batch["image"], reconstruction))
     drift = after - before
     lost = after.isnan().float().masked_fill(before.isnan(), torch.nan)
     metrics = {"nt_px": before, "nt_drift_px": drift, "nt_abs_drift_px": drift.abs(), "nt_lost": lost}

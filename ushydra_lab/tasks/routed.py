@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -149,9 +149,9 @@ class Routed(ByQuality):
         every = self.network.decode_all(encodings).float()
         if self.single:
             return {"every": every, "logits": every[:, 0]}
-        if self.route_by in ("oracle", "random"):
+        if self.route_by == "oracle" or self.route_by == "random":
             return {"every": every}
-        how: Distance = "weighted" if self.route_by == "soft" else cast("Distance", self.route_by)
+        how: Distance = "weighted" if self.route_by == "soft" else self.route_by
         distances = self.router.distances(self._styles(image, content, encodings), how, self.weight)
         nearest = distances.sort(1).values
         routed = {"route": distances.argmin(1), "margin": nearest[:, 1] - nearest[:, 0]}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torchmetrics import ClasswiseWrapper, Metric
+from torchmetrics import Metric
 from torchmetrics.segmentation import MeanIoU
 
 from ushydra_lab.errors import UserError
@@ -124,15 +124,14 @@ class Segmentation(FromLogits):
 
         Of the network's own answer: `postprocess` is of the evaluation.
         """
-        iou = _IoU(self.classes, include_background=False, per_class=True)
-        return {"iou": ClasswiseWrapper(iou, self.structures, "iou_")}
+        return {f"iou_{name}": _IoU(num_classes=1, per_class=True) for name in self.structures}
 
     def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
-        true = _without_padding(batch)
-        pred = output.argmax(1)
+        pred, true = output.argmax(1), _without_padding(batch)
         self.validated.append(overlap(counts_of(confusion(pred, true, self.classes)))["dice"])
-        labels = torch.arange(self.classes, device=pred.device)[:, None, None]
-        return {"iou": ((pred.where(true != IGNORE, IGNORE)[:, None] == labels), true[:, None] == labels)}
+        pred = pred.where(true != IGNORE, IGNORE)[:, None]
+        labels = enumerate(self.structures, 1)
+        return {f"iou_{name}": (pred == label, true[:, None] == label) for label, name in labels}
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()

@@ -148,8 +148,11 @@ def usable_sites(experiment: Experiment) -> list[str]:
 def build_data(experiment: Experiment) -> UltrasoundData:
     """Build the data module: check the manifest and draw the split."""
     rows, columns = experiment.canvas
+    manifest = _manifest(experiment)
+    stages = experiment.stages.values()
+    required(manifest, sorted({name for stage in stages for name in task_class(stage).consults(stage.task)}))
     return UltrasoundData(
-        manifest=_manifest(experiment),
+        manifest=manifest,
         split=instantiate(experiment.split),
         seed=experiment.seed,
         canvas=(rows, columns),

@@ -67,9 +67,10 @@ def logged(experiment: Path) -> Logged:
 
 def _names(curves: pd.DataFrame) -> list[str]:
     """The losses, and the metrics of the validation: what has no counterpart in training, as the losses' terms have."""
-    terms = {f"val/{name.removeprefix('train/')}" for name in curves if name.startswith("train/")}
-    measured = [name for name in curves if name.startswith("val/") and name not in terms]
-    return [*(name for name in curves if name.endswith("/loss")), *measured]
+    names = list(map(str, curves.columns))
+    terms = {f"val/{name.removeprefix('train/')}" for name in names if name.startswith("train/")}
+    measured = [name for name in names if name.startswith("val/") and name not in terms]
+    return [*(name for name in names if name.endswith("/loss")), *measured]
 
 
 def _metrics(images: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -97,7 +98,7 @@ def build(entity: str, project: str, keys: Logged) -> Any:
         ]
 
     def bars(names: list[str]) -> list[Any]:
-        spread = {"groupby": variant, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+        spread: dict[str, Any] = {"groupby": variant, "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
         return [
             wr.BarPlot(title=name.removeprefix(f"{FINAL}/"), metrics=[name], max_runs_to_show=MOST_RUNS, **spread)
             for name in names

@@ -15,6 +15,7 @@ from ushydra_lab.report.tables import mean_cell, range_cell
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.results.exchangeability import exchangeability
 from ushydra_lab.results.intervals import MEASURES, Calibration, Interval, Validity, calibration, stage_images
+from ushydra_lab.runs.run import Run
 
 TITLE = "Intervals for the training sites and for a new hospital"
 CAPTION = (
@@ -37,22 +38,29 @@ def section(collected: Collected, folder: Path) -> Document:
         return blocks
     runs = [*collected.stages["run"].unique(), *collected.inner]
     for held_out, stages in collected.stages.groupby("held_out", sort=False):
-        rows, reasons = [], dict[str, list[str]]()
-        for stage in stages.drop_duplicates(["method", "seed", "fold"]).to_dict("records"):
-            known = calibration(stage["run"], stage["stage"], runs)
-            tested = stage_images(stage["run"], stage["stage"]).query("part == 'test'")
-            if not known.training & set(tested["site"]):  # else subjects are held out, and no site is new
-                rows += [{"method": stage["method"], "seed": stage["seed"]} | row for row in _rows(known, tested)]
-                reasons.setdefault(known.shortage(), []).append(stage["method"])
-        if rows:
-            write_csv(folder / f"{held_out}_new_hospital.csv", pd.DataFrame(rows))
-            blocks += [Heading(f"{TITLE}, held out {held_out}", 3), Table(_cells(pd.DataFrame(rows)), CAPTION)]
+        rows, reasons = _of_runs(stages, runs)
+        if len(rows):
+            write_csv(folder / f"{held_out}_new_hospital.csv", rows)
+            blocks += [Heading(f"{TITLE}, held out {held_out}", 3), Table(_cells(rows), CAPTION)]
             blocks += [
-                Note(f"No interval for a new hospital of {', '.join(dict.fromkeys(methods))}: {why}.")
-                for why, methods in reasons.items()
-                if why
+                Note(f"No interval for a new hospital of {', '.join(of)}: {why}.") for why, of in reasons.items()
             ]
     return blocks
+
+
+def _of_runs(stages: pd.DataFrame, runs: list[Run]) -> tuple[pd.DataFrame, dict[str, dict[str, None]]]:
+    """The rows of every run's stages, and why some methods have no interval for a new hospital: reason -> methods."""
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, dict[str, None]] = {}
+    for stage in stages.drop_duplicates(["method", "seed", "fold"]).to_dict("records"):
+        known = calibration(stage["run"], stage["stage"], runs)
+        tested = stage_images(stage["run"], stage["stage"]).query("part == 'test'")
+        if known.training & set(tested["site"]):  # subjects are held out, and no site is new
+            continue
+        rows += [{"method": stage["method"], "seed": stage["seed"]} | row for row in _rows(known, tested)]
+        if why := known.shortage():
+            reasons.setdefault(why, {})[stage["method"]] = None
+    return pd.DataFrame(rows), reasons
 
 
 def _rows(known: Calibration, tested: pd.DataFrame) -> Iterator[dict[str, Any]]:
