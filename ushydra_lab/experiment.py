@@ -14,6 +14,9 @@ from ushydra_lab.evaluation.pictures import draw_extremes, draw_landmarks, draw_
 from ushydra_lab.runs.directory import RunDirectory, job_identity
 from ushydra_lab.training.assembly import job_data, open_logger
 from ushydra_lab.training.stages import train_stages
+from ushydra_lab.triage.files import write_triage
+from ushydra_lab.triage.fit import fit_triage
+from ushydra_lab.triage.images import judged_images
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +64,17 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         draw_sites(experiment, tasks, path, data)
         draw_landmarks(experiment, tasks, path, data)
         panels = draw_panels(experiment, tasks, data, path)
+        last = list(tasks.values())[-1]
+        triage = fit_triage(last, data)
+        for shortage in triage.shortages:
+            log.info("triage: %s", shortage)
+        judged = judged_images(triage, last, data)
         directory.write_results(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},
             data.split_table(),
             table,
             part_means(table),
+            write_triage(path, triage, judged),
         )
         logger.finish(table, panels)

@@ -16,7 +16,8 @@ from ushydra_lab.config.stored import AS_STORED
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json, sha256, write_json
-from ushydra_lab.probes import Covariance, finished
+from ushydra_lab.probes import finished
+from ushydra_lab.triage import Covariance
 
 pytestmark = pytest.mark.usefixtures("pca_for_umap")
 

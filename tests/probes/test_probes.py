@@ -40,7 +40,7 @@ def parts() -> PartCodes:
 def test_mahalanobis_is_that_of_the_training_codes_mean_and_covariance() -> None:
     train, other = normal(0, 50), normal(1, 20, 2.0)
     expected = cdist(other, train.mean(0)[None], "mahalanobis", VI=np.linalg.inv(np.cov(train.T, bias=True)))[:, 0]
-    np.testing.assert_allclose(Mahalanobis(train, "empirical")(other), expected, rtol=1e-9)
+    np.testing.assert_allclose(Mahalanobis.fit(train, "empirical")(other), expected, rtol=1e-9)
 
 
 def test_ledoit_wolf_shrinks_towards_a_sphere_as_its_authors_do() -> None:
@@ -52,12 +52,12 @@ def test_ledoit_wolf_shrinks_towards_a_sphere_as_its_authors_do() -> None:
     share = min(1, spread / ((sample - sphere) ** 2).sum())
     inverse = np.linalg.inv(share * sphere + (1 - share) * sample)
     expected = cdist(other, train.mean(0)[None], "mahalanobis", VI=inverse)[:, 0]
-    np.testing.assert_allclose(Mahalanobis(train)(other), expected, rtol=1e-9)
+    np.testing.assert_allclose(Mahalanobis.fit(train)(other), expected, rtol=1e-9)
 
 
 def test_an_empirical_covariance_without_inverse_is_refused() -> None:
     with pytest.raises(UserError, match=r"6 training codes of 8 dimensions has rank 5 .* --covariance ledoit_wolf"):
-        Mahalanobis(normal(0, 6), "empirical")
+        Mahalanobis.fit(normal(0, 6), "empirical")
 
 
 def test_knn_is_the_mean_distance_to_the_ten_nearest_training_codes() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from ushydra_lab.commands.parser import LOCAL_HELP, new_parser
-from ushydra_lab.probes import Covariance
+from ushydra_lab.triage import Covariance
 
 if TYPE_CHECKING:
     from ushydra_lab.config.stored import Local

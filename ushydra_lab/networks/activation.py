@@ -96,6 +96,30 @@ def deepest_code(network: nn.Module, run: Callable[[], object]) -> Tensor:
     )
 
 
+def middle_code(network: nn.Module, run: Callable[[], object]) -> Tensor | None:
+    """One code an image, (B, C): channel means of the last map of each size but the smallest and the largest.
+
+    In a U-Net these are the decoder's maps: they depend on where structures are found, and less than the deepest map
+    on what all images share. With one or two sizes it is the smallest; of a transformer `deepest_code`; None of
+    a network that makes no map.
+    """
+    maps: dict[int, Tensor] = {}
+
+    def remember(_: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            maps[output.shape[2:].numel()] = output
+
+    with _watched(network, remember):
+        try:
+            deepest = deepest_code(network, run)
+        except UserError:
+            return None
+    sizes = sorted(maps)
+    if len(sizes) < 3:
+        return deepest
+    return torch.cat([maps[size].float().mean((2, 3)) for size in sizes[1:-1]], 1)
+
+
 def _depth(features: Tensor) -> tuple[int, int]:
     return -features.shape[2:].numel(), features.shape[1]
 

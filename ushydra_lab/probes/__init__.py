@@ -3,9 +3,5 @@
 Everything is fitted on the training images' codes alone (paper 1, sections 2.5 and 3.4, appendix C.2).
 """
 
-from typing import Literal
-
-Covariance = Literal["ledoit_wolf", "empirical"]
-"""The estimate of the codes' covariance that Mahalanobis distances use."""
 JSON, CSV = "probes.json", "probes.csv"
 """What the command leaves in a run's directory."""

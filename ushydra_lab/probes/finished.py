@@ -20,7 +20,7 @@ from ushydra_lab.data.vocabulary import PARTS, SITE, SUBJECT
 from ushydra_lab.evaluation.external import with_external
 from ushydra_lab.evaluation.finished import own_images
 from ushydra_lab.files import DamagedFile, atomic, disk_errors
-from ushydra_lab.probes import JSON, Covariance
+from ushydra_lab.probes import JSON
 from ushydra_lab.probes.features import Codes, extract, extract_any
 from ushydra_lab.probes.files import read, write
 from ushydra_lab.probes.pictures import PICTURES
@@ -33,6 +33,7 @@ from ushydra_lab.tasks.reconstruction import Reconstruction
 from ushydra_lab.training.assembly import build_data
 from ushydra_lab.training.stage_tasks import task_class
 from ushydra_lab.training.stages import finished_tasks
+from ushydra_lab.triage import Covariance
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 

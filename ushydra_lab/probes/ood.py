@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.probes import Covariance
 from ushydra_lab.probes.features import Floats
+from ushydra_lab.triage import Covariance
+from ushydra_lab.triage.distance import Mahalanobis
 
 NEIGHBOURS = 10
-
-
-class Mahalanobis:
-    """d(z) = sqrt((z - mean)' C^-1 (z - mean)) with mean and covariance of the training codes, all sites together.
-
-    covariance: `ledoit_wolf` shrinks it (Ledoit and Wolf, J. Multivar. Anal. 88, 2004), which serves with fewer
-    images than dimensions too; `empirical` is as printed.
-    """
-
-    def __init__(self, codes: Floats, covariance: Covariance = "ledoit_wolf") -> None:
-        """codes: (N, D).
-
-        Raises:
-            UserError: the empirical covariance cannot be inverted.
-        """
-        if covariance == "ledoit_wolf":
-            self.estimate = LedoitWolf().fit(codes)
-            return
-        self.estimate = EmpiricalCovariance().fit(codes)
-        if (rank := np.linalg.matrix_rank(self.estimate.covariance_, hermitian=True)) < codes.shape[1]:
-            raise UserError(
-                f"the empirical covariance of {len(codes)} training codes of {codes.shape[1]} dimensions has rank "
-                f"{rank} and no inverse; use --covariance ledoit_wolf"
-            )
-
-    def __call__(self, codes: Floats) -> Floats:
-        """Distances (N,) of codes (N, D)."""
-        return np.sqrt(self.estimate.mahalanobis(codes))
 
 
 class Neighbours:
@@ -63,8 +35,8 @@ class Neighbours:
 
 def detect(train: Floats, others: list[Floats], covariance: Covariance) -> dict[str, list[Floats]]:
     """Scores of every detector, fitted on the training codes, for each set of codes in `others`, (N, D) to (N,)."""
-    mahalanobis, knn = Mahalanobis(train, covariance), Neighbours(train)
-    unit = Mahalanobis(normalize(train), covariance)
+    mahalanobis, knn = Mahalanobis.fit(train, covariance), Neighbours(train)
+    unit = Mahalanobis.fit(normalize(train), covariance)
     return {
         "mahalanobis": [mahalanobis(codes) for codes in others],
         "mahalanobis_l2": [unit(normalize(codes)) for codes in others],

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.probes import Covariance
 from ushydra_lab.probes.features import DIFFICULTY, EDGE, Codes, Floats
 from ushydra_lab.probes.ood import detect, separation
 from ushydra_lab.probes.projection import project
 from ushydra_lab.probes.provenance import SiteProbe, entropy
 from ushydra_lab.probes.quality import Triage, predict_error, r2, rank_correlation
+from ushydra_lab.triage import Covariance
 
 Scores = dict[str, float]
 DRIFT, LOST = "nt_abs_drift_px", "nt_lost"

@@ -30,6 +30,7 @@ from ushydra_lab.report.sections import (
     selection,
     sites,
     subgroups,
+    triage,
     trust,
     uncertainty,
     values,
@@ -58,6 +59,7 @@ EXPERIMENT_SECTIONS: tuple[registry.Section, ...] = (
     registry.section,
     uncertainty.section,
     new_hospital.section,
+    triage.section,
     curves.section,
     checklist.section,
 )

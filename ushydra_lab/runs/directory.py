@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -193,12 +193,16 @@ class RunDirectory:
         split: pd.DataFrame,
         images: pd.DataFrame,
         metrics: dict[str, Any],
+        written: Iterable[str],
     ) -> None:
-        """Write all results and their checksums at the end, restoring whatever was removed while the job ran."""
+        """Write all results and their checksums at the end, restoring whatever was removed while the job ran.
+
+        written: names of files of the run that were written before.
+        """
         write_text(self.path / CONFIG, to_yaml(self.experiment.as_dict()))
         write_csv(self.path / SPLIT, split)
         write_csv(self.path / IMAGES, images)
-        files = [CONFIG, SPLIT, IMAGES]
+        files = [CONFIG, SPLIT, IMAGES, *written]
         for name, folder in folders.items():
             kept = {f"checkpoints/{name}.ckpt": folder.weights, f"history/{name}.csv": folder.history}
             for file, source in kept.items():

@@ -19,6 +19,7 @@ from ushydra_lab.config.identity import NOT_DETERMINING, PATH, WITHHELD, flatten
 from ushydra_lab.data.vocabulary import groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import disk_errors, read_json, sha256, write_csv, write_json, write_text
+from ushydra_lab.runs import triage_files
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
 
@@ -97,6 +98,9 @@ def _write(run: Run, folder: Path, seen: set[str]) -> None:
         (folder / curves).parent.mkdir(exist_ok=True)
         (folder / curves).write_bytes((run.path / curves).read_bytes())
         files += [weights, curves]
+    for name in triage_files.kept(run):
+        (folder / name).write_bytes((run.path / name).read_bytes())
+        files.append(name)
     if _with_pictures(run):
         shutil.copytree(run.path / "figures", folder / "figures")
     kept = {key: value for key, value in read_json(run.path / SUMMARY).items() if key in OF_RUN}

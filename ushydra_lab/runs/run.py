@@ -5,6 +5,9 @@ split.csv       part of every image (local: it names images and subjects)
 per_image.csv   stage, part, record and the metrics of every validation and test image
 checkpoints/    the selected weights of every stage
 history/        curves of every stage
+triage.json     rules with thresholds of the last stage: which images it should not be asked about
+triage.npz      mean and inverse covariance of its training codes, where the network has codes
+triage.csv      how triage judges every validation and test image, and damaged copies of some
 figures/        pictures
 run.json        status, stages, versions, and the SHA-256 of each file above but the pictures; written last
 .lock           held by the process that runs the job
@@ -105,7 +108,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration as it was stored, plain values; `check_stored` makes an experiment of it."""
-        self._verify(CONFIG)
+        self.file(CONFIG)
         return read_config(self.path / CONFIG, self.remedy)
 
     @property
@@ -139,7 +142,7 @@ class Run:
 
     def weights(self, stage: str) -> Path:
         """The checkpoint with a stage's selected weights, compared with its checksum."""
-        return self._verify(f"checkpoints/{stage}.ckpt")
+        return self.file(f"checkpoints/{stage}.ckpt")
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
@@ -191,7 +194,7 @@ class Run:
     def verify(self) -> None:
         """Compare every file with its checksum. Raises DamagedFile."""
         for name in self._files:
-            self._verify(name)
+            self.file(name)
 
     @property
     def _files(self) -> Iterable[str]:
@@ -200,7 +203,8 @@ class Run:
         checkpoints = [f"checkpoints/{stage}.ckpt" for stage in self.summary.stages]
         return [CONFIG, SPLIT, IMAGES, *checkpoints]
 
-    def _verify(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
+        """The path of one of the run's files, compared with its checksum. Raises DamagedFile."""
         file = self.path / name
         if self.verified and self.summary.status == FINISHED:
             assert self.summary.files is not None
@@ -212,7 +216,7 @@ class Run:
         return file
 
     def _table(self, name: str, texts: set[str], needed: set[str], prefix: str = "") -> pd.DataFrame:
-        table = read_table(self._verify(name), texts, self.remedy, prefix)
+        table = read_table(self.file(name), texts, self.remedy, prefix)
         if lost := sorted(needed - set(table)):
             raise DamagedFile(self.path / name, f"is damaged (no column {', '.join(lost)})", self.remedy)
         return table

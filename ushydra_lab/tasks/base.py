@@ -11,7 +11,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from ushydra_lab.geometry.boxes import box_mask
-from ushydra_lab.networks.activation import deepest_code
+from ushydra_lab.networks.activation import deepest_code, middle_code
 
 Batch = dict[str, Tensor]
 Answer = dict[str, Tensor]
@@ -111,6 +111,19 @@ class Task(LightningModule):
     def code(self, batch: Batch) -> Tensor:
         """One code per image, (B, C), by the network's encoder, for the probes."""
         return deepest_code(self.network, lambda: self(batch["image"]))
+
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """Reason to have an image reviewed -> how much it holds (B,), more where larger; triage has its thresholds."""
+        return {}
+
+    def answer_with_code(self, image: Tensor, content: Tensor) -> tuple[Answer, Tensor | None]:
+        """The answer, and one code per image, (B, C), that the network made on the way: no second pass is needed.
+
+        None of a network without feature maps.
+        """
+        found: list[Answer] = []
+        code = middle_code(self.network, lambda: found.append(self.answer(image, content)))
+        return found[0], code
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """Difficulty of evaluated images (rows; metrics are columns): larger is a worse answer, NaN where undefined.

@@ -127,6 +127,10 @@ class Classification(FromLogits):
         found = {"predicted": logits.argmax(1), "confidence": chances.amax(1)}
         return found | {f"prob_{name}": chances[:, k] for k, name in enumerate(self.planes.words)}
 
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`uncertain`: 1 - the largest probability."""
+        return {"uncertain": 1 - self.decided(answer, batch).softmax(1).amax(1)}
+
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - probability of the true plane."""
         chances = images[[f"prob_{name}" for name in self.planes.words]].to_numpy(float)

@@ -164,6 +164,10 @@ class Landmarks(FromOutput):
     def code(self, batch: Batch) -> Tensor:
         return deepest_code(self.network, lambda: self(batch["image"], inside(batch)))
 
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """Of heatmaps `uncertain`: the spread of the widest, canvas px."""
+        return {} if self.stride is None else {"uncertain": answer["spread"].amax(1)}
+
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["nme"]
 

@@ -190,6 +190,11 @@ class Reconstruction(FromOutput):
         present = zip(self.parts.items(), self.weighting.present().tolist(), strict=True)
         return {name: part.weight * weight for (name, part), weight in present}
 
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`badly_reconstructed`: the mean absolute error within the image's content."""
+        error, shown = (answer["reconstruction"] - batch["image"]).abs(), inside(batch)
+        return {"badly_reconstructed": (error * shown).sum((1, 2, 3)) / shown.sum((1, 2, 3))}
+
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["roi_edge_mae"]
 

@@ -216,6 +216,12 @@ class Segmentation(FromLogits):
             for label, name in enumerate(self.structures, 1)
         }
 
+    def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
+        """`structure_absent`: how many structures are not found."""
+        labels = self.labels(self.decided(answer, batch), batch["content"]).flatten(1)
+        found = [(labels == label).any(1) for label in range(1, self.classes)]
+        return {"structure_absent": (~torch.stack(found)).sum(0)}
+
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""
         return (1 - images[[f"dice_empty_{name}" for name in self.structures]].mean(axis=1)).rename(
