@@ -94,7 +94,7 @@ def test_the_scale_says_which_seeds_are_swept_unless_they_are_typed(scale: str, 
 @pytest.fixture
 def manifest(tmp_path: Path, write_images: Callable[..., pd.DataFrame]) -> list[str]:
     """The words of a manifest of four sites, one of them without a box."""
-    table = write_images({"anna": 3, "St. Berta, Ulm": 3, "01": 3, "blank": 3}, size=(170, 180))
+    table = write_images({"anna": 3, "St.Berta+Ulm": 3, "01": 3, "blank": 3}, size=(170, 180))
     table.loc[table["site"] == "blank", ["nt_x1", "nt_y1", "nt_x2", "nt_y2"]] = None
     table.to_csv(tmp_path / "images.csv", index=False)
     return ["data=manifest", f"data.path='{tmp_path / 'images.csv'}'", f"cache_dir='{tmp_path}'", "loss=roi", "seed=1"]
@@ -102,7 +102,7 @@ def manifest(tmp_path: Path, write_images: Callable[..., pd.DataFrame]) -> list[
 
 def test_all_sites_are_held_out_in_turn(manifest: list[str]) -> None:
     found = jobs("nt_phase2", *manifest, "held_out=all")
-    assert [job.held_out for job in found] == ["01", "St. Berta, Ulm", "anna"]
+    assert [job.held_out for job in found] == ["01", "St.Berta+Ulm", "anna"]
     assert len({run_path(job) for job in found}) == 3
     assert len(jobs("nt_phase2", *manifest, "held_out=all,anna", "seed=1,2")) == 6
     assert [job.held_out for job in jobs("nt_phase2", *manifest, "held_out=anna,blank")] == ["anna", "blank"]
