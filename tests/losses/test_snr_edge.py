@@ -13,7 +13,12 @@ from ushydra_lab.losses.snr_edge import noise_sd, roi_snr_edge
 
 H, W = 40, 61
 BOX = torch.tensor([[20.0, 14, 45, 30], [0, 0, 61, 40], [52, 30, 61, 40]])
-IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+
+
+def immerkaer(grain: int) -> np.ndarray:
+    mask = np.zeros((2 * grain + 1, 2 * grain + 1))
+    mask[::grain, ::grain] = [[1, -2, 1], [-2, 4, -2], [1, -2, 1]]
+    return mask
 
 
 def images(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -23,20 +28,21 @@ def images(seed: int = 0) -> tuple[Tensor, Tensor]:
     return (x + 0.1 * torch.randn(x.shape, generator=generator)).clamp(0, 1), x
 
 
-def by_definition(a: np.ndarray, b: np.ndarray, mask: np.ndarray, window: int) -> float:
-    noise = uniform_filter(np.abs(convolve(np.pad(b, window, mode="edge"), IMMERKAER)), window)
-    noise = np.sqrt(0.75) * np.sqrt(np.pi / 2) / 6 * noise[window:-window, window:-window]
+def by_definition(a: np.ndarray, b: np.ndarray, mask: np.ndarray, window: int, grain: int) -> float:
+    edge = window + 2 * grain
+    noise = uniform_filter(np.abs(convolve(np.pad(b, edge, mode="edge"), immerkaer(grain))), window)
+    noise = np.sqrt(0.75) * np.sqrt(np.pi / 2) / 6 * noise[edge:-edge, edge:-edge]
     scale = np.percentile(sobel(b)[mask], 99)
     snr = scale / noise
     return float(np.average((np.abs(sobel(a) - sobel(b)) / scale)[mask], weights=(snr**2 / (1 + snr**2))[mask]))
 
 
-@pytest.mark.parametrize("window", [3, 7])
-def test_it_is_the_weighted_mean_of_the_whole_image_s_edges(window: int) -> None:
+@pytest.mark.parametrize(("window", "grain"), [(3, 1), (7, 4)])
+def test_it_is_the_weighted_mean_of_the_whole_image_s_edges(window: int, grain: int) -> None:
     x_hat, x = images()
     triples = zip(x_hat[:, 0].numpy(), x[:, 0].numpy(), box_mask(BOX, (H, W))[:, 0].numpy(), strict=True)
-    expected = [by_definition(*triple, window) for triple in triples]
-    np.testing.assert_allclose(roi_snr_edge(x_hat, x, BOX, window).numpy(), expected, rtol=1e-9)
+    expected = [by_definition(*triple, window, grain) for triple in triples]
+    np.testing.assert_allclose(roi_snr_edge(x_hat, x, BOX, window, grain).numpy(), expected, rtol=1e-9)
 
 
 def test_the_noise_is_that_of_the_place_and_straight_edges_are_none() -> None:
@@ -47,6 +53,14 @@ def test_the_noise_is_that_of_the_place_and_straight_edges_are_none() -> None:
     corner = torch.ones_like(step, dtype=torch.bool)
     corner[140:160, 80:100] = False
     assert (noise_sd(step[None], 7)[0][corner[4:-4, 4:-4]] == 0).all()
+
+
+def test_speckle_that_is_alike_over_a_few_px_counts_whole_from_that_spacing_on() -> None:
+    white = torch.randn(1, 1, 400, 400, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    speckle = torch.nn.functional.avg_pool2d(white, 4, stride=1)[0] * 4 * 0.07
+    found = [float(noise_sd(speckle, 7, grain).mean()) for grain in (1, 2, 4)]
+    assert found[2] == pytest.approx(0.07, rel=0.03)
+    assert found[0] < 0.5 * found[2]
 
 
 def test_without_noise_it_is_roi_edge_and_errors_in_noise_count_less() -> None:

@@ -19,19 +19,19 @@ SOBEL_GAIN = math.sqrt(0.75)
 """Root mean square of the Sobel magnitude of white noise of SD 1."""
 
 
-def noise_sd(x: Tensor, window: int) -> Tensor:
-    """SD of white noise around each pixel, (..., h, w) to (..., h - window - 1, w - window - 1).
+def noise_sd(x: Tensor, window: int, grain: int = 1) -> Tensor:
+    """SD of the noise around each pixel: (..., h, w) to (..., h - 2 grain - window + 1, w - 2 grain - window + 1).
 
-    window: side of the square that is averaged over, odd, px. Exact on average for Gaussian noise; of speckle, whose
-    grain spans several pixels, it sees the fine part.
+    window: side of the square that is averaged over, odd, px. grain: spacing of the differences, px: speckle that is
+    alike over fewer px counts whole, of coarser the fine part alone. Exact on average for Gaussian noise.
     """
-    second = x[..., :, :-2] - 2 * x[..., :, 1:-1] + x[..., :, 2:]
-    mixed = second[..., :-2, :] - 2 * second[..., 1:-1, :] + second[..., 2:, :]
+    second = x[..., :, : -2 * grain] - 2 * x[..., :, grain:-grain] + x[..., :, 2 * grain :]
+    mixed = second[..., : -2 * grain, :] - 2 * second[..., grain:-grain, :] + second[..., 2 * grain :, :]
     mean: Tensor = avg_pool2d(mixed.abs(), window, stride=1)
     return mean * (math.sqrt(math.pi / 2) / 6)
 
 
-def roi_snr_edge(x_hat: Tensor, x: Tensor, box: Tensor, window: int = 7) -> Tensor:
+def roi_snr_edge(x_hat: Tensor, x: Tensor, box: Tensor, window: int = 7, grain: int = 4) -> Tensor:
     """Weighted mean absolute difference of Sobel magnitudes in each box, (B,), beside `roi_edge` (norm `reference`).
 
     A pixel's weight is snr^2 / (1 + snr^2), snr being the 99th percentile of the reference's Sobel magnitude in the box
@@ -42,18 +42,19 @@ def roi_snr_edge(x_hat: Tensor, x: Tensor, box: Tensor, window: int = 7) -> Tens
         x: reference of the same shape.
         box: (B, 4), px.
         window: side of the square in which noise is estimated, odd, px.
+        grain: px over which speckle is alike, on the canvas.
 
     Raises:
-        ValueError: unequal shapes, a window that is even or under 3.
+        ValueError: unequal shapes, a window that is even or under 3, a grain under 1.
     """
-    if window < 3 or window % 2 == 0:
-        raise ValueError(f"window={window}: an odd number of px, 3 or more")
-    reach = window // 2
+    if window < 3 or window % 2 == 0 or grain < 1:
+        raise ValueError(f"window={window}, grain={grain}: an odd number of px, 3 or more, and 1 or more")
+    reach = grain - 1 + window // 2
     (patch_hat, patch), inside = patches_of(list(image_pair(x_hat, x)), box, margin=1 + reach)
     near = slice(reach, -reach)
     edges_hat, edges = (sobel_valid(one[:, near, near]) for one in (patch_hat, patch))
     scale = edge_scale(edges, inside)
-    noise = SOBEL_GAIN * noise_sd(patch, window)
+    noise = SOBEL_GAIN * noise_sd(patch, window, grain)
     weights = torch.where(inside, 1 / (1 + (noise / scale).square()), 0)
     errors = weights * (edges_hat - edges).abs() / scale
     return masked_mean(errors, inside) / masked_mean(weights, inside)
