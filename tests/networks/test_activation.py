@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.networks.activation import deepest_code
+from ushydra_lab.networks.activation import deepest_code, middle_code
 from ushydra_lab.networks.attention_unet import AttentionUNet
 from ushydra_lab.networks.baselines.resnet import ResNet
 from ushydra_lab.networks.baselines.segnet import SegNet
@@ -57,3 +57,32 @@ def test_a_network_without_maps_is_refused() -> None:
     network = nn.Linear(3, 2)
     with pytest.raises(UserError, match="makes no feature map"):
         deepest_code(network, lambda: network(torch.rand(1, 3)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_every_network_has_a_middle_code_that_is_of_the_image_alone(name: str) -> None:
+    network, x = NETWORKS[name][0].eval(), torch.rand(3, 1, 64, 64)
+
+    def middle(image: Tensor) -> Tensor:
+        if isinstance(network, HydraUNet | HydraViT):
+            code = middle_code(network, lambda: network.decode_all(network.encodings(image)))
+        else:
+            code = middle_code(network, lambda: network(image))
+        assert code is not None
+        return code
+
+    assert middle(x).ndim == 2
+    assert len(middle(x)) == 3
+    torch.testing.assert_close(middle(x[1:2]), middle(x)[1:2], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(middle(x)[0], middle(x)[1])
+
+
+@torch.no_grad()
+def test_the_middle_code_is_the_mean_of_the_last_map_of_each_size_in_between() -> None:
+    down = nn.Sequential(nn.Conv2d(1, 4, 1), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2))
+    network = nn.Sequential(down, nn.Upsample(scale_factor=2), nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=2))
+    x = torch.rand(2, 1, 16, 16)
+    code = middle_code(network, lambda: network(x))
+    torch.testing.assert_close(code, network[:3](x).mean((2, 3)))
+    assert middle_code(nn.Linear(3, 2), lambda: nn.Linear(3, 2)(torch.rand(1, 3))) is None

@@ -17,6 +17,9 @@ from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.evaluation.finished import own_images
 from ushydra_lab.files import DamagedFile, read_json, write_json
+from ushydra_lab.report.document import Figure, Heading, Table
+from ushydra_lab.report.sections.triage import section
+from ushydra_lab.results.collect import collect
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.triage_files import judged_images
@@ -112,3 +115,13 @@ def test_changed_rules_are_not_used(train: Callable[[str], Run], name: str) -> N
     (path / name).write_bytes((path / name).read_bytes()[:-7])
     with pytest.raises(DamagedFile, match=name):
         read_triage(Run(path))
+
+
+def test_the_report_tells_what_triage_does(train: Callable[[str], Run], tmp_path: Path) -> None:
+    heading, table, figure = section(collect(train("run").experiment), tmp_path)
+    assert heading == Heading("Triage, held out c", 3)
+    assert isinstance(table, Table)
+    refused = table.frame.set_index("of")["refused"]
+    assert refused["damaged: black"] == refused["damaged: dark"] == "100.0%"
+    assert isinstance(figure, Figure)
+    assert (tmp_path / "c_referral.png").exists()

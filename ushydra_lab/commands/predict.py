@@ -42,7 +42,10 @@ def main(arguments: list[str]) -> int:
     from ushydra_lab.prediction.predict import predict_to
 
     files = read_input(folders[-1], given.match, given.pixel_mm)
-    done = predict_to(given.out, load_ensemble(folders[:-1], given.device, local), files, given.every)
+    ensemble = load_ensemble(folders[:-1], given.device, local)
+    for notice in ensemble.notices:
+        print(notice)
+    done = predict_to(given.out, ensemble, files, given.every)
     print(f"{'Predicted before: ' if done.again else ''}{done.folder / 'index.html'} ({done.frames} rows)")
     if done.not_read:
         print(f"{done.not_read} files were not read, or not to their end: {done.folder / 'problems.csv'}")

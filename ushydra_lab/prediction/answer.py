@@ -17,10 +17,13 @@ from ushydra_lab.prediction.frames import Shown, batch_of
 from ushydra_lab.prediction.intervals import bounds
 from ushydra_lab.prediction.members import Ensemble
 from ushydra_lab.prediction.systems.base import Cells, Drawn, System
+from ushydra_lab.triage.rules import Judgement
 
 WHERE = [
     "image", "frame", "time_s", "region", "sha256_16", "height", "width", "pixel_mm_x", "pixel_mm_y", "spacing_from",
 ]  # fmt: skip
+JUDGED = ["status", "reasons", "ood_score", "ood_threshold"]
+"""How triage judges a frame (`triage.rules.Judgement`); empty where no run has a triage."""
 ROUTE = ["route", "route_margin"]
 LARGEST = 512
 """Longest side of an overlay, px."""
@@ -56,21 +59,24 @@ def columns(ensemble: Ensemble) -> list[str]:
     """The columns of predictions.csv, in order."""
     system = ensemble.system
     bounded = [f"{measure}_mm_{end}" for measure in ensemble.intervals for end in ("low", "high")]
-    return [*WHERE, *(ROUTE if system.routes else ()), *system.columns, *bounded, "n_members"]
+    return [*WHERE, *JUDGED, *(ROUTE if system.routes else ()), *system.columns, *bounded, "n_members"]
 
 
 @torch.inference_mode()
 def predict_frames(ensemble: Ensemble, shown: Sequence[Shown]) -> list[Prediction]:
     """Answer frames that are on the ensemble's canvas, all in one batch."""
     system, batch = ensemble.system, batch_of(shown, ensemble.device)
-    answers = ensemble.answers(batch)
+    answered = [member.answer(batch) for member in ensemble.members]
+    answers = [answer for answer, _ in answered]
+    scores = [of_member for _, of_member in answered if of_member]
+    judged = [ensemble.judge(one.refused, [own[k] for own in scores]) for k, one in enumerate(shown)]
     together = system.joined(answers)
     said = system.task.describe(together, batch)
     if len(answers) > 1:
         said |= system.spread(answers, batch)
     drawn = system.drawn(together, batch)
-    each = zip(shown, _listed(said), drawn, strict=True)
-    return [Prediction(one, system, _row(ensemble, one, of, image), image) for one, of, image in each]
+    each = zip(shown, _listed(said), drawn, judged, strict=True)
+    return [Prediction(one, system, _row(ensemble, one, of, image, how), image) for one, of, image, how in each]
 
 
 def _listed(said: Mapping[str, Tensor]) -> list[dict[str, float]]:
@@ -79,7 +85,7 @@ def _listed(said: Mapping[str, Tensor]) -> list[dict[str, float]]:
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
-def _row(ensemble: Ensemble, shown: Shown, said: Mapping[str, float], drawn: Drawn) -> Cells:
+def _row(ensemble: Ensemble, shown: Shown, said: Mapping[str, float], drawn: Drawn, judged: Judgement | None) -> Cells:
     """All that is said of one frame."""
     frame, system = shown.frame, ensemble.system
     (rows, columns_), (mm_x, mm_y) = frame.place.native, frame.native_mm
@@ -88,6 +94,7 @@ def _row(ensemble: Ensemble, shown: Shown, said: Mapping[str, float], drawn: Dra
         frame.spacing_from,
     ]  # fmt: skip
     cells: Cells = dict(zip(WHERE, where, strict=True))
+    cells |= judged.cells if judged else dict.fromkeys(JUDGED)
     if system.routes:
         chosen = said.get("route")
         cells |= {"route": None if chosen is None else system.routes[int(chosen)], "route_margin": said.get(ROUTE[1])}

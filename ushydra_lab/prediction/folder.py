@@ -17,12 +17,13 @@ from ushydra_lab.prediction.inputs import Item
 from ushydra_lab.prediction.progress import Progress
 from ushydra_lab.prediction.systems.base import Cells
 from ushydra_lab.prediction.systems.segmentation import PALETTE
+from ushydra_lab.triage.rules import STATUSES
 
 OVERLAY = "overlay"
 """The key of a row's picture; it is no column."""
 QUALITY = 85
 DOUBT = ("ofd_sd_mm", "ofd_sd_px", "sd_between_members", "entropy", "-confidence", "-route_margin", "-ms_ssim")
-"""By which of these, if it is a column, the page begins with the most doubtful; - is for a smaller value."""
+"""By which of these, if it is a column and nothing was judged, the page begins; - is for a smaller value."""
 
 
 def write_pictures(folder: Path, item: Item, prediction: Prediction, overlay: bool) -> Cells:
@@ -76,11 +77,12 @@ def _page(rows: list[Cells], columns: list[str], problems: int) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    rows = sorted(rows, key=lambda row: (*STATUSES, None).index(row.get("status")))
     cards = [{"row": row, "name": _name(row), "cells": list(_shown(row, filled))} for row in rows]
-    doubt = next((word for word in DOUBT if word.lstrip("-") in filled), "")
+    doubt = "" if "status" in filled else next((word for word in DOUBT if word.lstrip("-") in filled), "")
     return environment.get_template("page.html").render(
         cards=cards, columns=[c for c in filled if any(isinstance(row.get(c), float) for row in rows)], doubt=doubt,
-        problems=problems,
+        problems=problems, judged="status" in filled,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ushydra_lab.geometry.letterbox import Letterbox
 from ushydra_lab.tasks.base import Batch
+from ushydra_lab.triage.pixels import pixel_reasons
 
 Box = tuple[float, float, float, float]
 NOWHERE: Box = (nan, nan, nan, nan)
@@ -51,11 +52,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame on the canvas: `pixels` (rows, columns) uint8, by the map `fit` from its `grey`."""
+    """A frame on the canvas: `pixels` (rows, columns) uint8, by the map `fit` from its `grey`.
+
+    refused: why its raw pixels are refused (`triage.pixels`), if they are.
+    """
 
     frame: Frame
     fit: Letterbox
     pixels: NDArray[np.uint8]
+    refused: tuple[str, ...] = ()
 
     def points(self, canvas: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 2) canvas (x, y) -> px of the file's frame."""
@@ -70,7 +75,7 @@ def show(frame: Frame, canvas: tuple[int, int]) -> Shown:
     """The frame on a canvas (rows, columns), as images are put there to be trained on."""
     rows, columns = frame.grey.shape
     fit = Letterbox.fit((rows, columns), canvas, frame.crop)
-    return Shown(frame, fit, fit.apply_image(frame.grey))
+    return Shown(frame, fit, fit.apply_image(frame.grey), pixel_reasons(frame.grey))
 
 
 def batch_of(shown: Sequence[Shown], device: torch.device) -> Batch:

@@ -16,18 +16,33 @@ from ushydra_lab.prediction.systems.registry import system_of
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.runs.triage_files import kept
 from ushydra_lab.tasks.base import Answer, Batch, Task
 from ushydra_lab.training.stages import finished_tasks
+from ushydra_lab.triage.files import read_triage
+from ushydra_lab.triage.rules import Judgement, Triage, together
+from ushydra_lab.triage.scores import rows, scores_of
 
 
 @dataclass(frozen=True)
 class Member:
-    """One finished run: the task of its last stage, and what it was made from."""
+    """One finished run: the task of its last stage, and what it was made from.
+
+    triage: its rules; None of a version that fixed none.
+    """
 
     run: Run
     task: Task
     canvas: tuple[int, int]
     batch_size: int
+    triage: Triage | None = None
+
+    def answer(self, batch: Batch) -> tuple[Answer, list[dict[str, float]]]:
+        """The answer to a batch's images, and of each image the scores that triage compares, none without triage."""
+        answer, code = self.task.answer_with_code(batch["image"], batch["content"])
+        if self.triage is None:
+            return answer, []
+        return answer, rows(scores_of(self.task, answer, code, batch, self.triage.known), len(batch["image"]))
 
     @property
     def made_from(self) -> dict[str, object]:
@@ -54,9 +69,24 @@ class Ensemble:
     def canvas(self) -> tuple[int, int]:
         return self.members[0].canvas
 
-    def answers(self, batch: Batch) -> list[Answer]:
-        """Each member's answer to the images of a batch."""
-        return [member.task.answer(batch["image"], batch["content"]) for member in self.members]
+    @property
+    def triages(self) -> list[Triage]:
+        """The triage of each member that has one."""
+        return [member.triage for member in self.members if member.triage]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know: members without triage, rules without a threshold."""
+        without = [f"{one.run.path}: no triage, train again to have one" for one in self.members if not one.triage]
+        return [*without, *dict.fromkeys(one for triage in self.triages for one in triage.shortages)]
+
+    def judge(self, refused: tuple[str, ...], scores: Sequence[Mapping[str, float]]) -> Judgement | None:
+        """The judgement of one image; None where no member has a triage.
+
+        refused: why its raw pixels are refused; scores: by each member that has a triage.
+        """
+        judged = [triage.judge(refused, own) for triage, own in zip(self.triages, scores, strict=True)]
+        return together(judged) if judged else None
 
 
 def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = AS_STORED) -> Ensemble:
@@ -99,5 +129,5 @@ def _device(name: str) -> torch.device:
 def _member(run: Run, device: torch.device, local: Local) -> Member:
     experiment = on_this_machine(check_stored(run, local.trust), local)
     task = list(finished_tasks(run, experiment).values())[-1].to(device).eval()
-    rows, columns = experiment.canvas
-    return Member(run, task, (rows, columns), experiment.batch_size)
+    height, width = experiment.canvas
+    return Member(run, task, (height, width), experiment.batch_size, read_triage(run) if kept(run) else None)

@@ -85,6 +85,7 @@ def _about(ensemble: Ensemble) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": str(ensemble.device),
         "precision": "float32",
+        "triage": [[rule.content for rule in triage.rules] for triage in ensemble.triages],
         "intervals_mm": {"coverage": 1 - ALPHA, "of": FOR, **bounds},
     }
 

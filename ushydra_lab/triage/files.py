@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,7 @@ def write_triage(folder: Path, triage: Triage, images: pd.DataFrame) -> list[str
 
     Returns the names of what was written; an infinite threshold is null.
     """
-    rules = [
-        asdict(rule) | {"threshold": rule.threshold if isfinite(rule.threshold) else None} for rule in triage.rules
-    ]
-    write_json(folder / RULES, {"format": FORMAT, "rules": rules})
+    write_json(folder / RULES, {"format": FORMAT, "rules": [rule.content for rule in triage.rules]})
     written = [RULES, JUDGED]
     write_csv(folder / JUDGED, images)
     if triage.known:

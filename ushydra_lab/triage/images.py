@@ -18,7 +18,7 @@ from ushydra_lab.data.vocabulary import IMAGE, SITE
 from ushydra_lab.geometry.letterbox import Letterbox
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.triage.damage import DAMAGES
-from ushydra_lab.triage.pixels import Grey
+from ushydra_lab.triage.pixels import Grey, pixel_reasons
 from ushydra_lab.triage.rules import Judgement, Triage
 from ushydra_lab.triage.scores import rows, scored
 
@@ -45,7 +45,7 @@ def _as_they_are(triage: Triage, task: Task, data: UltrasoundData, part: str) ->
 
 def _judged(triage: Triage, item: tuple[str, dict[str, float]]) -> Judgement:
     path, scores = item
-    return triage.judge(_grey(path), scores)
+    return triage.judge(pixel_reasons(_grey(path)), scores)
 
 
 def _grey(path: str) -> Grey:
@@ -60,7 +60,7 @@ def _damaged(triage: Triage, task: Task, data: UltrasoundData) -> Iterator[dict[
         copies = [damage(image) for image in images]
         batch = _batch(copies, crops(chosen), data.canvas)
         for position, scores in enumerate(rows(scored(task, [batch], triage.known), len(copies))):
-            judgement = triage.judge(copies[position], scores)
+            judgement = triage.judge(pixel_reasons(copies[position]), scores)
             yield _row(kind, "test", chosen.index[position], chosen[SITE].iloc[position], judgement)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil, inf, isfinite, isnan, nan
+from typing import Any
 
 from ushydra_lab.triage.distance import Mahalanobis
-from ushydra_lab.triage.pixels import Grey, pixel_reasons
 
 ACCEPT, REVIEW, REFUSE = "accept", "review", "refuse"
+STATUSES = (REFUSE, REVIEW, ACCEPT)
+"""The worst first."""
 OOD = "ood"
 """The reason that an image is unlike the training images, and the score that says so."""
 
@@ -29,6 +31,11 @@ class Rule:
     n_images: int
     n_subjects: int
     n_sites: int
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As JSON, which knows no infinity: null in place of that threshold."""
+        return asdict(self) | {"threshold": self.threshold if isfinite(self.threshold) else None}
 
     @property
     def shortage(self) -> str:
@@ -75,14 +82,13 @@ class Triage:
         """The rules that never hold, for too few validation images, a sentence each."""
         return [rule.shortage for rule in self.rules if rule.shortage]
 
-    def judge(self, grey: Grey, scores: Mapping[str, float]) -> Judgement:
+    def judge(self, refused: tuple[str, ...], scores: Mapping[str, float]) -> Judgement:
         """Judge one image.
 
         Args:
-            grey: as it was decoded, native px.
-            scores: by `triage.scores.scores_of`, whose names are the codes.
+            refused: the reasons that its raw pixels give, `triage.pixels.pixel_reasons`.
+            scores: by `triage.scores.scores_of`, whose names are the rules' codes.
         """
-        refused = pixel_reasons(grey)
         excess = {rule.code: rule.excess(scores) for rule in self.rules}
         reviewed = tuple(code for code, value in excess.items() if value > 0)
         status = REFUSE if refused else REVIEW if reviewed else ACCEPT
