@@ -1,5 +1,6 @@
 """What is said of a frame follows from the task's answer, in px of the file's frame."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +10,8 @@ from torch import nn
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.prediction.answer import columns, predict_frames
-from ushydra_lab.prediction.intervals import Interval
 from ushydra_lab.prediction.systems.registry import system_of
+from ushydra_lab.results.intervals import Interval, Validity
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.landmarks import Landmarks
 from ushydra_lab.tasks.reconstruction import Reconstruction
@@ -20,6 +21,7 @@ from ..tasks import test_segmentation as of_segmentation
 from .conftest import ensemble_of, shown_of
 
 CANVAS = (32, 40)
+INTERVAL = Interval("ofd", "mm", 0.1, 1.0, Validity.TRAINING_SITES, 50, 2, "split conformal")
 GREY = np.random.default_rng(0).integers(0, 256, (61, 90), np.uint8)
 
 
@@ -67,13 +69,19 @@ def test_members_that_name_the_ends_otherwise_agree_and_others_spread() -> None:
 
 
 def test_an_interval_is_the_length_and_its_half_width_where_there_are_mm() -> None:
-    ensemble = ensemble_of(landmarks(HEAD), canvas=CANVAS, intervals={"ofd": Interval(3.0, 50)})
+    ensemble = ensemble_of(landmarks(HEAD), canvas=CANVAS, intervals={"ofd": replace(INTERVAL, half_width=3.0)})
     known, unknown = predict_frames(ensemble, [shown_of(GREY, CANVAS, pixel_mm=0.5), shown_of(GREY, CANVAS)])
     assert known["ofd_mm_high"] - known["ofd_mm"] == pytest.approx(3)
     assert known["ofd_mm"] - known["ofd_mm_low"] == pytest.approx(3)
     assert unknown["ofd_mm_low"] is None
     assert {"ofd_mm_low", "ofd_mm_high"} <= set(columns(ensemble))
     assert "bpd_mm_low" not in columns(ensemble)
+
+
+def test_no_interval_holds_lengths_below_0() -> None:
+    ensemble = ensemble_of(landmarks(HEAD), canvas=CANVAS, intervals={"ofd": replace(INTERVAL, half_width=999.0)})
+    (known,) = predict_frames(ensemble, [shown_of(GREY, CANVAS, pixel_mm=0.5)])
+    assert known["ofd_mm_low"] == 0
 
 
 def test_areas_and_masks_are_those_of_the_label_map_that_is_evaluated() -> None:

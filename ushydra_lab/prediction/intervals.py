@@ -1,64 +1,59 @@
-"""Intervals in mm around measured lengths, calibrated by each run's own validation images.
+"""Intervals in mm around measured lengths: for a new hospital where the runs have one, else for their training sites.
 
-Split conformal prediction (Vovk, Gammerman, Shafer 2005): the length ∓ the 0.9 quantile of the absolute errors of the
-validation images holds the reference of 90 % of the images of the sites that the run was trained on. It says nothing of
-another hospital's. The validation images of one run have trained others with another split, so that errors of an
-ensemble cannot be calibrated by them: it takes the widest of its members' intervals.
+An image to be predicted may come from anywhere, so that the interval for a new hospital goes before
+(`results.intervals`). The validation images of one run have trained others with another split: errors of an ensemble
+cannot be calibrated by them, and it takes the widest of its members' intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from math import isfinite
+from typing import Any
 
 from ushydra_lab.prediction.systems.base import Cells
-from ushydra_lab.results.reliability import conformal_quantile
+from ushydra_lab.results.intervals import MEASURES, Calibration, Interval, Validity, calibration
 from ushydra_lab.runs.run import Run
-
-ALPHA = 0.1
-MEASURES = ("ofd", "bpd", "hc")
-FOR = "images of the sites that the runs were trained on; the widest of the members'"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured length ∓ half_width mm; images: how many have calibrated it, of the member with the fewest."""
-
-    half_width: float
-    images: int
 
 
 def intervals(runs: Iterable[Run]) -> dict[str, Interval]:
-    """Measure -> its interval, of those lengths in mm that the validation images of every run calibrate.
+    """Measure -> its interval, of those lengths in mm that every run has one for.
 
     Raises:
-        DamagedFile: a run's per_image.csv is not as it was written.
+        DamagedFile: a file of a run, or of a sibling that calibrates it, is not as it was written.
     """
-    each = [_own(run) for run in runs]
-    common = [measure for measure in MEASURES if all(measure in own for own in each)]
+    known = [calibration(run, list(run.summary.stages)[-1], run.siblings) for run in runs]
+    if any(one.unit != "mm" for one in known):
+        return {}
+    found = {measure: _widest(known, measure) for measure in MEASURES}
+    return {measure: interval for measure, interval in found.items() if interval is not None}
+
+
+def _widest(known: Iterable[Calibration], measure: str) -> Interval | None:
+    for validity in (Validity.NEW_HOSPITAL, Validity.TRAINING_SITES):
+        each = [one.interval(measure, validity) for one in known]
+        common = [interval for interval in each if interval is not None]
+        if len(common) == len(each):
+            return max(common, key=lambda interval: interval.half_width)
+    return None
+
+
+def told(interval: Interval) -> dict[str, Any]:
+    """An interval for predict.json: what it holds of which images, and what calibrated it."""
     return {
-        measure: Interval(max(own[measure].half_width for own in each), min(own[measure].images for own in each))
-        for measure in common
+        "half_width_mm": interval.half_width,
+        "coverage": 1 - interval.alpha,
+        "of_images_of": interval.validity.value,
+        "method": interval.method,
+        "calibrating_images": interval.images,
+        "calibrating_sites": interval.sites,
     }
 
 
-def _own(run: Run) -> dict[str, Interval]:
-    images = run.images
-    seen = images[(images["stage"] == images["stage"].iloc[-1]) & (images["part"] == "val")]
-    found = {}
-    for measure in MEASURES:
-        errors = seen.get(f"{measure}_abs_error_mm", seen["record"][:0]).dropna()
-        if isfinite(half := conformal_quantile(errors, ALPHA)):
-            found[measure] = Interval(float(half), len(errors))
-    return found
-
-
 def bounds(known: Mapping[str, Interval], cells: Cells) -> Cells:
-    """`MEASURE_mm_low` and `_high` of a row's lengths; None where there is no length in mm."""
+    """`MEASURE_mm_low` (at least 0) and `_high` of a row's lengths; None where there is no length in mm."""
     found: Cells = {}
     for measure, interval in known.items():
-        length = cells[f"{measure}_mm"]
-        low, high = (None, None) if length is None else (length - interval.half_width, length + interval.half_width)
+        length, half = cells[f"{measure}_mm"], interval.half_width
+        low, high = (None, None) if length is None else (max(length - half, 0.0), length + half)
         found |= {f"{measure}_mm_low": low, f"{measure}_mm_high": high}
     return found

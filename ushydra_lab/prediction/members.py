@@ -10,9 +10,10 @@ import torch
 
 from ushydra_lab.config.stored import AS_STORED, Local, on_this_machine
 from ushydra_lab.errors import UserError
-from ushydra_lab.prediction.intervals import Interval, intervals
+from ushydra_lab.prediction.intervals import intervals
 from ushydra_lab.prediction.systems.base import System
 from ushydra_lab.prediction.systems.registry import system_of
+from ushydra_lab.results.intervals import Interval
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.summary import FINISHED

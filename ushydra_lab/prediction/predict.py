@@ -22,7 +22,7 @@ from ushydra_lab.prediction.batches import Batches, FrameBatch, ahead
 from ushydra_lab.prediction.folder import write_pictures, write_tables
 from ushydra_lab.prediction.frames import Frame
 from ushydra_lab.prediction.inputs import Input
-from ushydra_lab.prediction.intervals import ALPHA, FOR
+from ushydra_lab.prediction.intervals import told
 from ushydra_lab.prediction.members import Ensemble
 from ushydra_lab.prediction.progress import ELSE, Progress
 from ushydra_lab.prediction.systems.base import Cells
@@ -79,14 +79,13 @@ def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -
 
 
 def _about(ensemble: Ensemble) -> dict[str, Any]:
-    bounds = {measure: vars(interval) for measure, interval in ensemble.intervals.items()}
     return {
         "ushydra_lab": __version__,
         "torch": torch.__version__,
         "device": str(ensemble.device),
         "precision": "float32",
         "triage": [[rule.content for rule in triage.rules] for triage in ensemble.triages],
-        "intervals_mm": {"coverage": 1 - ALPHA, "of": FOR, **bounds},
+        "intervals": {measure: told(interval) for measure, interval in ensemble.intervals.items()},
     }
 
 

@@ -83,6 +83,13 @@ class Run:
         return self._place.parent.parent.parent
 
     @property
+    def siblings(self) -> list[Run]:
+        """The other finished runs of its experiment. Raises DamagedFile: a record of theirs."""
+        places = (file.parent for file in sorted(self.experiment.glob(f"*/seed*/*/{SUMMARY}")))
+        others = (Run(place) for place in places if place != self._place)
+        return [run for run in others if run.summary.status == FINISHED]
+
+    @property
     def _place(self) -> Path:
         return self.path if len(self.path.parts) > 3 else self.path.resolve()
 
