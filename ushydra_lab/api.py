@@ -83,6 +83,8 @@ def predict(model: Ensemble, images: Place, *, pixel_mm: float | None = None, ev
     Raises:
         UserError: there is nothing to predict, or a file cannot be read.
     """
+    if every < 1:
+        raise UserError(f"every={every}: take each n-th frame, n from 1")
     return predictions(model, read_input(Path(images), pixel_mm=pixel_mm), every)
 
 

@@ -82,6 +82,7 @@ def video(tmp_path: Path) -> Callable[..., Path]:
         with av.open(str(path), "w") as container:
             stream = container.add_stream("ffv1", rate=25)
             stream.height, stream.width, stream.pix_fmt = *SIZE, "gray"
+            container.start_encoding()
             for index in range(frames):
                 grey = np.full(SIZE, 8 * index % 256, np.uint8)
                 grey[5:9, index % 40 : index % 40 + 5] = 255

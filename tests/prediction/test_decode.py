@@ -88,6 +88,9 @@ def test_a_video_that_ends_in_the_middle_gives_the_frames_before(video: Callable
         found += batch.shown
         problems += batch.problems
     assert 0 < len(found) < 60
+    assert problems == [("cut.avi", f"ends after {len(found)} of 60 frames; copy it again")]
+    with pytest.raises(ImageProblem, match="holds no frame"):
+        all_frames(video(0, "none.avi"))
     (no_video := tmp_path / "no.mp4").write_bytes(b"nothing of the kind")
     with pytest.raises(ImageProblem, match="no video that FFmpeg can decode"):
         all_frames(no_video)
@@ -117,3 +120,13 @@ def test_a_still_keeps_what_the_table_knows(tmp_path: Path) -> None:
     assert shown.frame.spacing_from == "csv"
     assert (shown.pixels == 90).all()
     np.testing.assert_allclose(shown.points(np.array([0.0, 0.0])), [10, 0])
+
+
+def test_a_crop_or_box_that_leaves_the_image_is_a_problem_of_that_image(tmp_path: Path) -> None:
+    Image.new("L", (40, 30), 90).save(tmp_path / "a.png")
+    rows = ["a.png,100,100,200,200,,,,", "a.png,,,,,5,5,60,20", "a.png,2,2,38,28,5,5,20,20"]
+    head = "image,crop_x1,crop_y1,crop_x2,crop_y2,nt_x1,nt_y1,nt_x2,nt_y2"
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows, ""]))
+    (batch,) = Batches((32, 48), 4).of(read_input(tmp_path / "t.csv").items)
+    assert len(batch.shown) == 1
+    assert [reason[:22] for _, reason in batch.problems] == ["crop_box leaves the im", "nt_box leaves the imag"]

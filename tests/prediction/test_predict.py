@@ -1,5 +1,7 @@
 """What predict says of images is what evaluate measures; what was killed goes on; nothing is overwritten."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +102,10 @@ def test_what_is_there_is_never_overwritten(run: Path, folder: Path, tmp_path: P
         predict_to(other, ensemble, read_input(folder / "a"))
     assert content(out) == before
     assert [file.name for file in other.iterdir()] == ["notes.txt"]
+    (other / "notes.txt").rename(other / "predict.json")
+    with pytest.raises(UserError, match=r"predict\.json is damaged") as refused:
+        predict_to(other, ensemble, read_input(folder / "a"))
+    assert "remove" not in str(refused.value).lower(), "it may be anything of the user's"
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_predicted(
@@ -129,9 +135,12 @@ def test_a_missing_input_is_bad_use(run: Path, tmp_path: Path) -> None:
         command.main([str(run), str(tmp_path / "nothing"), "--out", str(tmp_path / "out")])
 
 
-def test_several_runs_answer_together_and_say_how_far_they_are_apart(run: Path, folder: Path) -> None:
+def test_several_runs_answer_together_and_say_how_far_they_are_apart(run: Path, folder: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "runs" / "biometry_stage3" / "c" / "seed1001" / "twin"
+    shutil.copytree(run, twin)
     alone = next(predictions(load_ensemble([run]), read_input(folder / "a")))
-    twins = next(predictions(load_ensemble([run, run]), read_input(folder / "a")))
+    twins = next(predictions(load_ensemble([run, twin]), read_input(folder / "a")))
+    assert len(load_ensemble([run, run, run.parent]).members) == 1, "none answers twice"
     assert (alone["n_members"], twins["n_members"]) == (1, 2)
     assert alone["ofd_sd_px"] is None
     assert twins["ofd_sd_px"] == 0
@@ -147,3 +156,27 @@ def test_pages_and_tables_name_files_below_the_input_and_no_place(run: Path, fol
         text = (tmp_path / "out" / name).read_text()
         assert str(folder) not in text
         assert str(run) not in text
+
+
+def test_two_processes_do_not_predict_into_one_folder(run: Path, folder: Path, tmp_path: Path) -> None:
+    ensemble, given, out = load_ensemble([run]), read_input(folder / "a"), tmp_path / "out"
+    with Progress(out, "another").held(), pytest.raises(UserError, match="another process is predicting into it"):
+        predict_to(out, ensemble, given)
+    assert predict_to(out, ensemble, given).frames == len(given.items), "killed before it began, it is continued"
+
+
+def test_a_folder_in_the_input_is_refused(run: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        command.main([str(run), str(folder), "--out", str(folder / "a" / "out")])
+    assert refused.value.code == 2
+    assert "choose a folder beside it" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_name_that_is_no_utf_8_is_predicted(run: Path, folder: Path, tmp_path: Path) -> None:
+    (images := tmp_path / "images").mkdir()
+    shutil.copy(folder / "a" / "0.png", images / os.fsdecode(b"M\xfcller.png"))
+    (images / os.fsdecode(b"\xe9.png")).touch()
+    predict_to(tmp_path / "out", load_ensemble([run]), read_input(images))
+    assert pd.read_csv(tmp_path / "out" / "predictions.csv")["image"].tolist() == [r"M\udcfcller.png"]
+    assert pd.read_csv(tmp_path / "out" / "problems.csv")["image"].tolist() == [r"\udce9.png"]
+    assert 'src="overlays/M%FCller.jpg"' in (tmp_path / "out" / "index.html").read_text()

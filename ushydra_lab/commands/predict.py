@@ -34,13 +34,17 @@ def main(arguments: list[str]) -> int:
     folders, local = folders_and_local(given.paths)
     if len(folders) < 2:
         parser.error("give at least one RUN, and INPUT after it")
-    if given.every < 1 or not (given.pixel_mm is None or given.pixel_mm > 0):
-        parser.error("--every and --pixel-mm must be above 0")
+    if given.every < 1:
+        parser.error("--every must be above 0")
+    if folders[-1].is_dir() and given.out.resolve().is_relative_to(folders[-1].resolve()):
+        parser.error(f"--out lies in {folders[-1]}, whose images it would become part of; choose a folder beside it")
 
-    from ushydra_lab.prediction.inputs import read_input
+    from ushydra_lab.prediction.inputs import read_input, spacing_problem
     from ushydra_lab.prediction.members import load_ensemble
     from ushydra_lab.prediction.predict import predict_to
 
+    if text := spacing_problem(given.pixel_mm):
+        parser.error(f"--pixel-mm: {text}")
     files = read_input(folders[-1], given.match, given.pixel_mm)
     ensemble = load_ensemble(folders[:-1], given.device, local)
     for notice in ensemble.notices:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from ushydra_lab.data.geometry import boxes as boxes_of
 from ushydra_lab.data.io import dicom_pixels, volumes
 from ushydra_lab.data.io.convert import isotropic, pixel_mm
 from ushydra_lab.data.io.dicom_files import examined
 from ushydra_lab.data.io.dicom_tags import numbers, read_header
 from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem, decode, read_bytes
+from ushydra_lab.data.vocabulary import CROP
+from ushydra_lab.data.vocabulary import box as box_of
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import sha256
 from ushydra_lab.geometry.letterbox import Letterbox
@@ -61,6 +65,8 @@ def _frame(
     """
     rows, columns = pixels.shape
     x1, y1, x2, y2 = box or (0, 0, columns, rows)
+    if text := _box_problem(item, rows, columns):
+        raise ImageProblem(text)
     grey = isotropic(pixels[y1:y2, x1:x2], sides)
     place = Letterbox.cut((rows, columns), (x1, y1, x2, y2), (grey.shape[0], grey.shape[1]))
     if spacing is None:
@@ -70,6 +76,16 @@ def _frame(
         native, mm = (spacing[1], spacing[0]), pixel_mm(spacing)
     known |= {"pixel_mm": mm, "native_mm": native, "spacing_from": told, "crop": item.crop, "boxes": item.boxes}
     return Frame(item.name, grey, place, digest[:SHORT], **known)
+
+
+def _box_problem(item: Item, rows: int, columns: int) -> str:
+    """What is wrong with a crop or a box that the table gives, in an image of this size; nothing where none is."""
+    given = {**item.boxes, **({CROP.name: item.crop} if item.crop else {})}
+    if not given:
+        return ""
+    columns_of = {name: box_of(name.removesuffix("_box")).columns for name in given}
+    cells = {column: value for name in given for column, value in zip(columns_of[name], given[name], strict=True)}
+    return "; ".join(text for _, text in boxes_of(pd.DataFrame([cells | {"height": rows, "width": columns}])))
 
 
 def _dicom(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
@@ -116,12 +132,18 @@ def _video(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
                 raise ImageProblem(TOO_LARGE)
             stream.thread_type = "AUTO"
             rate = float(stream.average_rate or nan)
+            decoded = 0
             for index, picture in enumerate(container.decode(stream)):
+                decoded += 1
                 if getattr(picture, "rotation", 0):
                     raise ImageProblem("is turned by its header; save it upright")
                 if wanted(index):
                     time_s = nan if picture.time is None else float(picture.time)
                     grey = picture.to_ndarray(format="gray").astype(np.uint8, copy=False)
                     yield _frame(item, grey, digest, frame=index, time_s=time_s, rate=rate)
+            if decoded + 1 < stream.frames:  # old encoders count a frame too many
+                raise ImageProblem(f"ends after {decoded} of {stream.frames} frames; copy it again")
+            if not decoded:
+                raise ImageProblem("holds no frame")
     except (av.FFmpegError, ValueError, OSError) as error:
         raise ImageProblem("is damaged from here on, or no video that FFmpeg can decode") from error

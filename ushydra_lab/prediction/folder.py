@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from PIL import Image
@@ -48,8 +51,7 @@ def write_tables(progress: Progress, columns: list[str], legend: Mapping[int, st
     Rows are written one after another: there may be more than memory holds.
     """
     folder, frames, problems, shown = progress.folder, 0, [], []
-    with atomic(folder / "predictions.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
+    with _table(folder / "predictions.csv") as table:
         table.writerow(columns)
         for rows, failed in progress.batches():
             problems += failed
@@ -57,12 +59,22 @@ def write_tables(progress: Progress, columns: list[str], legend: Mapping[int, st
                 frames += 1
                 table.writerow([_cell(row.get(column)) for column in columns])
                 shown += [row] * (OVERLAY in row)
-    with atomic(folder / "problems.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("image", "reason"), *(map(_cell, p) for p in problems)])
+    with _table(folder / "problems.csv") as table:
+        table.writerows([("image", "reason"), *(map(_cell, problem) for problem in problems)])
     if legend:
         write_text(folder / "masks" / "labels.json", json.dumps(legend, indent=2) + "\n")
     write_text(folder / "index.html", _page(shown, columns, len(problems)))
     return {"frames": frames, "not_read": len(problems)}
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """The writer of a CSV file; a name that is no UTF-8 is written with backslashes."""
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
+    ):
+        yield csv.writer(file, lineterminator="\n")
 
 
 def _cell(value: Any) -> Any:
@@ -78,7 +90,10 @@ def _page(rows: list[Cells], columns: list[str], problems: int) -> str:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     rows = sorted(rows, key=lambda row: (*STATUSES, None).index(row.get("status")))
-    cards = [{"row": row, "name": _name(row), "cells": list(_shown(row, filled))} for row in rows]
+    cards = [
+        {"row": row, "name": _name(row), "link": _link(row[OVERLAY]), "cells": list(_shown(row, filled))}
+        for row in rows
+    ]
     doubt = "" if "status" in filled else next((word for word in DOUBT if word.lstrip("-") in filled), "")
     return environment.get_template("page.html").render(
         cards=cards, columns=[c for c in filled if any(isinstance(row.get(c), float) for row in rows)], doubt=doubt,
@@ -89,6 +104,10 @@ def _page(rows: list[Cells], columns: list[str], problems: int) -> str:
 def _name(row: Cells) -> str:
     parts = [str(row["image"]), *(f"{what} {row[what]}" for what in ("frame", "region") if row[what] is not None)]
     return ", ".join(parts)
+
+
+def _link(file: str) -> str:
+    return quote(os.fsencode(file))
 
 
 def _shown(row: Cells, columns: list[str]) -> Iterator[tuple[str, str]]:

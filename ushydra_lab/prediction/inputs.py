@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import cached_property
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.data.geometry import boxes as boxes_of
 from ushydra_lab.data.io import volumes
 from ushydra_lab.data.io.dicom_tags import is_bare
 from ushydra_lab.data.io.files import exists, files, spelt
@@ -27,6 +32,12 @@ Kind = Literal["still", "dicom", "volume", "video"]
 TABLES = (".csv", ".xlsx")
 VIDEOS = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 DICOM = (".dcm", ".dicom", ".ima")
+SPACING = ANNOTATIONS["pixel_mm"]
+PART = re.compile(r"(_f\d{5,}|_r\d+)\Z")
+"""How the names of results end that are of a file's frame or region (`frames.Frame.part`)."""
+WRITTEN = re.compile(r"\.(jpg|png)/")
+LONGEST = 200
+"""Bytes of a name; file systems allow 255, of which half-written files and endings take some."""
 ENDINGS = (*SUFFIXES, *VIDEOS, *DICOM, *volumes.SUFFIXES)
 
 
@@ -68,8 +79,10 @@ def read_input(path: Path, match: str = "*", pixel_mm: float | None = None) -> I
         pixel_mm: mm per px of images of which neither table nor file tells it.
 
     Raises:
-        UserError: there is nothing to predict, or the table cannot be used.
+        UserError: there is nothing to predict, or the table or the spacing cannot be used.
     """
+    if text := spacing_problem(pixel_mm):
+        raise UserError(f"pixel_mm: {text}")
     path = spelt(path)
     if path.suffix.lower() in TABLES:
         found = list(_rows(path))
@@ -99,7 +112,7 @@ def kind_of(path: Path) -> Kind | None:
         if name.endswith(endings):
             return kind  # type: ignore[return-value]
     plain = not path.suffix or path.suffix[1:].replace(".", "").isdigit()
-    return "dicom" if plain and path.is_file() and _begins_as_dicom(path) else None
+    return "dicom" if plain and exists(path) and path.is_file() and _begins_as_dicom(path) else None
 
 
 def _begins_as_dicom(path: Path) -> bool:
@@ -117,18 +130,29 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _stems(items: list[Item]) -> Iterator[str]:
-    """The name without its ending; with it where another file has the same stem."""
+    """The name without its ending; with it where another file has the same stem, or could have it with its frames."""
     plain = [_stem(item.name) for item in items]
-    counts, seen = Counter(plain), Counter[str]()
+    counts, taken = Counter(plain), set[str]()
     for item, stem in zip(items, plain, strict=True):
-        own = stem if counts[stem] == 1 else item.name.replace(".", "_")
-        seen[own] += 1  # a table may name an image twice, with other crops
-        yield own if seen[own] == 1 else f"{own}_{seen[own]}"
+        alone = counts[stem] == 1 and not PART.search(stem)
+        own = stem if alone else _as_folders(item.name.replace(".", "_"))
+        free = (f"{own}_{n}" if n > 1 else own for n in count(1))  # a table may name an image twice, with other crops
+        stem = next(each for each in free if each not in taken)
+        taken.add(stem)
+        yield stem
 
 
 def _stem(name: str) -> str:
     ending = next((suffix for suffix in volumes.SUFFIXES if name.lower().endswith(suffix)), Path(name).suffix)
-    return name.removesuffix(name[len(name) - len(ending) :]).replace("..", "__").lstrip("/")
+    return _as_folders(name.removesuffix(name[len(name) - len(ending) :]).replace("..", "__"))
+
+
+def _as_folders(stem: str) -> str:
+    """With folders that have no name of a picture, as `a.jpg` beside `a.png`, and a name no file system refuses."""
+    folder, slash, name = WRITTEN.sub(r"_\1/", stem).rpartition("/")
+    if len(coded := os.fsencode(name)) > LONGEST:
+        name = f"{os.fsdecode(coded[:LONGEST])}_{sha256(coded).hexdigest()[:8]}"
+    return f"{folder}{slash}{name}"
 
 
 def _with_spacing(item: Item, pixel_mm: float | None) -> Item:
@@ -138,34 +162,66 @@ def _with_spacing(item: Item, pixel_mm: float | None) -> Item:
 
 
 def _rows(path: Path) -> Iterator[Item]:
-    """Of a table's lines. Raises UserError naming all cells that are no numbers, or no boxes."""
+    """Of a table's lines. Raises UserError naming all cells that cannot be used."""
     table = read_table(path, ["image"], absent="no such table")
-    known = [CROP, *(a for a in annotations_of(table.columns).values() if a.kind == "box"), ANNOTATIONS["pixel_mm"]]
-    columns = [column for annotation in known for column in annotation.columns if column in table]
-    numbers = table[columns].apply(pd.to_numeric, errors="coerce")
-    wrong = [
-        f"line {line}: {column} = {table.at[line, column]!r} is no number"
-        for column in columns
-        for line in table.index[numbers[column].isna() & (table[column].str.strip() != "")]
-    ]
-    cut = [column for column in columns if column != "pixel_mm"]
-    wrong += [
-        f"line {line}: {image}: a DICOM file has regions of its own, no crop and no box"
-        for line, image in table["image"].items()
-        if kind_of(path.parent / image) == "dicom" and numbers.loc[line, cut].notna().any()
-    ]
-    if wrong:
-        raise UserError.listing(f"{path}: cells that cannot be used", wrong)
-    for line, image in table["image"].items():
-        cells = numbers.loc[line].to_dict()
-        boxes = {a.name: box for a in known if a.kind == "box" and (box := _box(cells, a.columns))}
-        file = spelt(path.parent / image.strip())
-        mm = float(cells.get("pixel_mm", np.nan))
+    table["image"] = table["image"].str.strip()
+    boxes = [CROP, *(a for a in annotations_of(table.columns).values() if a.kind == "box")]
+    columns = [column for annotation in (*boxes, SPACING) for column in annotation.columns]
+    cells = table.reindex(columns=columns, fill_value="")
+    numbers = cells.apply(pd.to_numeric, errors="coerce").astype(float)
+    names = {line: _below(path.parent, str(table.at[line, "image"])) for line in table.index}
+    found = [*_no_numbers(cells, numbers), *_no_places(path, table["image"], names, numbers.drop(columns="pixel_mm"))]
+    unsized = numbers.assign(height=np.nan, width=np.nan)  # whether a box lies in its image is seen with the image
+    found += [(table.index[row], text) for row, text in boxes_of(unsized)]
+    if found:
+        listed = [f"line {line}: {text}" for line, text in sorted(found)]
+        raise UserError.listing(f"{path}: cells that cannot be used", listed)
+    for line, name in names.items():
+        row = numbers.loc[line].to_dict()
+        given = {a.name: box for a in boxes if np.isfinite(box := _box(row, a.columns)).all()}
+        file, mm = spelt(path.parent / name), row["pixel_mm"]
         told = "csv" if np.isfinite(mm) else "none"
-        crop = boxes.pop(CROP.name, None)
-        yield Item(file, image.strip(), "", kind_of(file) or "still", mm, told, crop, boxes)
+        crop = given.pop(CROP.name, None)
+        yield Item(file, name, "", kind_of(file) or "still", mm, told, crop, given)
 
 
-def _box(cells: Mapping[str, float], columns: tuple[str, ...]) -> Box | None:
-    x1, y1, x2, y2 = (float(cells.get(column, np.nan)) for column in columns)
-    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+def _no_numbers(cells: pd.DataFrame, numbers: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Line and text of each cell that is no number, or no spacing."""
+    for column in cells:
+        for line in cells.index[(cells[column].str.strip() != "") & ~np.isfinite(numbers[column])]:
+            yield line, f"{column} = {cells.at[line, column]!r} is no number"
+    spacing = numbers["pixel_mm"].dropna()
+    for line, mm in zip(spacing.index, spacing.tolist(), strict=True):
+        if text := spacing_problem(mm):
+            yield line, f"pixel_mm = {text}"
+
+
+def _no_places(
+    path: Path, images: pd.Series, names: Mapping[int, str], boxes: pd.DataFrame
+) -> Iterator[tuple[int, str]]:
+    """Line and text of each image that is none below the table, and of each DICOM file with a box."""
+    for line, name in names.items():
+        if not images[line]:
+            yield line, "image is empty"
+        elif not name:
+            yield line, f"{images[line]} lies outside the table's folder; move the table above its images"
+        elif kind_of(path.parent / name) == "dicom" and boxes.loc[line].notna().any():
+            yield line, f"{name}: a DICOM file has regions of its own, no crop and no box"
+
+
+def _below(top: Path, image: str) -> str:
+    """The path below `top`, of an absolute one too; nothing where it leads elsewhere."""
+    name = Path(os.path.relpath(top / image, top)).as_posix()
+    return "" if name == ".." or name.startswith("../") else name
+
+
+def spacing_problem(mm: float | None) -> str:
+    """What is wrong with mm per px; nothing of a plausible one, or of none."""
+    if mm is None or SPACING.low <= mm <= SPACING.high:
+        return ""
+    return f"{mm:g} is not within {SPACING.low:g} to {SPACING.high:g} mm per px"
+
+
+def _box(cells: Mapping[str, float], columns: tuple[str, ...]) -> Box:
+    x1, y1, x2, y2 = (cells[column] for column in columns)
+    return x1, y1, x2, y2

@@ -59,12 +59,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Members of one system and canvas that answer together, or one alone; intervals: of their measures in mm."""
+    """Members of one system and canvas that answer together, or one alone; intervals: of their measures in mm;
+    unfinished: runs beside them that do not answer.
+    """
 
     members: tuple[Member, ...]
     system: System
     device: torch.device
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    unfinished: tuple[Run, ...] = ()
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -77,9 +80,14 @@ class Ensemble:
 
     @property
     def notices(self) -> list[str]:
-        """What the user should know: members without triage, rules without a threshold."""
+        """What the user should know: runs that do not answer, members of several variants or without triage, rules
+        without a threshold.
+        """
+        left = [f"{run.path}: is not finished and does not answer" for run in self.unfinished]
+        variants = sorted({f"{one.run.experiment.name}/{one.run.summary.variant}" for one in self.members})
+        mixed = [f"Variants that answer together: {', '.join(variants)}"] * (len(variants) > 1)
         without = [f"{one.run.path}: no triage, train again to have one" for one in self.members if not one.triage]
-        return [*without, *dict.fromkeys(one for triage in self.triages for one in triage.shortages)]
+        return [*left, *mixed, *without, *dict.fromkeys(one for triage in self.triages for one in triage.shortages)]
 
     def judge(self, refused: tuple[str, ...], scores: Sequence[Mapping[str, float]]) -> Judgement | None:
         """The judgement of one image; None where no member has a triage.
@@ -94,13 +102,14 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
     """The finished runs at or below these folders.
 
     Args:
-        folders: run directories, or folders that hold several: seeds or folds.
+        folders: run directories, or folders that hold several: seeds or folds; a run that is named twice answers once.
         device: auto, cpu, cuda or cuda:N; auto is the first GPU, if there is one.
 
     Raises:
         UserError: there is none, they do not answer the same question, or one cannot be asked about unlabelled images.
     """
-    runs = [run for folder in folders for run in (runs_below(folder) or [Run(folder)])]
+    named = [run for folder in folders for run in (runs_below(folder) or [Run(folder)])]
+    runs = list({run.path.resolve(): run for run in named}.values())
     finished = [run for run in runs if len(runs) == 1 or run.summary.status == FINISHED]
     if not finished:
         raise UserError(f"{', '.join(map(str, folders))}: none of {len(runs)} runs is finished")
@@ -110,10 +119,12 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
     asked = [(member.canvas, system.question) for member, system in zip(members, systems, strict=True)]
     if different := [member.run.path for member, one in zip(members, asked, strict=True) if one != asked[0]]:
         raise UserError.listing(
-            f"Runs that answer together need the same canvas and the same question as {members[0].run.path}; not so",
+            f"Runs that answer together need the same canvas and the same question as {members[0].run.path}: "
+            "name the runs of one variant; others are",
             [str(path) for path in different],
         )
-    return Ensemble(members, systems[0], place, intervals(finished))
+    unfinished = tuple(run for run in runs if run not in finished)
+    return Ensemble(members, systems[0], place, intervals(finished), unfinished)
 
 
 def _device(name: str) -> torch.device:
@@ -121,6 +132,8 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("auto, cpu and cuda are known")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]})") from error

@@ -62,20 +62,33 @@ def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -
     """
     size = ensemble.members[0].batch_size
     members = [member.made_from for member in ensemble.members]
-    progress = Progress(folder, digest([__version__, members, given.state, every, size, ensemble.device.type]))
+    about = _about(ensemble) | {"members": members, "every": every, "ignored": dict(given.ignored)}
+    progress = Progress(
+        folder, digest([__version__, members, given.state, every, size, ensemble.device.type, about["intervals"]])
+    )
     with disk_errors(folder, ELSE):
-        if finished := progress.finished():
-            return Done(folder, finished["frames"], finished["not_read"], again=True)
-        progress.begin()
-        started = time.perf_counter()
-        batches = Batches(ensemble.canvas, size, every, progress.done)
-        answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
-        seconds = time.perf_counter() - started
-        counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
-        about = _about(ensemble) | {"members": members, "every": every, "ignored": dict(given.ignored)}
-        speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
-        progress.end(counts | about | speed)
-    return Done(folder, counts["frames"], counts["not_read"])
+        before = progress.finished()  # which also refuses a folder that holds anything else
+        if not before:
+            with progress.held():
+                before = progress.finished()
+                counts = before or _predict_rest(progress, ensemble, given, every, about)
+        content = before or counts
+    return Done(folder, content["frames"], content["not_read"], again=bool(before))
+
+
+def _predict_rest(
+    progress: Progress, ensemble: Ensemble, given: Input, every: int, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Answer what is not done, and end the prediction; how many frames and problems there are."""
+    progress.begin()
+    started = time.perf_counter()
+    batches = Batches(ensemble.canvas, ensemble.members[0].batch_size, every, progress.done)
+    answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
+    seconds = time.perf_counter() - started
+    counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
+    speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
+    progress.end(counts | about | speed)
+    return counts
 
 
 def _about(ensemble: Ensemble) -> dict[str, Any]:

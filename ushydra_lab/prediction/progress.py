@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, remove_temporary, write_json
@@ -40,18 +43,35 @@ class Progress:
             UserError: the folder holds another prediction, or anything else.
         """
         if (self.folder / DONE).exists():
-            content = read_json(self.folder / DONE, f"Remove {self.folder}, or {ELSE}.")
+            content = read_json(self.folder / DONE, f"If it is no prediction's, {ELSE}.")
             self._refuse_other(content.get("made_from"))
+            shutil.rmtree(self.path, ignore_errors=True)  # where a process was killed at the very end
             return content
         if (self.path / "job.json").exists():
             self._refuse_other(read_json(self.path / "job.json", f"Remove {self.folder}.").get("made_from"))
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        elif self.folder.exists() and (
+            not self.folder.is_dir() or any(file != self.path for file in self.folder.iterdir())
+        ):
             raise UserError(f"{self.folder}: holds something else; {ELSE}")
         return None
 
     def _refuse_other(self, made_from: object) -> None:
         if made_from != self.made_from:
             raise UserError(f"{self.folder}: holds predictions of other images, runs or settings; {ELSE}")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from predicting into the folder.
+
+        Raises:
+            UserError: one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=1, mode=0o666):
+                yield
+        except Timeout:
+            raise UserError(f"{self.folder}: another process is predicting into it; wait for it, or {ELSE}") from None
 
     def begin(self) -> None:
         """Mark the folder as this prediction's, and remove what a killed process left half-written."""
@@ -83,7 +103,7 @@ class Progress:
     def end(self, content: dict[str, Any]) -> None:
         """Say that all is done."""
         write_json(self.folder / DONE, {"made_from": self.made_from} | content)
-        shutil.rmtree(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _folders(top: Path) -> Iterator[Path]:

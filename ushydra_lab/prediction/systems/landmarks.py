@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,11 @@ SPREAD = [f"{measure}_sd_{unit}" for unit in ("px", "mm") for measure in MEASURE
 
 class LandmarkSystem(System):
     """Points go into the table in px of the file's frame, the OFD's left and the BPD's upper end first."""
+
+    @property
+    def question(self) -> tuple[Any, ...]:
+        """Heatmaps say how sure they are, coordinates do not: their mean would say it of a part of the members."""
+        return (*super().question, self.task.stride is not None)
 
     @property
     def columns(self) -> list[str]:
