@@ -13,7 +13,7 @@ Grey = NDArray[np.uint8]
 SMALLEST = 64
 """px of the shorter side; the smallest frames of a public data set are 112 px (EchoNet-Dynamic)."""
 DARKEST = 64
-"""Of 255, the 99.5th percentile: 141 and more in real images, at most 38 in copies at 0.15 of their brightness."""
+"""Of 255, the 99.5th percentile: 127 and more in real images, at most 38 in copies at 0.15 of their brightness."""
 ROUGHNESS = 1.0
 """Grey levels: 1.5 and more in real images, whose speckle varies from px to px; at most 0.7 in black or a gradient."""
 CORRELATION = 0.5
