@@ -65,7 +65,8 @@ def section(collected: Collected, folder: Path) -> Document:
 
 def _judged(stages: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The judged images of all runs with method, seed, `error` and `measure`; and the faults of damaged files."""
-    tables, damage = [], []
+    tables: list[pd.DataFrame] = []
+    damage: list[str] = []
     for run, of_run in stages.groupby("run", sort=False):
         assert isinstance(run, Run)
         if not kept(run):
@@ -91,7 +92,7 @@ def _with_errors(run: Run) -> pd.DataFrame:
 
 def _errors(images: pd.DataFrame) -> pd.DataFrame:
     found = images[[name for name in ERRORS if name in images]]
-    dice = images[[name for name in images if name.startswith("dice_empty_")]]
+    dice = images[[name for name in images if str(name).startswith("dice_empty_")]]
     found = found.assign(lost_dice=1 - dice.mean(axis=1)) if len(dice.columns) else found
     return found.assign(wrong=1 - images["correct"]) if "correct" in images else found
 
