@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ushydra_lab.benchmark.growth import SEEN, check_rows, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import PlainImages, PlainProcess, PlainTraining, plain_ms_ssim
+from ushydra_lab.benchmark.predict import rows
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
 
@@ -47,7 +50,9 @@ def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
     ours, plain = here.task(experiment, "phase1"), PlainTraining(here.task(experiment, "phase1").network, here.device)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(2, 1, 168, 176, generator=generator)
-    loss = ours.total(ours.losses({"image": image, "nt_box": torch.tensor([[40.0, 60, 90, 80]] * 2)}))
+    boxes = {"nt_box": [40.0, 60, 90, 80], "content": [0.0, 0, 176, 168]}
+    batch = {"image": image} | {name: torch.tensor([box] * 2) for name, box in boxes.items()}
+    loss = ours.total(ours.losses(batch))
     loss.backward()
     plain.step(image)
     for mine, theirs in zip(ours.network.parameters(), plain.network.parameters(), strict=True):
@@ -109,3 +114,15 @@ def test_the_rows_that_are_checked_are_a_faultless_manifest_of_eight_sites() -> 
     assert table["site"].nunique() == 8
     assert (table.groupby(["site", "subject"]).size() == 3).all()
     assert all(SEEN % (sites - 1) == 0 for sites in (3, 5, 9))
+
+
+def test_loops_over_files_write_the_masks_of_predict(tmp_path: Path) -> None:
+    list(rows(lab(tmp_path)))
+    written = [path.parent for path in tmp_path.rglob("hospital_c") if next(path.glob("*.jpg"), None)]
+    ways = [folder for folder in written if folder.name != "overlays"]
+    ways += list(tmp_path.glob("*/masks"))
+    masks = [{file.relative_to(way): np.array(Image.open(file)) for file in way.rglob("*.png")} for way in ways]
+    assert len(ways) == 6
+    for found in masks[1:]:
+        assert found.keys() == masks[0].keys()
+        assert all(np.array_equal(found[name], mask) for name, mask in masks[0].items())

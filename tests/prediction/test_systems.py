@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.letterbox import Letterbox
 from ushydra_lab.prediction.answer import columns, predict_frames
+from ushydra_lab.prediction.frames import Frame, show
 from ushydra_lab.prediction.systems.registry import system_of
 from ushydra_lab.results.intervals import Interval, Validity
 from ushydra_lab.tasks.classification import Classification
@@ -102,6 +104,16 @@ def test_areas_and_masks_are_those_of_the_label_map_that_is_evaluated() -> None:
     assert found["centroid_x_csp"] == pytest.approx(cols.mean() + 0.5, abs=1)
     assert found["centroid_y_csp"] == pytest.approx(rows.mean() + 0.5, abs=1)
     assert found["hc_mm"] == pytest.approx(0.25 * found["hc_px"], rel=1e-6)
+
+
+def test_an_area_is_in_px_of_the_files_frame_where_these_are_no_squares() -> None:
+    place = Letterbox.cut((30, 90), (0, 0, 90, 30), (60, 90))
+    frame = Frame("a.dcm", GREY[:60], place, "0", pixel_mm=0.25, native_mm=(0.25, 0.5))
+    labels = torch.zeros(1, *CANVAS, dtype=torch.uint8)
+    labels[:, 8:24, 8:30] = 1
+    (found,) = predict_frames(ensemble_of(of_segmentation.task_for(labels), canvas=CANVAS), [show(frame, CANVAS)])
+    assert found["area_px_parenchyma"] == pytest.approx((found.mask == 1).sum(), rel=0.05)
+    assert found["area_mm2_parenchyma"] == pytest.approx(found["area_px_parenchyma"] * 0.25 * 0.5, rel=1e-6)
 
 
 def test_a_structure_that_is_absent_has_no_centroid_and_members_that_differ_a_dice_below_1() -> None:

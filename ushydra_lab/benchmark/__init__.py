@@ -2,5 +2,5 @@
 
 SCALES = ("paper", "laptop", "tiny")
 """Sizes of what is measured; tiny is for tests."""
-PART_NAMES = ("loss", "training", "systems", "memory", "limit", "growth", "protocol", "phantom", "evidence")
+PART_NAMES = ("loss", "training", "systems", "memory", "limit", "growth", "predict", "protocol", "phantom", "evidence")
 """Each a module of this name, whose `rows(lab)` yields rows."""

@@ -108,7 +108,7 @@ def clustered_auroc(score: ArrayLike, positive: ArrayLike, subjects: ArrayLike) 
 
 
 def area_of_images(score: ArrayLike, positive: ArrayLike) -> Floats:
-    """A value per image, with a mean that is the AUROC and a variance of that mean that is the AUROC's own.
+    """A value per image, with a mean that is the AUROC and, weighted by `balanced`, a variance that is the AUROC's own.
 
     So two scores' areas are compared as two means are (E. R. DeLong et al., Biometrics 44, 1988; of subjects with
     several images N. A. Obuchowski's). NaN where one class has no image.
@@ -118,7 +118,19 @@ def area_of_images(score: ArrayLike, positive: ArrayLike) -> Floats:
         return np.full(len(values), np.nan)
     placement = _placement(values, truth)
     area = placement[truth].mean()
-    return area + (placement - area) * len(values) / np.where(truth, truth.sum(), (~truth).sum())
+    return area + 2 * (placement - area)
+
+
+def balanced(positive: ArrayLike) -> Floats:
+    """The weight of each image of two classes by which each class counts half; their mean is 1.
+
+    Unweighted, the few images of a small class would pass for as many as there are of both, in the variance and its
+    degrees of freedom. NaN where one class has no image.
+    """
+    truth = np.asarray(positive, bool)
+    if truth.all() or not truth.any():
+        return np.full(len(truth), np.nan)
+    return len(truth) / (2 * np.where(truth, truth.sum(), (~truth).sum()))
 
 
 def _placement(values: Floats, truth: NDArray[np.bool_]) -> Floats:

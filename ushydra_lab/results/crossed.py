@@ -164,29 +164,39 @@ def two_sided(distance: float, variances: tuple[float, float], freedom: tuple[fl
     return float(np.exp(brentq(excess, smallest, 0.0))) if excess(smallest) > 0 else 0.0
 
 
-def effect(a: pd.DataFrame, b: pd.DataFrame, metric: str, relative: bool = False, most: float = np.inf) -> Effect:
+def effect(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    metric: str,
+    relative: bool = False,
+    most: float = np.inf,
+    weight: str | None = None,
+) -> Effect:
     """Compare two methods' per-image tables (columns seed, site, subject, record, the metric) on their common images.
 
-    A subject is (site, subject). Only seeds that both methods have are counted.
+    A subject is (site, subject). Only seeds that both methods have are counted. weight: a column of a, of what each
+    image counts, 1 on average; without it all count 1.
     """
-    pairs = common(a, b, metric)
+    pairs = common(a, b, metric, weight)
     values = pairs[["a", "b"]].to_numpy(float)
     first, second, counts = sums(pairs)
     spread = float(np.ptp(values)) if len(values) else np.nan
     return effect_of(first, second, counts, spread, relative, most)
 
 
-def common(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The images that both methods have a value of: their keys, `a` and `b`."""
+def common(a: pd.DataFrame, b: pd.DataFrame, metric: str, weight: str | None = None) -> pd.DataFrame:
+    """The images that both methods have a value of: their keys, `a` and `b`, and `n`, what each counts."""
     keys = [key for key in KEYS if key in a]
     sides = (side[[*keys, metric]].rename(columns={metric: name}) for side, name in ((a, "a"), (b, "b")))
     first, second = sides
+    first = first.assign(n=a[weight] if weight else 1.0)
     return first.merge(second, on=keys).dropna(subset=["a", "b"])
 
 
 def sums(pairs: pd.DataFrame) -> list[Floats]:
-    """Sums over images of a and b, and their number, each (seeds, subjects)."""
-    cells = pairs.assign(n=1.0).groupby(["seed", "site", "subject"])[["a", "b", "n"]].sum()
+    """Sums over images of a and b, as each counts, and of what they count, each (seeds, subjects)."""
+    counted = pairs.assign(a=pairs["a"] * pairs["n"], b=pairs["b"] * pairs["n"])
+    cells = counted.groupby(["seed", "site", "subject"])[["a", "b", "n"]].sum()
     return [cells[name].unstack(["site", "subject"]).fillna(0).to_numpy(float) for name in ("a", "b", "n")]
 
 
@@ -199,7 +209,7 @@ def effect_of(
     seeds, subjects = counts.shape if n else (0, 0)
     means = totals.sum((1, 2)) / n if n else np.full(2, np.nan)
     none = np.full((2, 2), np.nan)
-    sizes = {"seeds": seeds, "subjects": subjects, "images": int(counts.sum(1).max()) if n else 0}
+    sizes = {"seeds": seeds, "subjects": subjects, "images": round(counts.sum(1).max()) if n else 0}
     if seeds < 2 or subjects < 2:
         return Effect(means, none, none, none, np.nan, np.nan, **sizes, spread=spread, relative=relative, most=most)
     parts, freedom = covariances(totals, counts)

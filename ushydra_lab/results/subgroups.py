@@ -43,7 +43,7 @@ def interaction(a: pd.DataFrame, b: pd.DataFrame, metric: str, inside: pd.Series
     may have images in both; the subjects' degrees of freedom are those of the side that has fewer.
     """
     pairs = common(a, b, metric)
-    pairs = pairs.assign(inside=pairs["record"].map(inside).astype(bool), n=1.0)
+    pairs = pairs.assign(inside=pairs["record"].map(inside).astype(bool))
     cells = pairs.groupby(["inside", "seed", "site", "subject"])[["a", "b", "n"]].sum()
     wide = cells.unstack(["site", "subject"]).fillna(0)
     sides = [wide.loc[side] for side in (True, False) if side in wide.index.get_level_values("inside")]

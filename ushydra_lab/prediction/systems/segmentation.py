@@ -60,12 +60,12 @@ class SegmentationSystem(System):
 
     def cells(self, said: Mapping[str, float], shown: Shown, drawn: Drawn) -> Cells:
         cells: Cells = {name: said.get(name) for name in HEAD} if self.task.head else {}
-        x, y = shown.fit.native_px
+        px = np.prod([*shown.fit.native_px, *shown.frame.place.native_px])
         for label, name in self.legend.items():
             rows, columns = np.nonzero(drawn == label)
             there = len(rows) > 0
             centre = shown.points(np.array([columns.mean() + 0.5, rows.mean() + 0.5])).tolist() if there else [None] * 2
-            values = [int(said[f"found_{name}"]), said[f"found_px_{name}"] * x * y, said[f"found_mm2_{name}"], *centre]
+            values = [int(said[f"found_{name}"]), said[f"found_px_{name}"] * px, said[f"found_mm2_{name}"], *centre]
             own = dict(zip(PER_STRUCTURE, [*values, said.get(f"dice_between_members_{name}")], strict=True))
             cells |= {f"{column}_{name}": value for column, value in own.items()}
         return cells

@@ -13,7 +13,7 @@ from ushydra_lab.report.comparisons import INTERVAL
 from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.sections.code_training import AUXILIARY, BY_DECODER, UNTRAINED, trained_by
 from ushydra_lab.report.sections.probe_tables import NOT_PROBED
-from ushydra_lab.results.clustered import area_of_images
+from ushydra_lab.results.clustered import area_of_images, balanced
 from ushydra_lab.results.crossed import effect
 from ushydra_lab.results.family import Comparison, adjusted
 
@@ -75,7 +75,7 @@ def _of_run(images: pd.DataFrame) -> pd.DataFrame:
         if f"{name}_predicted" in images:
             missed = (images[name] - images[f"{name}_predicted"])[unseen] ** 2
             scores[QUALITY] = 1 - missed / np.var(images.loc[unseen, name].dropna())
-    return images.assign(**scores)
+    return images.assign(**scores, weight=balanced(unseen))
 
 
 def compare(images: pd.DataFrame, first: str, others: list[str]) -> dict[Key, Comparison]:
@@ -86,9 +86,9 @@ def compare(images: pd.DataFrame, first: str, others: list[str]) -> dict[Key, Co
         for method in others:
             for score in SCORES:
                 if score in own and {first, method} <= of_method.keys():
-                    most = np.inf if score == QUALITY else 1.0
+                    most, weight = np.inf if score == QUALITY else 1.0, "weight" if score in AREAS else None
                     pair = of_method[first], of_method[method]
-                    effects[str(held_out), method, score] = effect(*pair, score, most=most)
+                    effects[str(held_out), method, score] = effect(*pair, score, most=most, weight=weight)
     return adjusted(effects)
 
 

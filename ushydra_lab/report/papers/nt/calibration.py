@@ -33,9 +33,10 @@ SHOWN = (*ERRORS, "nt_abs_drift_mm", "nt_abs_drift_px", "nt_lost")
 COLUMNS = {"Gradient norm": ("norm", 4), "Share (%)": ("share", 1), "Weight at the end": ("weight", 3)}
 """Title -> what `_terms` measures of a term, and its decimals."""
 ERRORS_CAPTION = (
-    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. {phase1} Network of each row: the epoch "
-    "with the lowest validation loss of its own objective; for learned and moving weights, of the plain sum. The paper "
-    "prints no such comparison."
+    "Mean ± SD over seeds (ddof 1) of the mean over images; n: seeds x images. NT drift: over the images with a "
+    "measurable NT before and after, the fewer the more are lost; NT lost: of those measurable before. {phase1} "
+    "Network of each row: the epoch with the lowest validation loss of its own objective; for learned and moving "
+    "weights, of the plain sum. The paper prints no such comparison."
 )
 GRADIENTS_CAPTION = (
     "Mean ± SD over seeds. Gradient norm: of the unweighted term at the start of Phase 2, as the calibration measured "
