@@ -91,6 +91,7 @@ class BareLoop:
                 step = self.done * len(self.loader) + index
                 batch = self.data.augment(batch, np.random.default_rng([self.data.seed, step]))
             self.optimizer.zero_grad()
-            self.task.total(self.task.losses(batch)).backward()
+            losses = self.task.losses(batch)
+            (self.task.total(losses) + self.task.auxiliary(losses)).backward()
             self.optimizer.step()
         self.done += 1

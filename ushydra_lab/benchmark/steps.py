@@ -16,8 +16,10 @@ def random_batch(lab: Lab, experiment: Experiment, size: int | None = None) -> B
     size = size or experiment.batch_size
     image = torch.rand(size, 1, height, width, device=lab.device)
     edges = [width / 3, height * 0.45, 2 * width / 3, height * 0.55]
-    box = torch.tensor([edges], device=lab.device).expand(size, 4)
-    return {"image": image, experiment.main_roi: box}
+    boxes = {experiment.main_roi: edges, "content": [0.0, 0.0, width, height]}
+    return {"image": image} | {
+        name: torch.tensor([box], device=lab.device).expand(size, 4) for name, box in boxes.items()
+    }
 
 
 class Step:
@@ -30,7 +32,8 @@ class Step:
 
     def __call__(self) -> None:
         self.optimizer.zero_grad()
-        self.task.total(self.task.losses(self.batch)).backward()
+        losses = self.task.losses(self.batch)
+        (self.task.total(losses) + self.task.auxiliary(losses)).backward()
         self.optimizer.step()
 
     def validate(self) -> None:
