@@ -36,6 +36,15 @@ def test_every_name_is_there_typed_and_documented() -> None:
         _ = ushydra_lab.lode  # type: ignore[attr-defined]
 
 
+def test_what_cannot_be_used_is_named() -> None:
+    with pytest.raises(ushydra_lab.UserError, match="seed=abc"):
+        ushydra_lab.train("+experiment=nt_phase2", "seed=abc", "scale=laptop")
+    with pytest.raises(ushydra_lab.UserError, match="name at least one finished run"):
+        ushydra_lab.load()
+    with pytest.raises(ushydra_lab.UserError, match=r"run\.json is missing"):
+        _ = ushydra_lab.Run("nothing").summary
+
+
 @pytest.mark.slow
 def test_the_readme_s_lines_train_load_and_predict(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)

@@ -36,7 +36,7 @@ def join(names: Sequence[str]) -> str:
 
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
-    return f"{instantiate(_root_.split).name}/seed{int(_root_.seed)}/{_root_.variant}"
+    return f"{instantiate(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
 
 
 def options_by_group() -> str:

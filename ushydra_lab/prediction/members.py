@@ -111,6 +111,8 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
     named = [run for folder in folders for run in (runs_below(folder) or [Run(folder)])]
     runs = list({run.path.resolve(): run for run in named}.values())
     finished = [run for run in runs if len(runs) == 1 or run.summary.status == FINISHED]
+    if not runs:
+        raise UserError("name at least one finished run, or a folder of several")
     if not finished:
         raise UserError(f"{', '.join(map(str, folders))}: none of {len(runs)} runs is finished")
     place = _device(device)

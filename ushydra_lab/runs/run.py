@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ class Run:
     Two objects of the same directory are equal. Each attribute that reads files raises `DamagedFile`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Run) and other.path == self.path
