@@ -226,7 +226,7 @@ def test_a_stage_killed_just_after_its_early_stop_is_not_trained_further(
     undisturbed = run(tmp_path / "a", hospitals, *early)
     assert read_json(undisturbed / "run.json")["stages"]["phase1"]["epochs"] == 2
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -338,7 +338,7 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
     if path.stem == "head_hc18":
         data += ["structures=['head=parenchyma+csp+lv']"]
     if path.stem == "biometry_new_hospital":
-        data += ["split.held_out=[hospital_c]"]
+        data += ["split.held_out=[hospital_c]", "~data.difficulty", "~data.sites", "~data.images_per_site"]
     if path.stem.endswith("hc18"):
         data += ["stages.pretrain.instead.data.images_per_site=6", "stages.pretrain.instead.data.seed=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -93,11 +93,12 @@ class Boxes(Landmarks):
         return {"box_iou": (iou(self.boxes(output, batch["content"]), batch[self.roi]),)}
 
     def answer(self, image: Tensor, content: Tensor) -> Answer:
-        """`box` (B,4), canvas px; `heatmaps`, logits (B,2,h,w), and the `entropy` (B,2) of each, nats."""
+        """`box` (B,4), canvas px; `heatmaps`, logits (B,2,h,w), their `entropy` (B,2), nats, and `spread` (B,2), px."""
         output = self(image, box_mask(content, (image.shape[-2], image.shape[-1])))
         assert self.stride is not None
-        entropy = uncertainty(output, self.stride)["entropy"]
-        return {"box": self.boxes(output, content), "heatmaps": output, "entropy": entropy}
+        sure = uncertainty(output, self.stride)
+        box = self.boxes(output, content)
+        return {"box": box, "heatmaps": output, "entropy": sure["entropy"], "spread": sure["spread_px"]}
 
     def measure(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """`box_iou`, and the distance of the boxes' middles in native px, and in mm where the spacing is known; and
