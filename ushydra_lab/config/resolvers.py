@@ -36,7 +36,9 @@ def join(names: Sequence[str]) -> str:
 
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
-    return f"{instantiate(_root_.split).name}/seed{_root_.seed}/{_root_.variant}"
+    seed = str(_root_.seed)
+    number = int(seed) if seed.isdecimal() else seed  # what is no number is refused by the check of the configuration
+    return f"{instantiate(_root_.split).name}/seed{number}/{_root_.variant}"
 
 
 def options_by_group() -> str:
