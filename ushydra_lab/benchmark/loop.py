@@ -91,7 +91,6 @@ class BareLoop:
                 step = self.done * len(self.loader) + index
                 batch = self.data.augment(batch, np.random.default_rng([self.data.seed, step]))
             self.optimizer.zero_grad()
-            losses = self.task.losses(batch)
-            (self.task.total(losses) + self.task.auxiliary(losses)).backward()
+            self.task.trained_on(self.task.losses(batch)).backward()
             self.optimizer.step()
         self.done += 1

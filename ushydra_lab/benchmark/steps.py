@@ -32,8 +32,7 @@ class Step:
 
     def __call__(self) -> None:
         self.optimizer.zero_grad()
-        losses = self.task.losses(self.batch)
-        (self.task.total(losses) + self.task.auxiliary(losses)).backward()
+        self.task.trained_on(self.task.losses(self.batch)).backward()
         self.optimizer.step()
 
     def validate(self) -> None:

@@ -83,6 +83,10 @@ class Task(LightningModule):
         """What is trained on beside the objective, and neither weighed against it nor selected by."""
         return 0.0
 
+    def trained_on(self, losses: dict[str, Tensor]) -> Tensor:
+        """What a training step goes down on: the objective and what is trained beside it."""
+        return self.total(losses) + self.auxiliary(losses)
+
     def answer(self, image: Tensor, content: Tensor) -> Answer:
         """What the network says of images: all that is measured, drawn or predicted follows from it.
 
