@@ -30,10 +30,10 @@ class Breakable(ConvAutoencoder):
         self.dropout = nn.Dropout(0.1)
         self.broken = os.environ.get("BREAK") if os.environ.get("BREAK_SEED") == str(torch.initial_seed()) else None
 
-    def forward(self, image: Tensor) -> Tensor:
+    def decode(self, source: Tensor, shape: tuple[int, int] | None = None) -> Tensor:
         if self.broken == "error":
             raise RuntimeError("the cable was pulled")
-        reconstruction = self.dropout(super().forward(image))
+        reconstruction = self.dropout(super().decode(source, shape))
         return reconstruction * torch.nan if self.broken == "nan" else reconstruction
 
 

@@ -84,6 +84,8 @@ class ConvAutoencoder(nn.Module):
       weight is, to the bit, what it is without (unless gradients are clipped by the norm of all of them).
     - `joint`: the same, and its gradient trains the encoder too.
 
+    A subclass changes `decode`, not `forward`: with an auxiliary decoder training calls `with_thumbnail` in its place.
+
     Args:
         canvas: (H, W) of the images in px. In `map` any other size is accepted too.
         decoder_input: see above.

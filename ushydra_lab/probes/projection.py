@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from ushydra_lab.probes.features import Floats
 
@@ -14,13 +15,18 @@ UMAP_NEIGHBOURS = 15
 
 
 def project(train: Floats, others: list[Floats], seed: int) -> dict[str, Floats]:
-    """`pca_1`, `pca_2`, `umap_1`, `umap_2` of the training codes, at least 4, and then of `others`."""
+    """`pca_1`, `pca_2`, `umap_1`, `umap_2` of the training codes, at least 4, and then of `others`.
+
+    The number of threads is as before afterwards: numba, on which UMAP stands, raises it for torch as well, and what is
+    trained later in the process would have other bits.
+    """
     known: dict[str, Any] = {"pca": PCA(2, svd_solver="full")}
     known["umap"] = umap(seed, min(UMAP_NEIGHBOURS, len(train) - 1))
     found: dict[str, Floats] = {}
-    for name, model in known.items():
-        placed = [model.fit_transform(train), *map(model.transform, others)]
-        found |= {f"{name}_{axis + 1}": np.concatenate(placed)[:, axis].astype(np.float64) for axis in range(2)}
+    with threadpool_limits(1, "openmp"):
+        for name, model in known.items():
+            placed = [model.fit_transform(train), *map(model.transform, others)]
+            found |= {f"{name}_{axis + 1}": np.concatenate(placed)[:, axis].astype(np.float64) for axis in range(2)}
     return found
 
 
