@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 FORMATS = ("labelme", "coco", "cvat", "slicer", "nifti", "masks")
 
+SEVERAL = (
+    ("--set", "COLUMN=VALUE", "of all images, such as site=st_anna pixel_mm=0.08"),
+    ("--label", "TOOL=NAME", "what a label of the tool is called here; TOOL= ignores it"),
+    ("--structures", "NAME", "of the masks; where they overlap the later lie on top"),
+    ("--colours", "[SITE:]NAME=VALUE", "of mask files: csp=1, csp=255,0,0, head=128+ (a JPEG's from 128 on)"),
+)
+
 
 def main(arguments: list[str]) -> int:
     """Import into a new folder, and say what is in it."""
@@ -60,24 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the export: a file, or a folder of files")
     parser.add_argument("--out", type=Path, required=True, help="a new folder for manifest.csv and masks/")
     parser.add_argument("--images", type=Path, help="the folder of images (default: the export's)")
-    several = {"nargs": "+", "action": "extend", "default": []}
-    parser.add_argument(
-        "--set", metavar="COLUMN=VALUE", help="of all images, such as site=st_anna pixel_mm=0.08", **several
-    )
     parser.add_argument("--pattern", help="of the images' names: '{site}/{subject}_*.png'")
     parser.add_argument(
         "--table", type=Path, help="CSV or Excel: column image (name of the file), and what is known of it"
     )
-    parser.add_argument(
-        "--label", metavar="TOOL=NAME", help="what a label of the tool is called here; TOOL= ignores it", **several
-    )
-    parser.add_argument(
-        "--structures", metavar="NAME", help="of the masks; where they overlap the later lie on top", **several
-    )
-    parser.add_argument(
-        "--colours", metavar="[SITE:]NAME=VALUE", help="of mask files: csp=1, csp=255,0,0, head=128+", **several
-    )
     parser.add_argument("--suffix", default="", help="what a mask's name has behind its image's: _mask")
+    for option, metavar, text in SEVERAL:
+        parser.add_argument(option, metavar=metavar, help=text, nargs="+", action="extend", default=[])
     return parser
 
 
@@ -94,6 +90,6 @@ def _tell(found: Imported) -> None:
         words.append(f"data.structures={{{', '.join(f'{name}: {grey}' for name, grey in found.structures.items())}}}")
     print(
         printable(
-            f"{found.rows} images: {found.manifest}\nLook at them:  python -m ushydra_lab check {shlex.join(words)}"
+            f"{found.images} images: {found.manifest}\nLook at them:  python -m ushydra_lab check {shlex.join(words)}"
         )
     )

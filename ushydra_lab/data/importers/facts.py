@@ -74,7 +74,8 @@ def stated(constants: Sequence[str], pattern: str | None, table: Path | None) ->
         problems.append(f"--pattern {pattern}: has one column twice")
     if problems:
         raise UserError.listing("What is stated of all images cannot be used:", problems)
-    return Facts(fixed, template and re.compile(template, re.DOTALL), None if table is None else _rows(table))
+    made = None if template is None else re.compile(template, re.DOTALL)
+    return Facts(fixed, made, None if table is None else _rows(table))
 
 
 def _template(pattern: str) -> tuple[str, list[str]]:

@@ -87,7 +87,7 @@ def _mask(label: str, corners: tuple[tuple[float, float], ...], data: str) -> Ar
     if len(corners) != 2:
         raise ExportProblem(f"{label!r} is a mask of {len(corners)} points, not of its two corners")
     (left, top), (right, bottom) = ((int(x), int(y)) for x, y in corners)
-    piece = _of_base64(f"{label!r}: mask", data, lambda content: decode_colours(content).pixels.any(axis=2)) > 0
+    piece = _of_base64(f"{label!r}: mask", data, lambda content: decode_colours(content).pixels.max(axis=2)) > 0
     if piece.shape != (bottom - top + 1, right - left + 1):
         raise ExportProblem(
             f"{label!r} is a mask of {piece.shape[1]} x {piece.shape[0]} px, not as large as its corners say"

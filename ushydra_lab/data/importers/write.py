@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ def import_to(out: Path, export: str, request: Request) -> Imported:
     order, more = settled(placed, request)
     with disk_errors(out.parent, "choose another folder with --out"), _vanishing(out) as temporary:
         table, undrawn = _rows(placed, order, request, temporary)
-        problems += more + undrawn + (_checked(table, order, temporary) if table else [])
+        problems += more + undrawn
+        problems += _checked(table, order, temporary) if table else []
         if told := list(dict.fromkeys(problems)):
             headline = f"{request.source}: {checks.counted([text for _, text in told])}"
             raise UserError.listing(headline, inspection.grouped(told))
@@ -93,12 +95,16 @@ def _rows(placed: list[Placed], order: Order, request: Request, folder: Path) ->
     table: list[rows.Cells] = []
     problems: Problems = []
     for place, image in placed:
-        try:
-            name = f"{len(table) + 1:05d}.png"
-            cells = _cells(image, request)
-            table.append({**cells, **_files(image, name, order, request, folder), SOURCE: place})
-        except ExportProblem as problem:
-            problems.append((place, str(problem)))
+        row: rows.Cells = {SOURCE: place}
+        before = len(problems)
+        name = f"{len(table) + 1:05d}.png"
+        for work in (partial(_cells, image, request), partial(_files, image, name, order, request, folder)):
+            try:
+                row |= work()
+            except ExportProblem as problem:
+                problems.append((place, str(problem)))
+        if len(problems) == before:
+            table.append(row)
     return table, problems
 
 
@@ -108,9 +114,9 @@ def _cells(image: Annotated, request: Request) -> rows.Cells:
     said = rows.cells(image, request.names) | ({"pixel_mm": pixel_mm(image.spacing)} if image.spacing else {})
     if twice := sorted(stated.keys() & said.keys()):
         raise ExportProblem(f"the export itself says {', '.join(twice)}; do not state it")
-    for column, remedy in REMEDY.items():
-        if not stated.get(column):
-            raise ExportProblem(f"has no {column}, which no export knows; state it: {remedy}, or in a table (--table)")
+    if missing := [column for column in REMEDY if not stated.get(column)]:
+        remedy = " and ".join(REMEDY[column] for column in missing)
+        raise ExportProblem(f"no export knows {' and '.join(missing)}; state it: {remedy}, or in a table (--table)")
     return {**stated, **said}
 
 
