@@ -44,10 +44,8 @@ def main(arguments: list[str]) -> int:
     images = given.images or (given.source if given.source.is_dir() else given.source.parent)
     if not images.is_dir():
         raise UserError(f"{images}: no such folder; give the folder of the images (--images)")
-    if given.out.resolve().is_relative_to(given.source.resolve()) or given.out.resolve().is_relative_to(
-        images.resolve()
-    ):
-        raise UserError(f"{given.out}: lies in the export, whose images its own would join; give a folder beside it")
+    if given.out.resolve().is_relative_to(given.source.resolve()):
+        raise UserError(f"{given.out}: lies in {given.source}, which its files would join; give a folder beside it")
     request = Request(
         given.source,
         Pictures(images),
