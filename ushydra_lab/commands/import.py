@@ -83,7 +83,9 @@ def _names(words: list[str]) -> dict[str, str]:
 
 
 def _tell(found: Imported) -> None:
-    words = ["data=manifest", f"data.path={found.manifest}"]
+    from ushydra_lab.config.typed import quoted
+
+    words = ["data=manifest", f"data.path={quoted(str(found.manifest))}"]
     if found.structures:
         words.append(f"data.structures={{{', '.join(f'{name}: {grey}' for name, grey in found.structures.items())}}}")
     print(

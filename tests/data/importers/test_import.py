@@ -1,6 +1,7 @@
 """The import of an export gives the manifest that a person would write, or says what is wrong and writes nothing."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from ushydra_lab.config.instantiate import instantiate
+from ushydra_lab.config.stored import chosen_data
 from ushydra_lab.data.importers.registry import FORMATS
 from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.readers import manifest_csv
@@ -61,13 +64,13 @@ def test_problems_of_all_kinds_are_told_at_once(tmp_path: Path, capsys: pytest.C
     content = json.loads(files[1].read_text())
     content["shapes"][2]["points"][0] = [900.0, 5.0]
     files[1].write_text(json.dumps(content))
-    Image.fromarray(exports.pixels(2)[:20]).save(tmp_path / "images" / exports.IMAGES[2])
+    Image.fromarray(exports.pixels(2)[:30]).save(tmp_path / "images" / exports.IMAGES[2])
     assert status("import", *words, "--out", str(tmp_path / "out")) == 1
     told = capsys.readouterr().err
-    assert "3 problems" in told
+    assert "4 problems" in told
     assert "st_anna/p1_a.json: is no JSON, or truncated" in told
     assert "(st_anna/p2_a.json): nt_box leaves the image: nt_x2 by 840 px" in told
-    assert "(st_josef/p7_b.json): is 60 x 20 px, but its annotations were made at 60 x 40" in told
+    assert "(st_josef/p7_b.json): is 60 x 30 px, but its annotations were made at 60 x 40" in told
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,10 +144,10 @@ def test_labels_that_are_no_names_are_told_with_the_remedy(tmp_path: Path, capsy
     assert "did you mean 'ofd_1'" in told
 
 
-def test_the_command_of_the_check_that_is_told_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import shlex
-
-    words = exports.masks(tmp_path)
-    call("import", *words, "--out", str(tmp_path / "out"))
-    line = capsys.readouterr().out.partition("python -m ushydra_lab ")[2]
-    assert status(*shlex.split(line), "--out", str(tmp_path / "page")) == 0
+def test_the_words_that_are_told_for_the_check_read_the_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("import", *exports.masks(tmp_path), "--out", str(tmp_path / "out"))
+    words = shlex.split(capsys.readouterr().out.partition("python -m ushydra_lab check ")[2])
+    manifest = check_manifest(instantiate(chosen_data(words, trusted=())[1]))
+    np.testing.assert_array_equal(label_maps(manifest)[2], exports.labels())
