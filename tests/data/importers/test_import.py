@@ -1,5 +1,6 @@
 """The import of an export gives the manifest that a person would write, or says what is wrong and writes nothing."""
 
+import importlib
 import json
 import shlex
 from pathlib import Path
@@ -151,3 +152,7 @@ def test_the_words_that_are_told_for_the_check_read_the_manifest(
     words = shlex.split(capsys.readouterr().out.partition("python -m ushydra_lab check ")[2])
     manifest = check_manifest(instantiate(chosen_data(words, trusted=())[1]))
     np.testing.assert_array_equal(label_maps(manifest)[2], exports.labels())
+
+
+def test_the_command_offers_the_formats_that_there_are() -> None:
+    assert importlib.import_module("ushydra_lab.commands.import").FORMATS == tuple(FORMATS)

@@ -16,7 +16,21 @@ from ...cli import call, status
 from . import exports
 
 COUNT = 100
-STRANGE: tuple[Any, ...] = (None, {}, [], "x", -1e9, float("inf"), float("nan"), True, [[]], "\u0000", 10**400, 2.5)
+STRANGE: tuple[Any, ...] = (
+    None,
+    {},
+    [],
+    "x",
+    -1e9,
+    float("inf"),
+    float("nan"),
+    True,
+    [[]],
+    "\u0000",
+    "\ud800",
+    10**400,
+    2.5,
+)
 UNREAD = {
     "version",
     "flags",
