@@ -35,6 +35,13 @@ def test_a_table_is_joined_by_path_or_file_name(tmp_path: Path, capsys: pytest.C
     assert "not taken over: patient_name" in capsys.readouterr().out
 
 
+def test_a_row_of_a_file_name_that_several_images_have_is_told(tmp_path: Path) -> None:
+    table = tmp_path / "patients.csv"
+    table.write_text("image,subject\n1.png,7\na/2.png,8\n2.png,9\n")
+    stated = facts.stated([], None, table)
+    assert stated.shared(["a/1.png", "b/1.png", "a/2.png", "b/2.png", "b/2.png"]) == ["1.png"]
+
+
 def test_what_is_stated_twice_must_agree(tmp_path: Path) -> None:
     stated = facts.stated(["site=a"], "{site}/{subject}.png", None)
     assert stated.of("a/1.png") == {"site": "a", "subject": "1"}
@@ -72,6 +79,14 @@ def test_colours_of_all_sites_and_of_one() -> None:
 
 def test_colours_that_mean_nothing_are_told_at_once() -> None:
     with pytest.raises(UserError) as told:
-        codes.parse(["csp", "csp=256", "csp=1,2", "lv=1", "lv=2", "a:x=9+", "a:y=1"])
-    for text in ("csp: write", "csp=256: write", "csp=1,2: write", "lv is stated twice", "a:x, y: with a value"):
+        codes.parse(["csp", "csp=256", "csp=1,2", "lv=1", "lv=2", "a:x=9+", "a:y=1", "b=0,0,0", "h=0+"])
+    for text in (
+        "csp: write",
+        "csp=256: write",
+        "csp=1,2: write",
+        "lv is stated twice",
+        "a:x, y: with a value",
+        "b=0,0,0: black",
+        "h=0+: black",
+    ):
         assert text in str(told.value)

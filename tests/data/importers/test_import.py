@@ -155,4 +155,4 @@ def test_the_words_that_are_told_for_the_check_read_the_manifest(
 
 
 def test_the_command_offers_the_formats_that_there_are() -> None:
-    assert importlib.import_module("ushydra_lab.commands.import").FORMATS == tuple(FORMATS)
+    assert tuple(FORMATS) == importlib.import_module("ushydra_lab.commands.import").FORMATS

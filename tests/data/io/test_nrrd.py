@@ -60,3 +60,10 @@ def test_headers_that_claim_what_is_not_there_are_refused(written: Path, old: by
     written.write_bytes(re.sub(old, new, written.read_bytes(), count=1))
     with pytest.raises(ImageProblem, match=text):
         nrrd.read(written)
+
+
+def test_a_spacing_that_no_image_has_is_refused(written: Path) -> None:
+    content = re.sub(rb"space directions: .*", b"space directions: (0.1,0,0) (0,90,0) (0,0,1)", written.read_bytes())
+    written.write_bytes(content)
+    with pytest.raises(ImageProblem, match=r"its pixels are 0\.1 x 90 mm"):
+        nrrd.read(written)

@@ -51,6 +51,8 @@ def parse(words: Sequence[str]) -> Codes:
         if not (found := WORD.fullmatch(word)) or any(int(part) > 255 for part in re.findall(r"\d+", found["value"])):
             problems.append(f"{word}: {FORM}")
             continue
+        if not int(re.sub(r"[,+]", "", found["value"])):
+            problems.append(f"{word}: black is the background")
         code = by_site.setdefault(found["site"] or "", {})
         if found["structure"] in code:
             problems.append(f"{word}: {found['structure']} is stated twice")

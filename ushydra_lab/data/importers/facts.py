@@ -4,7 +4,7 @@ by a template of their names, or in a table.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +16,7 @@ from ushydra_lab.data.readers.tables import read_table
 from ushydra_lab.data.vocabulary import DECLARED, DERIVED, IMAGE, KNOWN, MASK, SOURCE, nearest
 from ushydra_lab.errors import UserError
 
+FIELD = re.compile(r"\{\w+\}")
 OWN = {IMAGE, MASK, SOURCE, *DERIVED, *DECLARED}
 """Columns that the import writes itself."""
 
@@ -52,10 +53,19 @@ class Facts:
     def _by_table(self, name: str) -> dict[str, str]:
         if self.table is None:
             return {}
-        cells = self.table.get(name) or self.table.get(PurePosixPath(name).name)
-        if cells is None:
+        if (row := self._row(name)) is None:
             raise ExportProblem(f"the table (--table) has no row with {name!r}, or its file name, in column {IMAGE!r}")
-        return {column: cell for column, cell in cells.items() if cell.strip()}
+        return {column: cell for column, cell in self.table[row].items() if cell.strip()}
+
+    def _row(self, name: str) -> str | None:
+        return next((key for key in (name, PurePosixPath(name).name) if key in (self.table or {})), None)
+
+    def shared(self, names: Iterable[str]) -> list[str]:
+        """Names of the table that stand for several of these images."""
+        images: dict[str, set[str]] = {}
+        for name in names:
+            images.setdefault(self._row(name) or name, set()).add(name)
+        return sorted(row for row, several in images.items() if len(several) > 1)
 
 
 def stated(constants: Sequence[str], pattern: str | None, table: Path | None) -> Facts:
@@ -81,14 +91,13 @@ def stated(constants: Sequence[str], pattern: str | None, table: Path | None) ->
 def _template(pattern: str) -> tuple[str, list[str]]:
     """A regular expression for the end of a path, and its columns: {column} is the shortest text without '/', * any."""
     parts = re.split(r"(\{\w+\}|\*)", pattern)
-    fields = [part[1:-1] for part in parts if part.startswith("{")]
-    names = dict.fromkeys(fields)
+    fields = [part[1:-1] for part in parts if FIELD.fullmatch(part)]
     made = [
-        f"(?P<{part[1:-1]}>[^/]+?)" if part[:1] == "{" and part[1:-1] in names
+        f"(?P<{part[1:-1]}>[^/]+?)" if FIELD.fullmatch(part)
         else "[^/]*" if part == "*" else re.escape(part)
         for part in parts
     ]  # fmt: skip
-    return (r"(?:.*/)?" + "".join(made)) if len(names) == len(fields) else "", fields
+    return r"(?:.*/)?" + "".join(made), fields
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:

@@ -62,13 +62,13 @@ def opened(path: Path, request: Request) -> Frames:
 
 def _grey(path: Path, frame: int) -> NDArray[np.uint8]:
     try:
-        return volumes.grey(_volume(path)[frame])
+        return volumes.grey(_volume(path, path.stat().st_mtime_ns)[frame])
     except ImageProblem as problem:
         raise ExportProblem(f"its image {path.name} {problem}") from problem
 
 
 @lru_cache(maxsize=1)
-def _volume(path: Path) -> NDArray[np.generic]:
+def _volume(path: Path, _changed: int) -> NDArray[np.generic]:
     if not path.name.lower().endswith(nrrd.SUFFIX):
         return volumes.read(path)
     found = nrrd.read(path)

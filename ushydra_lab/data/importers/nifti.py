@@ -32,12 +32,12 @@ def _images(mask: Path, images: list[Path], request: Request) -> list[Annotated]
     known = {name: value for name, value in code.items() if isinstance(value, int)}
     if len(known) < len(code):
         raise ExportProblem(f"holds labels; state them as numbers: --colours {next(iter(code))}=1 ...")
-    layer = partial(_values, mask, shown.shape, tuple(known.values()))
+    layer = partial(_values, mask, mask.stat().st_mtime_ns, shown.shape, tuple(known.values()))
     return shown.annotated([(name, layer, value) for name, value in known.items()])
 
 
 @lru_cache(maxsize=2)
-def _values(mask: Path, shape: tuple[int, int, int], known: tuple[int, ...]) -> NDArray[np.uint8]:
+def _values(mask: Path, _changed: int, shape: tuple[int, int, int], known: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
         return volumes.labels(mask, shape, known)
     except ImageProblem as problem:

@@ -21,8 +21,8 @@ from ushydra_lab.data.io.image import ImageProblem
 
 REPRESENTATION = "Segmentation_SourceRepresentation"
 OFFSET = "Segmentation_ReferenceImageExtentOffset"
-Offset = tuple[int, ...]
-Shape = tuple[int, int, int]
+Extent = tuple[int, int, int]
+"""(frames, rows, columns)."""
 SAME_SPACING = 0.01
 
 
@@ -59,18 +59,18 @@ def _segments(fields: Mapping[str, str]) -> list[int]:
     return sorted({int(found[1]) for key in fields if (found := re.match(r"Segment(\d{1,6})_", key))})
 
 
-def _structure(mask: Path, shape: Shape, found: nrrd.Nrrd, number: int) -> frames.Structure:
+def _structure(mask: Path, shape: Extent, found: nrrd.Nrrd, number: int) -> frames.Structure:
     """Raises ExportProblem."""
     name = values.required(found.fields, f"Segment{number}_Name", values.text)
     value = values.required(found.fields, f"Segment{number}_LabelValue", values.whole)
     layer = values.required(found.fields, f"Segment{number}_Layer", values.whole)
     if not 0 <= layer < len(found.layers):
         raise ExportProblem(f"says that {name!r} is in layer {layer}, of {len(found.layers)}")
-    return name, partial(_layer, mask, shape, layer), value
+    return name, partial(_layer, mask, mask.stat().st_mtime_ns, shape, layer), value
 
 
 @lru_cache(maxsize=8)
-def _layer(mask: Path, shape: Shape, layer: int) -> NDArray[np.integer]:
+def _layer(mask: Path, _changed: int, shape: Extent, layer: int) -> NDArray[np.integer]:
     """(frames, rows, columns) of the image. Raises ExportProblem where the segmentation sticks out of it."""
     found = nrrd.read(mask)
     piece = found.layers[layer]

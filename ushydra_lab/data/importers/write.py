@@ -88,6 +88,10 @@ def _read(export: str, request: Request) -> tuple[list[Placed], Problems]:
         raise UserError(f"{request.source}: {problem}") from problem
     if not placed and not problems:
         raise UserError(f"{request.source}: holds no annotated image")
+    for row in request.facts.shared(image.name for _, image in placed):
+        problems.append(
+            ("", f"the table (--table) has one row {row!r} for several images; write their folders before it")
+        )
     return placed, problems
 
 

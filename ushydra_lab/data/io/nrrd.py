@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ushydra_lab.data.io.image import ImageProblem
-from ushydra_lab.data.io.volumes import MAX_BYTES
+from ushydra_lab.data.io.volumes import MAX_BYTES, check_spacing
 from ushydra_lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def read(path: Path) -> Nrrd:
     values = SimpleITK.GetArrayFromImage(image)
     layers = values[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(values, -1, 0)
     across, down = image.GetSpacing()[:2]
+    check_spacing((down, across))
     fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     return Nrrd(layers.reshape(len(layers), -1, *layers.shape[-2:]), (down, across), fields)
 
