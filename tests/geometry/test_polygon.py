@@ -1,7 +1,7 @@
 """The pixels inside a polygon, beside scikit-image's, whose coordinates are pixel centres."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.draw import polygon2mask
 
@@ -18,6 +18,7 @@ def coordinates(high: int) -> st.SearchStrategy[float]:
 POLYGONS = st.lists(st.tuples(coordinates(SHAPE[1]), coordinates(SHAPE[0])), min_size=3, max_size=9)
 
 
+@settings(deadline=None)
 @given(POLYGONS)
 def test_it_is_scikit_image_s_polygon_also_where_it_crosses_itself_or_leaves_the_image(
     points: list[tuple[float, float]],
@@ -46,6 +47,7 @@ def test_whole_numbers_are_edges_of_pixels() -> None:
     np.testing.assert_array_equal(drawn, expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=6))
 def test_polygons_that_share_an_edge_share_no_pixel(points: list[tuple[float, float]]) -> None:
     """A fan around the first corner: by the even-odd rule it has the pixels of the polygon, each once."""

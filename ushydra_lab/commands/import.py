@@ -83,13 +83,8 @@ def _names(words: list[str]) -> dict[str, str]:
 
 
 def _tell(found: Imported) -> None:
-    from ushydra_lab.config.typed import quoted
-
-    words = ["data=manifest", f"data.path={quoted(str(found.manifest))}"]
+    words = [str(found.manifest)]
     if found.structures:
         words.append(f"data.structures={{{', '.join(f'{name}: {grey}' for name, grey in found.structures.items())}}}")
-    print(
-        printable(
-            f"{found.images} images: {found.manifest}\nLook at them:  python -m ushydra_lab check {shlex.join(words)}"
-        )
-    )
+    print(printable(f"{found.images} images: {found.manifest}"))
+    print(printable(f"Look at them:  python -m ushydra_lab check {shlex.join(words)}"))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ushydra_lab.config.instantiate import instantiate
 from ushydra_lab.config.stored import chosen_data
+from ushydra_lab.config.typed import quoted
 from ushydra_lab.data.importers.registry import FORMATS
 from ushydra_lab.data.manifest import Manifest, check_manifest
 from ushydra_lab.data.readers import manifest_csv
@@ -150,7 +151,8 @@ def test_the_words_that_are_told_for_the_check_read_the_manifest(
 ) -> None:
     call("import", *exports.masks(tmp_path), "--out", str(tmp_path / "out"))
     words = shlex.split(capsys.readouterr().out.partition("python -m ushydra_lab check ")[2])
-    manifest = check_manifest(instantiate(chosen_data(words, trusted=())[1]))
+    given = ["data=manifest", f"data.path={quoted(words[0])}", *words[1:]]  # as `check` takes a path
+    manifest = check_manifest(instantiate(chosen_data(given)[1]))
     np.testing.assert_array_equal(label_maps(manifest)[2], exports.labels())
 
 

@@ -143,6 +143,6 @@ def test_fuzz_damaged_exports_give_words(
         assert not [left for left in folder.iterdir() if left.name.startswith(".")], what
         if refused:
             assert not (folder / "out").exists(), what
-            assert len(told.split()) > 5, what
+            assert str(folder) in told, what
         else:
             assert damage is noisy or content(folder / "out") == whole[export], what

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -57,6 +57,7 @@ def test_texts_of_pycocotools(mask: np.ndarray, text: str) -> None:
     assert packed(run_lengths(mask)) == text
 
 
+@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
 def test_a_mask_comes_back(mask: np.ndarray) -> None:
     lengths = run_lengths(mask)
@@ -65,11 +66,13 @@ def test_a_mask_comes_back(mask: np.ndarray) -> None:
     assert lengths_of(packed(lengths)) == lengths
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**30), max_size=20))
 def test_lengths_of_any_size_come_back(lengths: list[int]) -> None:
     assert lengths_of(packed(lengths)) == lengths
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(ExportProblem):

@@ -28,7 +28,7 @@ def loaded(path: Path) -> dict[str, Any]:
 def required(fields: Mapping[str, Any], key: str, kind: Callable[[Any], Value]) -> Value:
     """The value under a key, by one of the functions below."""
     if key not in fields:
-        raise ExportProblem(f"has no {key!r}")
+        raise ExportProblem(f"has no {key!r}; export it again")
     return given(fields[key], key, kind)
 
 
