@@ -1,6 +1,7 @@
 """NRRD files as SimpleITK writes them come back; damaged ones are refused in words."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.io import nrrd
 from ushydra_lab.data.io.image import ImageProblem
+from ushydra_lab.errors import UserError
 
 
 def volume() -> NDArray[np.uint8]:
@@ -66,4 +68,10 @@ def test_a_spacing_that_no_image_has_is_refused(written: Path) -> None:
     content = re.sub(rb"space directions: .*", b"space directions: (0.1,0,0) (0,90,0) (0,0,1)", written.read_bytes())
     written.write_bytes(content)
     with pytest.raises(ImageProblem, match=r"its pixels are 0\.1 x 90 mm"):
+        nrrd.read(written)
+
+
+def test_without_simpleitk_it_is_said_what_to_install(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(UserError, match=r"pip install 'ushydra_lab\[slicer\]'"):
         nrrd.read(written)
