@@ -67,7 +67,7 @@ def expand(config: DictConfig) -> list[list[str]]:
 
 
 def typed_words(config: DictConfig) -> list[str]:
-    """The overrides as they were typed; `variant=lr${...}` is resolved in each job, not here, where all would be one."""
+    """The overrides as they were typed; `variant=lr${...}` is resolved in each job; here all would be one."""
     return [str(word) for word in OmegaConf.to_container(config.hydra.overrides.task, resolve=False)]
 
 
