@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -68,7 +69,8 @@ def expand(config: DictConfig) -> list[list[str]]:
 
 def typed_words(config: DictConfig) -> list[str]:
     """The overrides as they were typed; `variant=lr${...}` is resolved in each job; here all would be one."""
-    return [str(word) for word in OmegaConf.to_container(config.hydra.overrides.task, resolve=False)]
+    words: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def _at_every_site(job: list[str]) -> list[list[str]]:
