@@ -1,7 +1,7 @@
 """Reliability statistics agree with brute force, closed forms and simulation."""
 
 import itertools
-from math import ceil, inf, isinf, isnan
+from math import inf, isnan
 
 import numpy as np
 import pandas as pd

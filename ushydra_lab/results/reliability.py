@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, inf
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ def _rank(n: int, alpha: float) -> int:
 def coverage(error: ArrayLike, half_width: ArrayLike, subjects: ArrayLike) -> Coverage:
     """How many errors (N,), signed or not, lie within intervals of these half-widths (N,) or of one.
 
-    The half-width is the `conformal_quantile` (conformal.py) of plain scores, or of weighted ones times the uncertainty.
+    The half-width is `conformal.conformal_quantile` of plain scores, or of weighted ones times the uncertainty.
     subjects: (N,), the units of the interval, `clustered_share`.
     """
     size = np.abs(np.asarray(error, float))

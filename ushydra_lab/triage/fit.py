@@ -24,8 +24,8 @@ def fit_triage(task: Task, data: UltrasoundData) -> Triage:
     """The distance from the training images' codes, and thresholds from the validation images.
 
     Thresholds are conformal (`conformal_quantile`): an image of a new subject of the training sites is above one with
-    probability ALPHA at most, however many images a subject has. Images of another hospital are not exchangeable with these; what happens there is measured (`triage.images`), not promised.
-    A score that is NaN counts as infinite.
+    probability ALPHA at most, however many images a subject has. Images of another hospital are not exchangeable with
+    these; what happens there is measured (`triage.images`), not promised. A score that is NaN counts as infinite.
     """
     codes = _codes(task, data.part_loader("train"))
     known = None if codes is None else Mahalanobis.standardised(codes)

@@ -43,7 +43,8 @@ class Rule:
         if isfinite(self.threshold):
             return ""
         need = ceil(1 / self.alpha) - 1
-        return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} validation subjects, there are {self.n_subjects}"
+        there = f"validation subjects, there are {self.n_subjects}"
+        return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} {there}"
 
     def excess(self, scores: Mapping[str, float]) -> float:
         """SDs above the threshold, negative below; of a NaN infinite, without a threshold minus infinity."""
