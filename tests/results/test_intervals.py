@@ -34,6 +34,15 @@ def test_half_widths_are_the_bounds_of_validation_images_and_of_each_training_si
     assert known.shortage() == ""
 
 
+def test_a_subject_with_many_images_counts_as_one() -> None:
+    """19 subjects of 20 are measured well; a hundred bad images of the last are no more than it alone."""
+    subjects = [*map(str, range(19)), *["19"] * 100]
+    images = pd.DataFrame({"site": "a", "subject": subjects, "ofd_abs_error_mm": [1.0] * 19 + [50.0] * 100})
+    interval = Calibration(frozenset("a"), images, images[:0]).interval("ofd", WITHIN)
+    assert interval
+    assert interval.half_width == 1
+
+
 def test_noise_at_the_new_sites_changes_no_interval(tmp_path: Path) -> None:
     plain, poisoned = (nested(tmp_path / str(noise), TRAINING, noise) for noise in (1.0, 1e6))
     first, second = (calibration(runs[0], "train", runs) for runs in (plain, poisoned))

@@ -32,7 +32,8 @@ MEASURES = ("ofd", "bpd", "hc")
 INTERVALS = "90 % intervals"
 INTERVALS_CAPTION = (
     "Conformal intervals around each measurement, for an image of a new subject (Lee, Barber and Willett 2023), "
-    "calibrated on the validation images of the seen sites, which also selected the checkpoint. Coverage: share of images whose reference length lies within; in brackets its 95 % "
+    "calibrated on the validation images of the seen sites, which also selected the checkpoint. "
+    "Coverage: share of images whose reference length lies within; in brackets its 95 % "
     "interval, subjects as units (Korn and Graubard 1998), as wide as that of one run. The 90 % are promised only for "
     "sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and tested "
     "(beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own heatmaps. n/a: "
