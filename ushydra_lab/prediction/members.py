@@ -138,7 +138,7 @@ def _device(name: str) -> torch.device:
             raise RuntimeError("auto, cpu and cuda are known")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]})") from error
+        raise UserError(f"device {name}: cannot be used here ({str(error).splitlines()[0]})") from error
     return device
 
 
