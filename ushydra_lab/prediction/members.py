@@ -117,7 +117,7 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
         raise UserError(f"{', '.join(map(str, folders))}: none of {len(runs)} runs is finished")
     place = _device(device)
     members = tuple(_member(run, place, local) for run in finished)
-    systems = [system_of(member.task) for member in members]
+    systems = [_system(member) for member in members]
     asked = [(member.canvas, system.question) for member, system in zip(members, systems, strict=True)]
     if different := [member.run.path for member, one in zip(members, asked, strict=True) if one != asked[0]]:
         raise UserError.listing(
@@ -127,6 +127,13 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
         )
     unfinished = tuple(run for run in runs if run not in finished)
     return Ensemble(members, systems[0], place, intervals(finished), unfinished)
+
+
+def _system(member: Member) -> System:
+    try:
+        return system_of(member.task)
+    except UserError as error:
+        raise UserError(f"{member.run.path}: {error}") from error
 
 
 def _device(name: str) -> torch.device:

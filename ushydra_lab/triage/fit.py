@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -14,22 +15,23 @@ from ushydra_lab.results.reliability import conformal_quantile
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.triage.distance import Floats, Mahalanobis
 from ushydra_lab.triage.rules import Rule, Triage
-from ushydra_lab.triage.scores import exact, on_device, scored
+from ushydra_lab.triage.scores import features, on_device, scored
 
 ALPHA = 0.05
-"""Of validation images each rule sends this share to review at most."""
+"""Of validation images each rule sends this share to review at most, where there are 19 or more."""
+LARGEST = 0.1
+"""The same of fewer images: with less than 9 no rule holds."""
 
 
 def fit_triage(task: Task, data: UltrasoundData) -> Triage:
-    """The distance from the training images' codes, and thresholds from the validation images.
+    """The distance from the training images' features, and thresholds from the validation images.
 
     Thresholds are split-conformal (`conformal_quantile`): a new image of the training sites is above one with
-    probability ALPHA at most; somewhat more often (7 % in place of 5) where few subjects have many images each. Images
+    probability `alpha_of` their number at most; somewhat more often (7 % in place of 5) where few subjects have many images each. Images
     of another hospital are not exchangeable with these; what happens there is measured (`triage.images`), not promised.
     A score that is NaN counts as infinite.
     """
-    codes = _codes(task, data.part_loader("train"))
-    known = None if codes is None else Mahalanobis.standardised(codes)
+    known = _known(task, data.part_loader("train"))
     if "val" not in data.parts:
         return Triage((), known)
     scores = scored(task, data.part_loader("val"), known)
@@ -38,24 +40,29 @@ def fit_triage(task: Task, data: UltrasoundData) -> Triage:
 
 
 @torch.inference_mode()
-def _codes(task: Task, batches: Iterable[Batch]) -> Floats | None:
+def _known(task: Task, batches: Iterable[Batch]) -> Mahalanobis | None:
     found = []
     for batch in (on_device(task, batch) for batch in batches):
-        code = task.answer_with_code(batch["image"], batch["content"])[1]
+        answer, code = task.answer_with_code(batch["image"], batch["content"])
         if code is None:
             return None
-        found.append(exact(code))
-    return np.concatenate(found)
+        found.append(features(task, answer, code, batch))
+    return Mahalanobis.independent(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def alpha_of(images: int) -> float:
+    """The smallest whole per cent, from ALPHA to LARGEST, for which so many images have a split-conformal threshold."""
+    return min(max(ALPHA, ceil(100 / (images + 1)) / 100), LARGEST)
 
 
 def _rule(code: str, scores: Floats, table: pd.DataFrame) -> Rule:
     values = np.nan_to_num(scores, nan=np.inf)
-    finite = values[np.isfinite(values)]
+    finite, alpha = values[np.isfinite(values)], alpha_of(len(values))
     return Rule(
         code=code,
-        threshold=conformal_quantile(values, ALPHA),
+        threshold=conformal_quantile(values, alpha),
         spread=float(finite.std()) if len(finite) else 0.0,
-        alpha=ALPHA,
+        alpha=alpha,
         n_images=len(values),
         n_subjects=len(table.drop_duplicates([SITE, SUBJECT])),
         n_sites=table[SITE].nunique(),
