@@ -27,8 +27,9 @@ def fit_triage(task: Task, data: UltrasoundData) -> Triage:
     """The distance from the training images' features, and thresholds from the validation images.
 
     Thresholds are split-conformal (`conformal_quantile`): a new image of the training sites is above one with
-    probability `alpha_of` their number at most; somewhat more often (7 % in place of 5) where few subjects have many images each. Images
-    of another hospital are not exchangeable with these; what happens there is measured (`triage.images`), not promised.
+    probability `alpha_of` their number at most; somewhat more often (7 % in place of 5) where few subjects have many
+    images each. Images of another hospital are not exchangeable with these; what happens there is measured
+    (`triage.images`), not promised.
     A score that is NaN counts as infinite.
     """
     known = _known(task, data.part_loader("train"))
