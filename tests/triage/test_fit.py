@@ -20,7 +20,7 @@ from ushydra_lab.files import DamagedFile, read_json, write_json
 from ushydra_lab.report.document import Figure, Heading, Table
 from ushydra_lab.report.sections.triage import section
 from ushydra_lab.results.collect import collect
-from ushydra_lab.results.reliability import conformal_quantile
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.triage_files import judged_images
@@ -88,13 +88,13 @@ def test_stored_rules_judge_as_those_at_the_end_of_training(train: Callable[[str
     assert stored.rules[0].threshold == pytest.approx(highest), "19 of 20 are needed for 5 %: the largest of 20"
 
 
-@pytest.mark.parametrize("images", range(1, 60))
-def test_a_threshold_is_as_strict_as_so_few_images_allow(images: int) -> None:
-    alpha, scores = alpha_of(images), np.arange(images)
+@pytest.mark.parametrize("subjects", range(1, 60))
+def test_a_threshold_is_as_strict_as_so_few_subjects_allow(subjects: int) -> None:
+    alpha, scores = alpha_of(subjects), np.arange(subjects)
     assert 0.05 <= alpha <= 0.1
-    assert np.isfinite(conformal_quantile(scores, alpha)) == (images >= 9)
-    if images >= 9 and alpha > 0.05:
-        assert not np.isfinite(conformal_quantile(scores, round(alpha - 0.01, 2)))
+    assert np.isfinite(conformal_quantile(scores, scores, alpha)) == (subjects >= 9)
+    if subjects >= 9 and alpha > 0.05:
+        assert not np.isfinite(conformal_quantile(scores, scores, round(alpha - 0.01, 2)))
 
 
 def test_the_code_comes_with_the_answer(train: Callable[[str], Run]) -> None:
