@@ -20,6 +20,7 @@ from ushydra_lab.config.instantiate import omegaconf_message, to_plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.sources import with_readers
 from ushydra_lab.config.typed import normalise, split_at_spaces, typing_remedy
 from ushydra_lab.config.validation import target_problems
 from ushydra_lab.errors import UserError
@@ -112,6 +113,7 @@ def chosen_data(
         OmegaConf.update(cfg, "cache_dir", cache_dir)
     if not cfg.cache_dir:  # else what lies below it would lie below /
         raise UserError(f"cache_dir={cfg.cache_dir or ''}: give a folder; '.' is the one you are in")
+    cfg = with_readers(cfg, trusted)
     try:
         resolved = OmegaConf.to_container(cfg.data, resolve=True)
     except OmegaConfBaseException as error:

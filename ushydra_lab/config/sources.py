@@ -1,0 +1,83 @@
+"""Sources of a union: `{data: NAME, root: FOLDER, quality: low}`, as typed, becomes a reader and what harmonises it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from inspect import signature
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ushydra_lab.config.components import find
+from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.schema import Node
+from ushydra_lab.data.readers.harmonised import SETTINGS
+from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.errors import UserError
+
+UNION = "ushydra_lab.data.readers.union.read"
+
+
+def with_readers(cfg: DictConfig, trusted: Sequence[str]) -> DictConfig:
+    """The configuration with a reader for every source, of the experiment's data and of its stages' own.
+
+    A source names a file of conf/data, whose settings its own replace, or a reader (`_target_`). Raises UserError
+    listing the problems of all sources: no such data set, settings without a value.
+    """
+    changed, problems = deepcopy(cfg), list[str]()
+    stages = OmegaConf.select(cfg, "stages", default=None) or {}
+    for place in ("data", *(f"stages.{name}.instead.data" for name in stages)):
+        node = OmegaConf.select(cfg, place, default=None)
+        data = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else None
+        if isinstance(data, dict) and data.get("_target_") == UNION and isinstance(data.get("sources"), dict):
+            problems += _read_by(data, place, trusted)
+            OmegaConf.update(changed, place, data, merge=False, force_add=True)
+    if problems:
+        raise UserError.listing("The sources cannot be used:", problems)
+    return changed
+
+
+def _read_by(data: Node, place: str, trusted: Sequence[str]) -> Iterator[str]:
+    """Put readers in the place of what is typed of the sources, and yield what is wrong with it."""
+    for name, typed in data["sources"].items():
+        key = f"{place}.sources.{name}"
+        if not isinstance(typed, dict) or not {"data", "_target_"} & {*typed}:
+            yield f"{key}={typed}: a source names a data set, {{data: NAME, root: FOLDER}}; NAME is one of {_names()}"
+            continue
+        if "data" in typed and typed["data"] not in _names().split(", "):
+            yield f"{key}.data={typed['data']}: no data set{nearest(typed['data'], _names().split(', '))}; {_names()}"
+            continue
+        settings = (_of_file(typed["data"]) if "data" in typed else {}) | typed
+        settings.pop("data", None)
+        reader = {"_target_": settings.pop("_target_"), "_partial_": True}
+        own = SETTINGS - _parameters(reader["_target_"], trusted)
+        data["sources"][name] = reader | {one: value for one, value in settings.items() if one not in own}
+        if words := {one: value for one, value in settings.items() if one in own}:
+            data["harmonise"] = (data.get("harmonise") or {}) | {name: words}
+        for one in (one for one, value in settings.items() if value == "???"):
+            yield f"{key}.{one} has no value; add {key}.{one}=..."
+
+
+def _names() -> str:
+    """The data sets that can be a source."""
+    return ", ".join(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "_target_" in _of_file(path.stem)))
+
+
+def _of_file(name: str) -> dict[str, Any]:
+    """The settings below `data` of a file of conf/data and of those it begins with, without what a scale changes."""
+    content = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    begins = [one for one in content.get("defaults", []) if isinstance(one, str) and one != "_self_"]
+    settings: dict[str, Any] = {}
+    for one in begins:
+        settings |= _of_file(one)
+    settings |= OmegaConf.to_container(content.data, resolve=False)  # type: ignore[operator]
+    return settings if settings.get("_target_") != UNION else {}
+
+
+def _parameters(target: Any, trusted: Sequence[str]) -> set[str]:
+    """The settings that a reader has of its own; none of what is no reader: validation says so."""
+    try:
+        return set(signature(find(target, trusted)).parameters)
+    except ValueError:
+        return set()
