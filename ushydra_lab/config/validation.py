@@ -24,6 +24,7 @@ from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.regions import regions
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Epoch, Experiment, OwnSettings, Stage
 from ushydra_lab.config.sources import with_readers
+from ushydra_lab.data.readers.harmonised import SETTINGS
 from ushydra_lab.errors import UserError
 
 RESERVED_TRAINER_KEYS = {
@@ -144,6 +145,7 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     known = set(parameters) | {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+    known |= SETTINGS if ".sources." in prefix else set()  # of a source, which are not the reader's any more
     yield from _check_keys(node, known, prefix, of=f" of {node['_target_']}")
     for key, value in node.items():  # a word is no truth value: 'no' would be true
         if key in parameters and parameters[key].annotation in (bool, "bool") and not isinstance(value, bool):

@@ -5,6 +5,7 @@ A subject is a source's own: two sources never share one. Where sites are merged
 its source and site. Whether a person is in two sources is told by content alone: the check refuses one image in both.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from inspect import signature
@@ -40,7 +41,7 @@ def read(
             source = harmonised(_read(reader), (harmonise or {}).get(name, {}))
             found[name] = _standing_alone(source, name)
         except UserError as error:
-            problems.append(f"data.sources.{name}: {_indented(error)}")
+            problems.append(f"data.sources.{name}: {_of_source(error, name, reader)}")
     problems += _shared_sites(found, harmonise or {})
     if len(sources) < 2 and not problems:
         problems.append("data.sources: a union has two sources at least; one alone is data=NAME")
@@ -137,5 +138,7 @@ def _shared_sites(sources: Mapping[str, Source], harmonise: Mapping[str, Mapping
             yield f"site {site!r} is in {' and '.join(names)}; name it by {keys}: by one name if it is one hospital"
 
 
-def _indented(error: UserError) -> str:
-    return str(error).replace("\n", "\n    ")
+def _of_source(error: UserError, name: str, reader: Callable[[], Source]) -> str:
+    """A message of the reader, its settings named as the source's."""
+    own = "|".join(signature(reader).parameters)
+    return re.sub(rf"(?<![\w/.])data\.(?=(?:{own})\b)", f"data.sources.{name}.", str(error)).replace("\n", "\n    ")
