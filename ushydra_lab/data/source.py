@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.io.mask_codes import AnyCode
 
-
 Switch = bool | NDArray[np.bool_]
 """Of all rows, or of each."""
 

@@ -28,13 +28,13 @@ def train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
         raise UserError(f"val_fraction={fraction} must lie between 0 and 1, e.g. 0.15")
     target = round(fraction * len(table))
     sizes = Counter(zip(table[SITE], table[SUBJECT], strict=True))
-    candidates = candidates(sizes, seed)
-    if target == 0 or not candidates:
+    drawn = candidates(sizes, seed)
+    if target == 0 or not drawn:
         raise UserError(
             f"{len(table)} training images of {len(sizes)} subjects leave nothing to validate on with "
             f"val_fraction={fraction}; add images or subjects, or raise split.val_fraction"
         )
-    chosen = closest_subset({subject: sizes[subject] for subject in candidates}, target)
+    chosen = closest_subset({subject: sizes[subject] for subject in drawn}, target)
     return pd.Series("train", index=table.index).mask(rows_of(table, chosen), "val")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ushydra_lab.data.io.masks import MaskCode
@@ -26,9 +27,9 @@ def harmonised(source: Source, settings: Mapping[str, Any]) -> Source:
     if problems := list(_problems(source, settings)):
         raise UserError.listing(f"{source.name}: settings that do not fit it", problems)
     table = source.table
-    kept = pd.Series(True, table.index).to_numpy()
+    kept = np.ones(len(table), bool)
     for column, words in settings.get("only", {}).items():
-        kept &= table[column].map(str).isin(_listed(words)).to_numpy()
+        kept = kept & table[column].map(str).isin(_listed(words)).to_numpy()
     table = table[kept].assign(site_in_source=table[SITE][kept].map(str))
     for column in LEVELS.keys() & settings.keys():
         table[column] = _translated(table.get(column, pd.Series("", table.index)), settings[column])

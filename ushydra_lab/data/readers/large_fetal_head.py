@@ -59,11 +59,13 @@ def read(root: str | PathLike[str], plane: str | None = None, by_plane: bool = F
 
     Site FP are the three planes, HC18 the diverse heads. plane: one of these groups alone (transthalamic,
     transcerebellar, transventricular, diverse). by_plane: a site is a plane, to hold one out; of a patient in several
-    only the images of the plane with most are kept, else the patient would be trained and tested on. Of several exports of the masks the one named Segmentation is
-    taken; in the diverse set its CSP is yellow, and a PASCAL export has colours of its own. Subjects are the numbers in
-    the names. mm per px are published for the planes only: the diverse heads were stretched to one size, so that theirs
-    differ in x and y. strict: see `Source`. Raises UserError: none of the folders, masks without images, a labelmap.txt
-    with other colours, two pixel sizes of one image.
+    only the images of the plane with most are kept, else the patient would be trained and tested on.
+
+    Of several exports of the masks the one named Segmentation is taken; in the diverse set its CSP is yellow, and a
+    PASCAL export has colours of its own. Subjects are the numbers in the names. mm per px are published for the planes
+    only: the diverse heads were stretched to one size, so that theirs differ in x and y. strict: see `Source`. Raises
+    UserError: no such plane, none of the folders, masks without images, a labelmap.txt with other colours, two pixel
+    sizes of one image.
     """
     root = folders.existing(root, DOWNLOAD)
     places = sorted(folders_below(root))

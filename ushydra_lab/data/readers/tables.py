@@ -101,7 +101,7 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def of_one_unit(rows: pd.DataFrame, subject: str, unit: str) -> pd.Series:
-    """Whether a row is of the unit (a machine, a plane) that has most rows of its subject; of equals, the first by name.
+    """Whether a row is of the unit (machine, plane) that has most rows of its subject; of equals the first by name.
 
     subject, unit: columns. Of such rows no subject is of two units, so that a unit can be held out.
     """
