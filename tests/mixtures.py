@@ -20,7 +20,7 @@ def noise(*key: int, size: int = SIZE) -> NDArray[np.uint8]:
     return np.random.default_rng(key).integers(0, 256, (size, size), dtype=np.uint8)
 
 
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+def save(path: Path, pixels: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
@@ -34,7 +34,7 @@ def african(root: Path, patients: int) -> Path:
         for plane in PLANES
     ]
     for k, row in enumerate(rows):
-        _save(root / str(row["Center"]) / f"{row['Filename']}.png", noise(1, k))
+        save(root / str(row["Center"]) / f"{row['Filename']}.png", noise(1, k))
     pd.DataFrame(rows).to_csv(root / "African_planes_database.csv", index=False)
     return root
 
@@ -48,7 +48,7 @@ def spanish(root: Path, patients: int) -> Path:
         for k, plane in enumerate([*(f"Fetal {plane}" for plane in PLANES), "Other"])
     ]
     for k, row in enumerate(rows):
-        _save(root / "Images" / f"{row['Image_name']}.png", noise(2, k))
+        save(root / "Images" / f"{row['Image_name']}.png", noise(2, k))
     pd.DataFrame(rows).to_csv(root / "FETAL_PLANES_DB_data.csv", index=False, sep=";")
     return root
 
@@ -57,7 +57,7 @@ def own_manifest(root: Path, patients: int, site: str = "clinic") -> Path:
     rows = []
     for n in range(patients):
         for k, plane in enumerate(PLANES):
-            _save(root / f"{n}_{plane}.png", noise(3, n, k))
+            save(root / f"{n}_{plane}.png", noise(3, n, k))
             rows.append({"image": f"{n}_{plane}.png", "site": site, "subject": n, "plane": plane})
     pd.DataFrame(rows).to_csv(root / "manifest.csv", index=False)
     return root / "manifest.csv"
@@ -100,16 +100,14 @@ def echonet(root: Path, videos: int) -> Path:
         for frame in range(2):
             top, wide = 10 + 3 * frame, 12 - 2 * frame
             chords = [(24, top, 24, 40), *((24 - wide, y, 24 + wide, y) for y in range(top, 40, 3))]
-            traced += [
-                dict(zip(("X1", "Y1", "X2", "Y2"), c, strict=True)) | {"FileName": f"0X{n}.avi", "Frame": frame}
-                for c in chords
-            ]
+            names = {"FileName": f"0X{n}.avi", "Frame": frame}
+            traced += [dict(zip(("X1", "Y1", "X2", "Y2"), chord, strict=True)) | names for chord in chords]
     pd.DataFrame(listed).to_csv(root / "FileList.csv", index=False)
     pd.DataFrame(traced).to_csv(root / "VolumeTracings.csv", index=False)
     return root
 
 
-def cardiac_uda(root: Path, patients: int) -> Path:
+def cardiac_uda(root: Path, patients: int, seed: int = 6) -> Path:
     """Four-chamber videos of two hospitals, one frame of each labelled, the right ventricle too."""
     for n in range(patients):
         home = root / "cardiacUDC_dataset" / ("Site_G_20", "Site_R_126")[n % 2]
@@ -117,7 +115,7 @@ def cardiac_uda(root: Path, patients: int) -> Path:
         labels = np.zeros((2, SIZE, SIZE), np.uint8)
         labels[0] = _ventricle()
         labels[0, 10:20, 34:44] = 4
-        video = np.stack([noise(6, n, frame) for frame in range(2)])
+        video = np.stack([noise(seed, n, frame) for frame in range(2)])
         for name, pixels in (("image", video), ("label", labels)):
             (home / f"patient-{n}-4_{name}.nii.gz").write_bytes(gzip.compress(nifti(pixels, (1.0, 1.0))))
     return root
