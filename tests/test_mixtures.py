@@ -64,7 +64,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_seen_sites_have_test_images_of_their_own_beside_the_unseen_site(kind: str, finished: dict[str, Path]) -> None:
     images, split = pd.read_csv(finished[kind] / "per_image.csv"), pd.read_csv(finished[kind] / "split.csv")
     parts = split.groupby("site")["part"].unique().map(sorted).to_dict()
-    assert parts == dict.fromkeys(SEEN[kind], ["seen_test", "train", "val"]) | dict.fromkeys(UNSEEN[kind], ["test"])
+    of_seen = {site: ["seen_test", "train", "val"] for site in SEEN[kind]}
+    assert parts == of_seen | {site: ["test"] for site in UNSEEN[kind]}
     assert (split.groupby(["site", "subject"])["part"].nunique() == 1).all()
     assert sorted(images.query("part == 'seen_test'")["site"].unique()) == SEEN[kind]
     domains = images.query("part == 'seen_test'").groupby("site")["domain"].unique()
