@@ -116,8 +116,8 @@ def test_all_problems_of_all_sources_are_told_at_once_with_key_and_remedy(
 ) -> None:
     (tmp_path / "bare.csv").write_text("image,site\na.png,b\n")
     bad = readers | {
-        "three": partial(manifest_csv.read, tmp_path / "none.csv"),
-        "four": partial(manifest_csv.read, tmp_path / "bare.csv"),
+        "three": partial(manifest_csv.read, path=tmp_path / "none.csv"),
+        "four": partial(manifest_csv.read, path=tmp_path / "bare.csv"),
         "five": partial(hc18.read),
     }
     settings: dict[str, Mapping[str, Any]] = {
