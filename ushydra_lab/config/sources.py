@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,16 +26,21 @@ def with_readers(cfg: DictConfig, trusted: Sequence[str]) -> DictConfig:
     A source names a file of conf/data, whose settings its own replace, or a reader (`_target_`). Raises UserError
     listing the problems of all sources: no such data set, settings without a value.
     """
-    changed, problems = deepcopy(cfg), list[str]()
-    stages = OmegaConf.select(cfg, "stages", default=None) or {}
-    for place in ("data", *(f"stages.{name}.instead.data" for name in stages)):
+    unions, problems = dict[str, Node](), list[str]()
+    for place in (
+        "data",
+        *(f"stages.{name}.instead.data" for name in OmegaConf.select(cfg, "stages", default=None) or ()),
+    ):
         node = OmegaConf.select(cfg, place, default=None)
-        data = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else None
-        if isinstance(data, dict) and data.get("_target_") == UNION and isinstance(data.get("sources"), dict):
+        data = cast(Node, OmegaConf.to_container(node, resolve=False)) if isinstance(node, DictConfig) else {}
+        if data.get("_target_") == UNION and isinstance(data.get("sources"), dict):
             problems += _read_by(data, place, trusted)
-            OmegaConf.update(changed, place, data, merge=False, force_add=True)
+            unions[place] = data
     if problems:
         raise UserError.listing("The sources cannot be used:", problems)
+    changed = deepcopy(cfg) if unions else cfg
+    for place, data in unions.items():
+        OmegaConf.update(changed, place, data, merge=False, force_add=True)
     return changed
 
 
@@ -43,10 +49,11 @@ def _read_by(data: Node, place: str, trusted: Sequence[str]) -> Iterator[str]:
     for name, typed in data["sources"].items():
         key = f"{place}.sources.{name}"
         if not isinstance(typed, dict) or not {"data", "_target_"} & {*typed}:
-            yield f"{key}={typed}: a source names a data set, {{data: NAME, root: FOLDER}}; NAME is one of {_names()}"
+            known = ", ".join(_names())
+            yield f"{key}={typed}: a source names a data set, {{data: NAME, root: FOLDER}}; NAME is one of {known}"
             continue
-        if "data" in typed and typed["data"] not in _names().split(", "):
-            yield f"{key}.data={typed['data']}: no data set{nearest(typed['data'], _names().split(', '))}; {_names()}"
+        if "data" in typed and typed["data"] not in _names():
+            yield f"{key}.data={typed['data']}: no data set{nearest(typed['data'], _names())}; {', '.join(_names())}"
             continue
         settings = (_of_file(typed["data"]) if "data" in typed else {}) | typed
         settings.pop("data", None)
@@ -59,20 +66,20 @@ def _read_by(data: Node, place: str, trusted: Sequence[str]) -> Iterator[str]:
             yield f"{key}.{one} has no value; add {key}.{one}=..."
 
 
-def _names() -> str:
-    """The data sets that can be a source."""
-    return ", ".join(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "_target_" in _of_file(path.stem)))
+@cache
+def _names() -> list[str]:
+    """The data sets that can be a source: all but unions."""
+    return sorted(path.stem for path in (CONF / "data").glob("*.yaml") if _of_file(path.stem).get("_target_") != UNION)
 
 
-def _of_file(name: str) -> dict[str, Any]:
+def _of_file(name: str) -> Node:
     """The settings below `data` of a file of conf/data and of those it begins with, without what a scale changes."""
-    content = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    content = cast(DictConfig, OmegaConf.load(CONF / "data" / f"{name}.yaml"))
     begins = [one for one in content.get("defaults", []) if isinstance(one, str) and one != "_self_"]
-    settings: dict[str, Any] = {}
+    settings: Node = {}
     for one in begins:
         settings |= _of_file(one)
-    settings |= OmegaConf.to_container(content.data, resolve=False)  # type: ignore[operator]
-    return settings if settings.get("_target_") != UNION else {}
+    return settings | cast(Node, OmegaConf.to_container(content.data, resolve=False))
 
 
 def _parameters(target: Any, trusted: Sequence[str]) -> set[str]:

@@ -72,7 +72,7 @@ class CanvasCache:
         def fill(position: int) -> tuple[tuple[int, int], bytes, str]:
             try:
                 path = Path(paths[position])
-                content, code = read_bytes(path), masks and masks.at(path)
+                content, code = read_bytes(path), masks.at(path) if masks else None
                 entry = self.entry(content, windows[position], code)
                 if not (body := self._stored(entry)):
                     body = self._make(content, windows[position], code)
