@@ -27,11 +27,10 @@ def with_readers(cfg: DictConfig, trusted: Sequence[str]) -> DictConfig:
     listing the problems of all sources: no such data set, settings without a value.
     """
     unions, problems = dict[str, Node](), list[str]()
-    for place in (
-        "data",
-        *(f"stages.{name}.instead.data" for name in OmegaConf.select(cfg, "stages", default=None) or ()),
-    ):
-        node = OmegaConf.select(cfg, place, default=None)
+    stages = cfg.get("stages")
+    names = list(stages) if isinstance(stages, DictConfig) else []
+    for place in ("data", *(f"stages.{name}.instead.data" for name in names)):
+        node = OmegaConf.select(cfg, place, default=None, throw_on_resolution_failure=False)
         data = cast(Node, OmegaConf.to_container(node, resolve=False)) if isinstance(node, DictConfig) else {}
         if data.get("_target_") == UNION and isinstance(data.get("sources"), dict):
             problems += _read_by(data, place, trusted)
