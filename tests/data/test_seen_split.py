@@ -69,7 +69,7 @@ def test_the_order_of_rows_and_other_sites_change_no_part() -> None:
     [
         (SeenAndUnseen("d"), "held_out=d is no site"),
         (SeenAndUnseen("c", "c"), "name each once"),
-        (SeenAndUnseen(None, "a"), "hold it out, held_out=a"),
+        (SeenAndUnseen(None, "a"), "hold this one out, held_out=a"),
         (SeenAndUnseen("c", "zz"), "zz is no site"),
         (SeenAndUnseen("c", None, 0.6, 0.5), "both must be above 0, together below 1"),
         (SeenAndUnseen("a"), "fewer than 3 subjects.*: b: 2; add subjects"),

@@ -40,7 +40,7 @@ class SeenAndUnseen:
             asked = f"split.val_fraction={self.val_fraction} split.test_fraction={self.test_fraction}"
             raise UserError(f"{asked}: both must be above 0, together below 1, e.g. 0.2 and 0.2")
         if self.held_out is None and self.inner is not None:
-            raise UserError(f"split.inner={self.inner}: no site is held out besides; hold it out, held_out={self.inner}")
+            raise UserError(f"split.inner={self.inner}: no site is held out; hold this one out, held_out={self.inner}")
         held_out = [] if self.held_out is None else LeaveSitesOut(self.held_out).sites
         left_out = held_out if self.inner is None else [*held_out, str(self.inner)]
         if left_out:
