@@ -15,6 +15,7 @@ from ushydra_lab.errors import UserError, use_any_display
 TRAIN = "train"
 VERBS = {
     TRAIN: "train an experiment, or continue what was interrupted",
+    "import": "bring an export of LabelMe, COCO, CVAT, 3D Slicer, NIfTI or mask files into a manifest",
     "check": "look at a data set before training: every problem, and a page of pictures",
     "runs": "list jobs: finished, running, interrupted, failed or missing; pack one to pass it on",
     "report": "tables and figures of finished runs as a page, Markdown, LaTeX and CSV",

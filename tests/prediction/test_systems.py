@@ -23,7 +23,7 @@ from ..tasks import test_segmentation as of_segmentation
 from .conftest import ensemble_of, shown_of
 
 CANVAS = (32, 40)
-INTERVAL = Interval("ofd", "mm", 0.1, 1.0, Validity.TRAINING_SITES, 50, 2, "split conformal")
+INTERVAL = Interval("ofd", "mm", 0.1, 1.0, Validity.TRAINING_SITES, 50, 2, "conformal by subject")
 GREY = np.random.default_rng(0).integers(0, 256, (61, 90), np.uint8)
 
 

@@ -32,10 +32,11 @@ def write(
     """A run whose stages have the numbers that `stages` make; a stage whose name begins with 'phase1' is shared."""
     unseen = held_out if held_out in sites else ""
     rows = [
-        {"site": site, "part": "test" if site == unseen else part, "subject": f"{site}{number // 2}"}
+        {"site": site, "part": "test" if site == unseen else part, "subject": f"{site}{subject}"}
         for site in sites
         for part, count in ((("test", TEST),) if site == unseen else (("train", 4), ("val", VAL)))
         for number in range(count)
+        for subject in [max(number - 1, 0) if part == "val" else number // 2]  # ten validate: as many as bound 90 %
     ]
     split = pd.DataFrame(rows)
     split["record"] = split.index

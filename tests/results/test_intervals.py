@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.data.split import LeaveSitesOut
-from ushydra_lab.results.hierarchical import hierarchical_quantile
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.results.intervals import Calibration, Validity, calibration, inner_folds
-from ushydra_lab.results.reliability import conformal_quantile
 
 from ..nested_runs import NEW, TRAINING, nested, write
 
@@ -27,12 +26,21 @@ def test_half_widths_are_the_bounds_of_validation_images_and_of_each_training_si
     assert within
     assert new
     validation = outer.images.query("part == 'val'")["ofd_abs_error_mm"]
-    assert within.half_width == conformal_quantile(validation, 0.1)
+    assert within.half_width == conformal_quantile(validation, range(len(validation)), 0.1)
     left_out = pd.concat(run.images.query("part == 'test'") for run in inner)
-    assert new.half_width == hierarchical_quantile(left_out["ofd_abs_error_mm"], left_out["site"], 0.1)
+    assert new.half_width == conformal_quantile(left_out["ofd_abs_error_mm"], left_out["site"], 0.1)
     assert (within.unit, within.images, within.sites) == ("mm", 40, 10)
     assert (new.unit, new.images, new.sites, new.alpha) == ("mm", 100, 10, 0.1)
     assert known.shortage() == ""
+
+
+def test_a_subject_with_many_images_counts_as_one() -> None:
+    """19 subjects of 20 are measured well; a hundred bad images of the last are no more than it alone."""
+    subjects = [*map(str, range(19)), *["19"] * 100]
+    images = pd.DataFrame({"site": "a", "subject": subjects, "ofd_abs_error_mm": [1.0] * 19 + [50.0] * 100})
+    interval = Calibration(frozenset("a"), images, images[:0]).interval("ofd", WITHIN)
+    assert interval
+    assert interval.half_width == 1
 
 
 def test_noise_at_the_new_sites_changes_no_interval(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reliability statistics agree with brute force, closed forms and simulation."""
 
 import itertools
-from math import ceil, inf, isinf, isnan
+from math import inf, isnan
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_curve
 
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.results.reliability import (
     aurc,
     calibration_table,
     chance_of_coverage,
-    conformal_quantile,
     conformal_scores,
     coverage,
     fpr95,
@@ -89,30 +89,6 @@ def test_signed_errors_and_unequal_lengths_are_refused(function) -> None:
         function([1.0, 1], [1.0, 2, 3])
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 100), min_size=2, max_size=60), st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.7, 0.9]))
-def test_the_conformal_quantile_is_numpys_and_infinite_for_too_few(scores: list[float], alpha: float) -> None:
-    n = len(scores)
-    k = ceil(round((n + 1) * (1 - alpha), 9))
-    found = conformal_quantile(scores, alpha)
-    if k > n:
-        assert isinf(found)
-    else:  # numpy's `higher` counts ranks from 0 to n - 1; in mid-step no rounding can tip it over
-        assert found == np.quantile(scores, max(k - 1.5, 0) / (n - 1), method="higher" if k > 1 else "lower")
-        assert found == np.quantile(scores, (k - 0.5) / n, method="inverted_cdf")
-
-
-def test_nine_scores_are_just_enough_for_90_per_cent() -> None:
-    assert conformal_quantile(np.arange(9), 0.1) == 8
-    assert conformal_quantile(np.arange(8), 0.1) == inf
-    assert conformal_quantile([*range(9), np.nan], 0.1) == 8
-    assert conformal_quantile(np.arange(1, 10), 0.7) == 3
-    assert conformal_quantile([], 0.1) == inf
-    for alpha in (0, 1, 5):
-        with pytest.raises(ValueError, match="alpha"):
-            conformal_quantile([1.0], alpha)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_90_per_cent_intervals_hold_90_per_cent_of_exchangeable_errors(weighted: bool) -> None:
     """Heavy-tailed errors whose size follows the uncertainty; the mean over samples is k / (n + 1) exactly."""
@@ -122,7 +98,7 @@ def test_90_per_cent_intervals_hold_90_per_cent_of_exchangeable_errors(weighted:
         error = uncertainty * rng.standard_t(3, 150)
         past, new = slice(50), slice(50, None)
         scores = conformal_scores(error[past], uncertainty[past] if weighted else None)
-        quantile = conformal_quantile(scores, 0.1)
+        quantile = conformal_quantile(scores, range(len(scores)), 0.1)
         found = coverage(error[new], quantile * uncertainty[new] if weighted else quantile, np.arange(100))
         shares.append(found.share)
         widths.append(found.half_width)
@@ -137,7 +113,7 @@ def test_weighted_intervals_hold_alike_for_certain_and_uncertain_images_where_pl
     calibration = rng.permutation(8000) < 2000
     share = {}
     for kind, weights in {"plain": None, "weighted": uncertainty}.items():
-        quantile = conformal_quantile(conformal_scores(error, weights)[calibration], 0.1)
+        quantile = conformal_quantile(conformal_scores(error, weights)[calibration], np.flatnonzero(calibration), 0.1)
         half_width = np.full(8000, quantile) if weights is None else quantile * uncertainty
         parts = [~calibration & (uncertainty == u) for u in (1.0, 5.0)]
         share[kind] = [coverage(error[part], half_width[part], np.arange(part.sum())).share for part in parts]
@@ -187,7 +163,7 @@ def test_the_chance_of_a_coverage_is_that_of_exchangeable_subjects() -> None:
     rng = np.random.default_rng(4)
     scores = rng.exponential(size=(20000, 60 + 200))
     quantiles = np.sort(scores[:, :60], axis=1)[:, 54]
-    assert quantiles[0] == conformal_quantile(scores[0, :60], 0.1)
+    assert quantiles[0] == conformal_quantile(scores[0, :60], range(60), 0.1)
     shares = (scores[:, 60:] <= quantiles[:, None]).mean(axis=1)
     for share in (0.8, 0.85, 0.9, 0.97):
         assert chance_of_coverage(share, 200, 60, 0.1) == pytest.approx((shares <= share).mean(), abs=0.015)

@@ -77,6 +77,13 @@ def test_a_variant_that_was_typed_is_left_as_it_is() -> None:
     assert {job.variant for job in jobs("nt_phase2", "weighting=calibrated,unit", "variant=mine")} == {"mine"}
 
 
+def test_a_variant_may_hold_the_value_of_each_job() -> None:
+    lr = "stages.phase2.task.optimizer.lr"
+    found = jobs("nt_phase2", "seed=1", "loss=roi", f"{lr}=0.001,0.0001", f"variant=roi-lr${{{lr}}}")
+    assert [job.variant for job in found] == ["roi-lr0.001", "roi-lr0.0001"]
+    assert [job.stages.phase2.task.optimizer.lr for job in found] == [0.001, 0.0001]
+
+
 def test_a_component_that_does_not_exist_is_left_to_validation() -> None:
     with pytest.raises(Exception, match="unitt"):
         jobs("nt_phase2", "weighting=unit,unitt", "loss=roi")

@@ -32,7 +32,7 @@ def test_a_score_that_could_not_be_computed_is_reviewed() -> None:
 def test_a_rule_of_too_few_images_never_holds_and_says_so() -> None:
     short = Triage((rule("ood", inf, n_images=18),), None)
     assert short.judge((), {"ood": 1e9}).status == "accept"
-    assert short.shortages == ["ood: a threshold at 5% needs 19 validation images, there are 18"]
+    assert short.shortages == ["ood: a threshold at 5% needs 19 validation subjects, there are 18"]
     assert RULES.shortages == []
 
 

@@ -1,8 +1,8 @@
 """The intervals in mm of a finished run's measurements: for images of its training sites, and for a new hospital.
 
-Around a measured length both are the length ∓ a half-width. That of the training sites is split conformal prediction by
-the run's own validation images. That of a new hospital is hierarchical conformal prediction (`results.hierarchical`) by
-the errors at each training site of a network trained on the others alone: an inner fold of the run
+Around a measured length both are the length ∓ a half-width, by conformal prediction (`results.conformal`). That of the
+training sites is for an image of a new subject, by the run's own validation images. That of a new hospital is by the
+errors at each training site of a network trained on the others alone: an inner fold of the run
 (`data.split.LeaveSitesOut`), or, of a run trained on all sites of its data, a leave-one-site-out run. No image of a
 site that the run has not seen counts.
 
@@ -23,8 +23,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.config.identity import determining
-from ushydra_lab.results.hierarchical import hierarchical_quantile, sites_needed
-from ushydra_lab.results.reliability import conformal_quantile
+from ushydra_lab.results.conformal import conformal_quantile, units_needed
 from ushydra_lab.runs.run import Run
 
 ALPHA = 0.1
@@ -85,20 +84,21 @@ class Calibration:
         """None where too few images, or too few sites, calibrate one: `shortage` says so of a new hospital."""
         known = self.errors(measure, validity)
         if validity is Validity.TRAINING_SITES:
-            half, method = conformal_quantile(known["error"], alpha), "split conformal"
+            subjects = known.groupby(["site", "subject"]).ngroup()
+            half, method = conformal_quantile(known["error"], subjects, alpha), "conformal by subject"
         else:
-            half, method = self._new_hospital(known, alpha), "hierarchical conformal, each training site left out"
+            half, method = self._new_hospital(known, alpha), "conformal by site, each training site left out"
         sites = known["site"].nunique()
         return None if half == inf else Interval(measure, self.unit, alpha, half, validity, len(known), sites, method)
 
     def _new_hospital(self, known: pd.DataFrame, alpha: float) -> float:
         if set(known["site"]) != self.training:  # sites chosen by who has been left out yet are no fair sample
             return inf
-        return hierarchical_quantile(known["error"], known["site"], alpha)
+        return conformal_quantile(known["error"], known["site"], alpha)
 
     def shortage(self, alpha: float = ALPHA) -> str:
         """Why there is no interval for a new hospital; '' where there is one."""
-        needed, trained = sites_needed(alpha), len(self.training)
+        needed, trained = units_needed(alpha), len(self.training)
         if trained < needed:
             return (
                 f"{100 * (1 - alpha):g} % of a new hospital's images take {needed} training sites, each left out in "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, inf
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -118,22 +118,6 @@ def conformal_scores(error: ArrayLike, uncertainty: ArrayLike | None = None) -> 
         return np.where((size == 0) & (scale == 0), 0.0, size / scale)
 
 
-def conformal_quantile(scores: ArrayLike, alpha: float) -> float:
-    """Split-conformal bound: the ceil((n + 1)(1 - alpha))-th smallest calibration score; inf where n has not so many.
-
-    A new image exchangeable with the n calibrated ones has a score above it with probability alpha at most. Images of
-    another site are not exchangeable: there the coverage is measured (`coverage`), not promised.
-    J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani and L. Wasserman, Distribution-free predictive inference for
-    regression, JASA 113, 2018, algorithm 2. NaN scores are left out. Raises ValueError: alpha outside (0, 1).
-    """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
-    known = np.asarray(scores, float)
-    known = np.sort(known[~np.isnan(known)])
-    rank = _rank(len(known), alpha)
-    return float(known[rank - 1]) if rank <= len(known) else inf
-
-
 def _rank(n: int, alpha: float) -> int:
     return ceil((n + 1) * (1 - Fraction(str(alpha))))  # in binary 10 * (1 - 0.7) exceeds 3
 
@@ -141,7 +125,7 @@ def _rank(n: int, alpha: float) -> int:
 def coverage(error: ArrayLike, half_width: ArrayLike, subjects: ArrayLike) -> Coverage:
     """How many errors (N,), signed or not, lie within intervals of these half-widths (N,) or of one.
 
-    The half-width is the `conformal_quantile` of plain scores, or that of weighted ones times each image's uncertainty.
+    The half-width is `conformal.conformal_quantile` of plain scores, or of weighted ones times the uncertainty.
     subjects: (N,), the units of the interval, `clustered_share`.
     """
     size = np.abs(np.asarray(error, float))

@@ -24,7 +24,7 @@ from ushydra_lab.runs.plan import write_plans
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
 from ushydra_lab.sweep.libraries import import_jobs
-from ushydra_lab.sweep.sweeper import JobSweeper, drop_missing_keys, expand
+from ushydra_lab.sweep.sweeper import JobSweeper, drop_missing_keys, expand, typed_words
 
 
 class Sweep(Callback):
@@ -43,7 +43,7 @@ class Sweep(Callback):
         self._start(config, jobs)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        self._start(config, lambda: [list(config.hydra.overrides.task)])
+        self._start(config, lambda: [typed_words(config)])
 
     def _start(self, config: DictConfig, jobs: Callable[[], list[list[str]]]) -> None:
         try:

@@ -52,7 +52,8 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
             problems[explain(error)] = None
     for path, same in paths.items():
         if len(same) > 1:
-            problems[f"{len(same)} jobs share {path}: add variant=... to the sweep ({'; '.join(same)})"] = None
+            remedy = "name them apart, 'variant=NAME${KEY}' with the key that is swept"
+            problems[f"{len(same)} jobs share {path}: {remedy} ({'; '.join(same)})"] = None
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())

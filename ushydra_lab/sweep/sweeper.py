@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -61,9 +62,15 @@ def expand(config: DictConfig) -> list[list[str]]:
         UserError: `held_out=all` where the sites cannot be told.
     """
     own = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items() if value]
-    choices = _choices([*own, *config.hydra.overrides.task])
+    choices = _choices([*own, *typed_words(config)])
     jobs = [one for job in product(*choices.values()) for one in _at_every_site(list(job))]
     return _with_variants([list(job) for job in dict.fromkeys(map(tuple, jobs))])
+
+
+def typed_words(config: DictConfig) -> list[str]:
+    """The overrides as they were typed; `variant=lr${...}` is resolved in each job; here all would be one."""
+    words: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def _at_every_site(job: list[str]) -> list[list[str]]:
@@ -89,7 +96,7 @@ def drop_missing_keys(config: DictConfig) -> None:
     Raises:
         UserError: only some of the typed choices have the key.
     """
-    choices = _choices(list(config.hydra.overrides.task))
+    choices = _choices(typed_words(config))
     for key in list(config.hydra.sweeper.params or {}):
         for typed in (typed for typed in choices if key.startswith(f"{typed.lstrip('+~')}.") and key not in choices):
             firsts = [options[0] for name, options in choices.items() if name != typed]

@@ -10,7 +10,7 @@ import torch
 
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.vocabulary import SITE, SUBJECT
-from ushydra_lab.results.reliability import conformal_quantile
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.triage.distance import Floats, Mahalanobis
 from ushydra_lab.triage.rules import Rule, Triage
@@ -23,10 +23,9 @@ ALPHA = 0.05
 def fit_triage(task: Task, data: UltrasoundData) -> Triage:
     """The distance from the training images' codes, and thresholds from the validation images.
 
-    Thresholds are split-conformal (`conformal_quantile`): a new image of the training sites is above one with
-    probability ALPHA at most; somewhat more often (7 % in place of 5) where few subjects have many images each. Images
-    of another hospital are not exchangeable with these; what happens there is measured (`triage.images`), not promised.
-    A score that is NaN counts as infinite.
+    Thresholds are conformal (`conformal_quantile`): an image of a new subject of the training sites is above one with
+    probability ALPHA at most, however many images a subject has. Images of another hospital are not exchangeable with
+    these; what happens there is measured (`triage.images`), not promised. A score that is NaN counts as infinite.
     """
     codes = _codes(task, data.part_loader("train"))
     known = None if codes is None else Mahalanobis.standardised(codes)
@@ -53,7 +52,7 @@ def _rule(code: str, scores: Floats, table: pd.DataFrame) -> Rule:
     finite = values[np.isfinite(values)]
     return Rule(
         code=code,
-        threshold=conformal_quantile(values, ALPHA),
+        threshold=conformal_quantile(values, table.groupby([SITE, SUBJECT]).ngroup(), ALPHA),
         spread=float(finite.std()) if len(finite) else 0.0,
         alpha=ALPHA,
         n_images=len(values),

@@ -20,7 +20,7 @@ OOD = "ood"
 class Rule:
     """Review for the reason `code` where the score of that name is above `threshold`.
 
-    threshold: split-conformal at `alpha`, of `n_images` validation images of `n_subjects` at `n_sites` training sites;
+    threshold: conformal at `alpha`, of `n_images` validation images of `n_subjects` at `n_sites` training sites;
     infinite with too few of them. spread: the SD of these images' scores, the unit in which `excess` is told.
     """
 
@@ -43,7 +43,8 @@ class Rule:
         if isfinite(self.threshold):
             return ""
         need = ceil(1 / self.alpha) - 1
-        return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} validation images, there are {self.n_images}"
+        there = f"validation subjects, there are {self.n_subjects}"
+        return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} {there}"
 
     def excess(self, scores: Mapping[str, float]) -> float:
         """SDs above the threshold, negative below; of a NaN infinite, without a threshold minus infinity."""

@@ -182,7 +182,7 @@ def rows(*numbers: list[str], separator: str = ";") -> bytes:
             "line 2: 9 cells, the header has 8; name all columns in the header",
         ),
         (b'{"shapes": [{"points": [[1, 2], [3, 4]]}]}', "is JSON, XML or HTML; list the images in a CSV or Excel file"),
-        (b'\n<?xml version="1.0"?>\n<annotations>', "is JSON, XML or HTML; .* as PNG files"),
+        (b'\n<?xml version="1.0"?>\n<annotations>', "is JSON, XML or HTML; .* ushydra_lab import"),
     ],
     ids=range(17),
 )

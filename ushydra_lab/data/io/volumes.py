@@ -155,11 +155,16 @@ def _checked(found: Header) -> Header:
         raise ImageProblem(TOO_LARGE)
     if math.prod(found.shape) * found.dtype.itemsize > MAX_BYTES:
         raise ImageProblem(f"claims {frames} frames of {columns} x {rows} px, more than {MAX_BYTES:,} bytes")
-    small, large = sorted(found.spacing)
-    if not (small > 0 and large < math.inf and large <= MAX_RATIO * small):
-        down, across = found.spacing
-        raise ImageProblem(f"says its pixels are {across:g} x {down:g} mm; its header is damaged")
+    check_spacing(found.spacing)
     return found
+
+
+def check_spacing(spacing: tuple[float, float]) -> None:
+    """Raises ImageProblem for mm along (rows, columns) that no image has."""
+    small, large = sorted(spacing)
+    if not (small > 0 and large < math.inf and large <= MAX_RATIO * small):
+        down, across = spacing
+        raise ImageProblem(f"says its pixels are {across:g} x {down:g} mm; its header is damaged")
 
 
 def _unpacked(path: Path, offset: int, size: int) -> bytes:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NOT_TEXT = "is not text; save it as 'CSV UTF-8' or as .xlsx in the spreadsheet"
 NOT_EXCEL = "cannot be read as a spreadsheet (.xlsx); save it again, or download it again"
 NOT_TABLE = (
-    "is JSON, XML or HTML; list the images in a CSV or Excel file, and save polygons and encoded masks as PNG files of "
-    "the images' size"
+    "is JSON, XML or HTML; list the images in a CSV or Excel file, or bring what LabelMe, COCO or CVAT have saved into "
+    "one: python -m ushydra_lab import"
 )
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 MAX_BYTES = 500_000_000  # of a workbook when unpacked

@@ -19,7 +19,7 @@ from ushydra_lab.runs.run import Run
 
 TITLE = "Intervals for the training sites and for a new hospital"
 CAPTION = (
-    "90 % intervals: a measured length ∓ the half-width. For images of the training sites: split-conformal, by "
+    "90 % intervals: a measured length ∓ the half-width. For images of the training sites: conformal, by "
     "validation images. For a new hospital: hierarchical conformal (Lee, Barber and Willett 2023), by the errors at "
     "each training site of a network trained on the others alone; sites have one weight, the unseen sites none. "
     "Covered: share of images of an unseen site, mean over unseen sites and the least; sites and images are those that "

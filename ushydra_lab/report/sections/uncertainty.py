@@ -16,11 +16,11 @@ from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.tables import mean_cell, methods_in, range_cell
 from ushydra_lab.results.collect import Collected
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.results.reliability import (
     aurc,
     calibration_table,
     chance_of_coverage,
-    conformal_quantile,
     conformal_scores,
     coverage,
     risk_coverage,
@@ -31,12 +31,13 @@ ALPHA = 0.1
 MEASURES = ("ofd", "bpd", "hc")
 INTERVALS = "90 % intervals"
 INTERVALS_CAPTION = (
-    "Split-conformal intervals around each measurement, calibrated on the validation images of the seen sites, which "
-    "also selected the checkpoint. Coverage: share of images whose reference length lies within; in brackets its 95 % "
+    "Conformal intervals around each measurement, for an image of a new subject (Lee, Barber and Willett 2023), "
+    "calibrated on the validation images of the seen sites, which also selected the checkpoint. "
+    "Coverage: share of images whose reference length lies within; in brackets its 95 % "
     "interval, subjects as units (Korn and Graubard 1998), as wide as that of one run. The 90 % are promised only for "
     "sites like those calibrated on. ↓: below 90 % by more than the chance of who was calibrated on and tested "
     "(beta-binomial, one-sided p < 0.05, subjects as units). Weighted: by the spread of an image's own heatmaps. n/a: "
-    "fewer validation images than any 90 % interval needs (9). Mean ± SD over runs."
+    "fewer validation subjects than any 90 % interval needs (9). Mean ± SD over runs."
 )
 RISK = "Error of the most certain images"
 RISK_CAPTION = (
@@ -139,7 +140,8 @@ def _calibrated(fold: pd.DataFrame, error: str, scale: str | None) -> tuple[int,
     known, tested = fold[fold["part"] == "val"], fold[fold["part"] == "test"]
     scores = conformal_scores(known[error], None if scale is None else known[scale])
     times = pd.Series(1.0, tested.index) if scale is None else tested[scale]
-    return int((~np.isnan(scores)).sum()), conformal_quantile(scores, ALPHA) * times
+    subjects = known.groupby(["site", "subject"]).ngroup()
+    return int((~np.isnan(scores)).sum()), conformal_quantile(scores, subjects, ALPHA) * times
 
 
 def risk_table(images: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""Bounds for a new site hold for new sites, where bounds by pooled images do not."""
+"""Bounds for a new unit hold for new units, sites or subjects, where bounds by pooled images do not."""
 
-from math import inf
+from math import ceil, inf, isinf
 
 import numpy as np
 import pytest
@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ushydra_lab.results.hierarchical import hierarchical_quantile, sites_needed
-from ushydra_lab.results.reliability import conformal_quantile
+from ushydra_lab.results.conformal import conformal_quantile, units_needed
 
 ALPHAS = st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.5])
 
@@ -26,8 +25,8 @@ def coverage(calibrating: int, images: int, spread: float, draws: int = 1500) ->
     covered, pooled = np.empty(draws), np.empty(draws)
     for draw in range(draws):
         scores, new = drawn(rng, calibrating, images, spread).ravel(), drawn(rng, 1, 50, spread)
-        covered[draw] = (new <= hierarchical_quantile(scores, site, 0.1)).mean()
-        pooled[draw] = (new <= conformal_quantile(scores, 0.1)).mean()
+        covered[draw] = (new <= conformal_quantile(scores, site, 0.1)).mean()
+        pooled[draw] = (new <= conformal_quantile(scores, range(len(scores)), 0.1)).mean()
     return float(covered.mean()), float(covered.std() / np.sqrt(draws)), float(pooled.mean())
 
 
@@ -54,15 +53,36 @@ def test_a_network_trained_on_one_site_more_errs_no_more_at_a_new_one() -> None:
         sites = rng.normal(0, 2, (k + 1, 1)) + rng.normal(0, 1, (k + 1, 15))
         means = sites[:k].mean(axis=1)
         left_out = np.abs(sites[:k] - ((means.sum() - means) / (k - 1))[:, None])
-        half = hierarchical_quantile(left_out.ravel(), np.repeat(np.arange(k), 15), 0.1)
+        half = conformal_quantile(left_out.ravel(), np.repeat(np.arange(k), 15), 0.1)
         shares.append((np.abs(sites[k] - means.mean()) <= half).mean())
     assert np.mean(shares) > 0.9 - 3 * np.std(shares) / np.sqrt(1500)
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=40), ALPHAS)
-def test_with_one_image_a_site_it_is_the_split_conformal_bound(scores: list[float], alpha: float) -> None:
-    assert hierarchical_quantile(scores, range(len(scores)), alpha) == conformal_quantile(scores, alpha)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=60), st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.7, 0.9]))
+def test_with_one_image_a_unit_it_is_numpys_quantile_and_infinite_for_too_few(
+    scores: list[float], alpha: float
+) -> None:
+    """Split conformal prediction: the ceil((n + 1)(1 - alpha))-th smallest."""
+    n = len(scores)
+    k = ceil(round((n + 1) * (1 - alpha), 9))
+    found = conformal_quantile(scores, range(n), alpha)
+    if k > n:
+        assert isinf(found)
+    else:  # numpy's `higher` counts ranks from 0 to n - 1; in mid-step no rounding can tip it over
+        assert found == np.quantile(scores, max(k - 1.5, 0) / (n - 1), method="higher" if k > 1 else "lower")
+        assert found == np.quantile(scores, (k - 0.5) / n, method="inverted_cdf")
+
+
+def test_nine_units_are_just_enough_for_90_per_cent() -> None:
+    assert conformal_quantile(np.arange(9), np.arange(9), 0.1) == 8
+    assert conformal_quantile(np.arange(8), np.arange(8), 0.1) == inf
+    assert conformal_quantile([*range(9), np.nan], range(10), 0.1) == 8
+    assert conformal_quantile(np.arange(1, 10), np.arange(9), 0.7) == 3
+    assert conformal_quantile([], [], 0.1) == inf
+    for alpha in (0, 1, 5):
+        with pytest.raises(ValueError, match="alpha"):
+            conformal_quantile([1.0], [0], alpha)
 
 
 @settings(deadline=None)
@@ -73,18 +93,18 @@ def test_copies_of_a_sites_images_and_the_order_of_rows_change_nothing(sites: in
     first = site == 0
     more = (np.r_[score, np.repeat(score[first], copies)], np.r_[site, np.repeat(site[first], copies)])
     order = rng.permutation(len(more[0]))
-    expected = hierarchical_quantile(score, site, 0.1)
-    assert hierarchical_quantile(more[0][order], more[1][order], 0.1) == expected
-    assert hierarchical_quantile(np.r_[score, np.nan], np.r_[site, 99], 0.1) == expected
+    expected = conformal_quantile(score, site, 0.1)
+    assert conformal_quantile(more[0][order], more[1][order], 0.1) == expected
+    assert conformal_quantile(np.r_[score, np.nan], np.r_[site, 99], 0.1) == expected
 
 
 def test_fewer_sites_than_1_over_alpha_minus_1_bound_nothing_and_just_as_many_by_the_largest_error() -> None:
     score, site = np.arange(40.0), np.arange(40)
-    assert [sites_needed(alpha) for alpha in (0.05, 0.1, 0.2, 0.3)] == [19, 9, 4, 3]
-    assert hierarchical_quantile(score, site % 8, 0.1) == inf
-    assert hierarchical_quantile(score, site % 9, 0.1) == 39
-    assert hierarchical_quantile(np.arange(60.0), np.arange(60) % 20, 0.1) == 56  # 57 of 60 / 21 * 20 reach 90 %
+    assert [units_needed(alpha) for alpha in (0.05, 0.1, 0.2, 0.3)] == [19, 9, 4, 3]
+    assert conformal_quantile(score, site % 8, 0.1) == inf
+    assert conformal_quantile(score, site % 9, 0.1) == 39
+    assert conformal_quantile(np.arange(60.0), np.arange(60) % 20, 0.1) == 56  # 57 of 60 / 21 * 20 reach 90 %
     with pytest.raises(ValueError, match="alpha"):
-        hierarchical_quantile(score, site, 0)
-    with pytest.raises(ValueError, match="a site for each score"):
-        hierarchical_quantile(score, site[1:], 0.1)
+        conformal_quantile(score, site, 0)
+    with pytest.raises(ValueError, match="a unit for each score"):
+        conformal_quantile(score, site[1:], 0.1)
