@@ -75,6 +75,13 @@ def test_what_is_no_source_is_refused_by_its_key(source: str, message: str) -> N
         configured("data=union", f"data.sources={{a: {{data: manifest, path: m.csv}}, b: {source}}}")
 
 
+def test_sources_without_names_are_refused() -> None:
+    with pytest.raises(UserError, match=r"data.sources=here: sources have names, \{NAME: "):
+        configured("data=union", "data.sources=here")
+    with pytest.raises(UserError, match=r"data.sources has no value"):
+        configured("data=union")
+
+
 def test_where_the_sources_lie_determines_no_number_and_is_not_shared() -> None:
     one = configured("data=union", TWO)
     moved = configured("data=union", TWO.replace("/x/a", "/y").replace("m.csv", "n.csv"))

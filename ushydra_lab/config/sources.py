@@ -32,7 +32,7 @@ def with_readers(cfg: DictConfig, trusted: Sequence[str]) -> DictConfig:
     for place in ("data", *(f"stages.{name}.instead.data" for name in names)):
         node = OmegaConf.select(cfg, place, default=None, throw_on_resolution_failure=False)
         data = cast(Node, OmegaConf.to_container(node, resolve=False)) if isinstance(node, DictConfig) else {}
-        if data.get("_target_") == UNION and isinstance(data.get("sources"), dict):
+        if data.get("_target_") == UNION and data.get("sources") != "???":
             problems += _read_by(data, place, trusted)
             unions[place] = data
     if problems:
@@ -45,6 +45,9 @@ def with_readers(cfg: DictConfig, trusted: Sequence[str]) -> DictConfig:
 
 def _read_by(data: Node, place: str, trusted: Sequence[str]) -> Iterator[str]:
     """Put readers in the place of what is typed of the sources, and yield what is wrong with it."""
+    if not isinstance(data.get("sources"), dict):
+        yield f"{place}.sources={data.get('sources')}: sources have names, {{NAME: {{data: NAME, root: FOLDER}}, ...}}"
+        return
     for name, typed in data["sources"].items():
         key = f"{place}.sources.{name}"
         if not isinstance(typed, dict) or not {"data", "_target_"} & {*typed}:

@@ -6,6 +6,7 @@ Rules of DomainBed (I. Gulrajani and D. Lopez-Paz, In search of lost domain gene
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,7 +49,7 @@ def left_out_images(collected: Collected) -> pd.DataFrame:
     for run in collected.inner:
         tested = run.images[run.images["part"] == "test"]
         held_out = LeaveSitesOut(run.config["split"]["held_out"]).name
-        who = {"held_out": held_out, "variant": run.summary.variant, "seed": run.summary.seed}
+        who: dict[str, Any] = {"held_out": held_out, "variant": run.summary.variant, "seed": run.summary.seed}
         tables.append(tested.assign(**who).merge(last.astype({"stage": str}), on=["held_out", "variant", "stage"]))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
@@ -92,5 +93,5 @@ def _by_left_out(left_out: pd.DataFrame, name: str, sign: int, test: pd.Series, 
     of_sites = per_seed.groupby(["method_name", "site"]).mean().unstack().reindex(test.index)
     if of_sites.isna().any(axis=None):
         return NOT_RUN
-    chosen = (sign * of_sites.mean(axis=1)).idxmax()
+    chosen = str((sign * of_sites.mean(axis=1)).idxmax())
     return f"{chosen}: {test[chosen]:.{digits}f}"
