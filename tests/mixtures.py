@@ -1,6 +1,7 @@
 """Look-alikes of the public layouts that USHydraNet's paper mixes (Tables 1 and 2), and of a clinic's own manifest."""
 
 import gzip
+from collections.abc import Collection
 from pathlib import Path
 
 import av
@@ -69,30 +70,35 @@ def _ventricle(value: int = 1) -> NDArray[np.uint8]:
     return mask
 
 
-def camus(root: Path, patients: int) -> Path:
+def _seed(seed: int, subject: str, others: Collection[str]) -> int:
+    """others: subjects whose images are other noise."""
+    return seed + 100 * (subject in others)
+
+
+def camus(root: Path, patients: int, others: Collection[str] = ()) -> Path:
     """Four-chamber views at end diastole and end systole, labels 1 to 3."""
     for n in range(1, patients + 1):
         folder = root / "database_nifti" / f"patient{n:04}"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for k, phase in enumerate(("ED", "ES")):
             labels = _ventricle()
             labels[32:40, 15:32] = 3
-            for name, pixels in (("", noise(4, n, k)), ("_gt", labels)):
+            for name, pixels in (("", noise(_seed(4, folder.name, others), n, k)), ("_gt", labels)):
                 packed = gzip.compress(nifti(pixels, (0.3, 0.3)))
                 (folder / f"patient{n:04}_4CH_{phase}{name}.nii.gz").write_bytes(packed)
     return root
 
 
-def echonet(root: Path, videos: int) -> Path:
+def echonet(root: Path, videos: int, others: Collection[str] = ()) -> Path:
     """Videos of two frames, both traced."""
-    (root / "Videos").mkdir(parents=True)
+    (root / "Videos").mkdir(parents=True, exist_ok=True)
     listed, traced = [], []
     for n in range(videos):
         with av.open(root / "Videos" / f"0X{n}.avi", "w", format="avi") as container:
             stream = container.add_stream("mjpeg", rate=50)
             stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuvj420p"
             for frame in range(2):
-                grey = np.repeat(noise(5, n, frame)[..., None], 3, axis=2)
+                grey = np.repeat(noise(_seed(5, f"0X{n}", others), n, frame)[..., None], 3, axis=2)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
             container.mux(stream.encode())
         split = ("TRAIN", "VAL", "TEST")[n % 3]
@@ -107,7 +113,7 @@ def echonet(root: Path, videos: int) -> Path:
     return root
 
 
-def cardiac_uda(root: Path, patients: int, seed: int = 6) -> Path:
+def cardiac_uda(root: Path, patients: int, others: Collection[str] = ()) -> Path:
     """Four-chamber videos of two hospitals, one frame of each labelled, the right ventricle too."""
     for n in range(patients):
         home = root / "cardiacUDC_dataset" / ("Site_G_20", "Site_R_126")[n % 2]
@@ -115,7 +121,7 @@ def cardiac_uda(root: Path, patients: int, seed: int = 6) -> Path:
         labels = np.zeros((2, SIZE, SIZE), np.uint8)
         labels[0] = _ventricle()
         labels[0, 10:20, 34:44] = 4
-        video = np.stack([noise(seed, n, frame) for frame in range(2)])
+        video = np.stack([noise(_seed(6, f"patient-{n}", others), n, frame) for frame in range(2)])
         for name, pixels in (("image", video), ("label", labels)):
             (home / f"patient-{n}-4_{name}.nii.gz").write_bytes(gzip.compress(nifti(pixels, (1.0, 1.0))))
     return root
