@@ -5,7 +5,8 @@ Each does what the verb of its name does, and returns objects in place of printi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from ushydra_lab.prediction.members import Ensemble, load_ensemble
 from ushydra_lab.prediction.predict import predictions
 from ushydra_lab.report import build
 from ushydra_lab.runs.plan import write_plans
-from ushydra_lab.runs.run import Run
+from ushydra_lab.runs.run import Run, experiments_below
 from ushydra_lab.sweep.jobs import validate
 from ushydra_lab.sweep.sweeper import drop_missing_keys, expand
 from ushydra_lab.training import assembly
@@ -47,7 +48,7 @@ def train(*overrides: str) -> list[Run]:
         UserError: a word, a setting or the data cannot be used; none is trained then.
     """
     register_resolvers()
-    words = [normalise(word) for word in overrides]
+    words = [normalise(word) for word in _words(overrides)]
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             hydra = GlobalHydra.instance().hydra
@@ -71,7 +72,8 @@ def load(*runs: Run | Place, device: str = "auto") -> Ensemble:
     Raises:
         UserError: one is not finished or is damaged, or they do not answer the same question.
     """
-    return load_ensemble([run.path if isinstance(run, Run) else Path(run) for run in runs], device)
+    _require("device", device, str, "auto, cpu or cuda")
+    return load_ensemble([_run(run).path for run in runs], device)
 
 
 def predict(model: Ensemble, images: Place, *, pixel_mm: float | None = None, every: int = 1) -> Iterator[Prediction]:
@@ -83,9 +85,12 @@ def predict(model: Ensemble, images: Place, *, pixel_mm: float | None = None, ev
     Raises:
         UserError: there is nothing to predict, or a file cannot be read.
     """
+    _require("model", model, Ensemble, "what lab.load(RUN) gives")
+    _require("pixel_mm", pixel_mm, (Real, type(None)), "a number of mm per px")
+    _require("every", every, Integral, "a whole number from 1")
     if every < 1:
         raise UserError(f"every={every}: take each n-th frame, n from 1")
-    return predictions(model, read_input(Path(images), pixel_mm=pixel_mm), every)
+    return predictions(model, read_input(_place("images", images), pixel_mm=pixel_mm), every)
 
 
 def evaluate(run: Run | Place, *overrides: str) -> Path:
@@ -94,17 +99,20 @@ def evaluate(run: Run | Place, *overrides: str) -> Path:
     Raises:
         UserError: the run is not finished or is damaged, or the data cannot be used.
     """
-    return external.evaluate(run if isinstance(run, Run) else Run(Path(run)), list(overrides))
+    return external.evaluate(_run(run), _words(overrides))
 
 
 def write_report(folder: Place) -> Path:
-    """Write the report of an experiment's finished runs; its page.
+    """Write the report of the finished runs of one experiment, `multirun/NAME`; its page.
 
     Raises:
-        UserError: there is no finished run, or the report cannot be written.
+        UserError: there is no finished run, or there are several experiments, or the report cannot be written.
     """
-    build.report(Path(folder))
-    return Path(folder) / "report" / "index.html"
+    experiments = list(experiments_below([_place("folder", folder)]))
+    if len(experiments) > 1:
+        raise UserError(f"{folder}: holds several experiments; name one: {', '.join(map(str, experiments))}")
+    build.report(experiments[0])
+    return experiments[0] / "report" / "index.html"
 
 
 def read_manifest(*overrides: str) -> Manifest:
@@ -113,4 +121,25 @@ def read_manifest(*overrides: str) -> Manifest:
     Raises:
         UserError: naming all problems of the data.
     """
-    return assembly.read_manifest(chosen_data(list(overrides))[1])
+    return assembly.read_manifest(chosen_data(_words(overrides))[1])
+
+
+def _run(run: Run | Place) -> Run:
+    return run if isinstance(run, Run) else Run(_place("run", run))
+
+
+def _place(name: str, value: Place) -> Path:
+    _require(name, value, (str, PathLike), "the path of one file or folder")
+    return Path(value)
+
+
+def _words(overrides: Sequence[str]) -> list[str]:
+    for word in overrides:
+        _require("override", word, str, "a word of the command line, such as 'seed=1', each an argument of its own")
+    return list(overrides)
+
+
+def _require(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Refuse an argument of another type; a truth value is no number."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise UserError(f"{name}={value!r}: give {wanted}")

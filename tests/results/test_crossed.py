@@ -104,6 +104,13 @@ def test_a_base_that_may_be_zero_gives_no_bounded_ratio() -> None:
     assert found.interval() == (-100, np.inf)
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_same_values_differ_by_nothing_however_uncertain_their_mean(relative: bool) -> None:
+    """Two methods of one training: also where the mean may be 0, of which no change is known in per cent."""
+    base = table(np.random.default_rng(0).normal(0.2, 1, (3, 8)))
+    assert effect(base, base, "m", relative).interval() == (0, 0)
+
+
 def test_one_seed_and_one_subject_have_neither_interval_nor_p() -> None:
     rng = np.random.default_rng(0)
     for shape in ((1, 30), (5, 1)):

@@ -60,6 +60,17 @@ def task_for(answer: Tensor, **settings: Any) -> Segmentation:
     return Segmentation(Painted(answer.long()), optimizer, STRUCTURES, **defaults | settings)
 
 
+def test_an_image_in_which_nothing_is_found_has_no_score_of_absence() -> None:
+    labels = torch.zeros(3, 8, 8)
+    labels[1, 2:6, 2:6] = 1
+    labels[2, 1:7, 1:7] = 1
+    labels[2, 3:5, 3:5] = 2
+    batch = batch_of(labels.long())
+    task = task_for(labels)
+    found = task.doubts(task.answer(batch["image"], batch["content"]), batch)["structure_absent"]
+    torch.testing.assert_close(found, torch.tensor([torch.nan, 1.0, 0.0]), equal_nan=True)
+
+
 def test_a_perfect_answer_scores_one_where_a_structure_is_and_nothing_where_it_is_not(truth: Tensor) -> None:
     scores = task_for(truth).evaluate(batch_of(truth, pixel_mm=torch.tensor([0.5, 0.5])))
     assert scores["dice_parenchyma"].tolist() == [1, 1]

@@ -20,14 +20,15 @@ from ushydra_lab.files import DamagedFile, read_json, write_json
 from ushydra_lab.report.document import Figure, Heading, Table
 from ushydra_lab.report.sections.triage import section
 from ushydra_lab.results.collect import collect
+from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.triage_files import judged_images
 from ushydra_lab.training import assembly
 from ushydra_lab.training.stages import finished_tasks
 from ushydra_lab.triage.files import read_triage
-from ushydra_lab.triage.fit import fit_triage
-from ushydra_lab.triage.scores import rows, scored
+from ushydra_lab.triage.fit import alpha_of, fit_triage
+from ushydra_lab.triage.scores import rows, scored, scores_of
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([10.0, 40, 80, 40, 45, 10, 45, 70])
@@ -87,6 +88,15 @@ def test_stored_rules_judge_as_those_at_the_end_of_training(train: Callable[[str
     assert stored.rules[0].threshold == pytest.approx(highest), "19 of 20 are needed for 5 %: the largest of 20"
 
 
+@pytest.mark.parametrize("subjects", range(1, 60))
+def test_a_threshold_is_as_strict_as_so_few_subjects_allow(subjects: int) -> None:
+    alpha, scores = alpha_of(subjects), np.arange(subjects)
+    assert 0.05 <= alpha <= 0.1
+    assert np.isfinite(conformal_quantile(scores, scores, alpha)) == (subjects >= 9)
+    if subjects >= 9 and alpha > 0.05:
+        assert not np.isfinite(conformal_quantile(scores, scores, round(alpha - 0.01, 2)))
+
+
 def test_the_code_comes_with_the_answer(train: Callable[[str], Run]) -> None:
     run = train("run")
     trained = check_stored(run)
@@ -98,6 +108,24 @@ def test_the_code_comes_with_the_answer(train: Callable[[str], Run]) -> None:
         torch.testing.assert_close(code, again, rtol=0, atol=0)
         torch.testing.assert_close(code[[1]], alone)
         torch.testing.assert_close(answer, task.answer(batch["image"], batch["content"]), rtol=0, atol=0)
+
+
+def test_a_shifted_or_shrunk_answer_is_farther_whichever_end_comes_first(train: Callable[[str], Run]) -> None:
+    run = train("run")
+    trained = check_stored(run)
+    task, data = finished_tasks(run, trained)["train"], own_images(run, trained)
+    batch, known = next(iter(data.part_loader("val"))), read_triage(run).known
+    with torch.inference_mode():
+        answer, code = task.answer_with_code(batch["image"], batch["content"])
+
+    def distances(points: torch.Tensor) -> np.ndarray:
+        return scores_of(task, answer | {"points": points}, code, batch, known)["ood"]
+
+    points = answer["points"]
+    usual = distances(points)
+    np.testing.assert_allclose(distances(points[:, [1, 0, 3, 2]]), usual)
+    assert (distances(points + 32) > usual).all()
+    assert (distances(points.mean(1, keepdim=True).expand_as(points)) > usual).mean() > 0.5
 
 
 def test_a_run_of_a_version_without_triage_says_so(train: Callable[[str], Run]) -> None:

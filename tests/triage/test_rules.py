@@ -27,6 +27,10 @@ def test_raw_pixels_refuse_whatever_the_network_says() -> None:
 
 def test_a_score_that_could_not_be_computed_is_reviewed() -> None:
     assert RULES.judge((), {"ood": 0.0, "uncertain": nan}).reasons == ("uncertain",)
+    without = Triage((rule("uncertain", inf),), None)
+    assert without.judge((), {"uncertain": nan}).reasons == ("uncertain",)
+    assert without.judge((), {"uncertain": 9.0}).status == "accept"
+    assert without.shortages == ["uncertain: no threshold, for more than 5% of the validation images have no score"]
 
 
 def test_a_rule_of_too_few_images_never_holds_and_says_so() -> None:

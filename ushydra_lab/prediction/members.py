@@ -117,7 +117,7 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
         raise UserError(f"{', '.join(map(str, folders))}: none of {len(runs)} runs is finished")
     place = _device(device)
     members = tuple(_member(run, place, local) for run in finished)
-    systems = [system_of(member.task) for member in members]
+    systems = [_system(member) for member in members]
     asked = [(member.canvas, system.question) for member, system in zip(members, systems, strict=True)]
     if different := [member.run.path for member, one in zip(members, asked, strict=True) if one != asked[0]]:
         raise UserError.listing(
@@ -129,6 +129,13 @@ def load_ensemble(folders: Sequence[Path], device: str = "auto", local: Local = 
     return Ensemble(members, systems[0], place, intervals(finished), unfinished)
 
 
+def _system(member: Member) -> System:
+    try:
+        return system_of(member.task)
+    except UserError as error:
+        raise UserError(f"{member.run.path}: {error}") from error
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -138,7 +145,7 @@ def _device(name: str) -> torch.device:
             raise RuntimeError("auto, cpu and cuda are known")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]})") from error
+        raise UserError(f"device {name}: cannot be used here ({str(error).splitlines()[0]})") from error
     return device
 
 

@@ -97,6 +97,8 @@ class Effect:
         """All changes that `p` does not refuse at alpha, within what is possible; NaN where not testable."""
         if not self.testable or np.isnan(self.change):
             return np.nan, np.nan
+        if self.change == 0 and not any(self.variances()):  # the same values throughout, however uncertain their mean
+            return 0.0, 0.0
         if self.relative:
             low, high = self._ratios(alpha)
             ends = 100 * (low - 1), 100 * (high - 1)

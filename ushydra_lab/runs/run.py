@@ -97,7 +97,7 @@ class Run:
     @property
     def remedy(self) -> str:
         """What the user can do about a damaged file."""
-        return f"Remove {self.path} and run the same command again: what is lost is made again."
+        return f"Copy it again, or remove {self.path} and run the command that trained it: what is lost is made again."
 
     @cached_property
     def summary(self) -> Summary:

@@ -120,6 +120,10 @@ class Task(LightningModule):
         """Reason to have an image reviewed -> how much it holds (B,), more where larger; triage has its thresholds."""
         return {}
 
+    def traits(self, answer: Answer, batch: Batch) -> Tensor:
+        """What of an answer triage compares with the answers to training images, beside the network's code, (B, K)."""
+        return batch["content"].new_empty(len(batch["content"]), 0)
+
     def answer_with_code(self, image: Tensor, content: Tensor) -> tuple[Answer, Tensor | None]:
         """The answer, and one code per image, (B, C), that the network made on the way: no second pass is needed.
 

@@ -168,6 +168,14 @@ class Landmarks(FromOutput):
         """Of heatmaps `uncertain`: the spread of the widest, canvas px."""
         return {} if self.stride is None else {"uncertain": answer["spread"].amax(1)}
 
+    def traits(self, answer: Answer, batch: Batch) -> Tensor:
+        """Where both diameters lie and how far they reach, in parts of the image's content, (B,8): ends that collapse,
+        touch a border or are implausibly far apart show in it. The order of a diameter's ends has no part in it.
+        """
+        corner, far = batch["content"][:, None].split(2, dim=2)
+        ends = ((answer["points"] - corner) / (far - corner)).unflatten(1, (2, 2))
+        return torch.cat([ends.mean(2), (ends[:, :, 0] - ends[:, :, 1]).abs()], 1).flatten(1)
+
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["nme"]
 

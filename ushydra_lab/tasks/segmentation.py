@@ -217,10 +217,11 @@ class Segmentation(FromLogits):
         }
 
     def doubts(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
-        """`structure_absent`: how many structures are not found."""
+        """`structure_absent`: how many structures are not found, NaN where none is: such an answer says nothing."""
         labels = self.labels(self.decided(answer, batch), batch["content"]).flatten(1)
         found = [(labels == label).any(1) for label in range(1, self.classes)]
-        return {"structure_absent": (~torch.stack(found)).sum(0)}
+        absent = (~torch.stack(found)).sum(0).float()
+        return {"structure_absent": absent.masked_fill(absent == len(found), torch.nan)}
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         """1 - Dice, the mean over structures; one that is rightly not found has 1."""

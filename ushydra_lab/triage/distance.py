@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import pairwise_distances
 
@@ -48,6 +49,14 @@ class Mahalanobis:
         scale = np.where(sd > 0, sd, 1)
         unit = cls.fit(codes / scale)
         return cls(unit.mean * scale, unit.precision / np.outer(scale, scale))
+
+    @classmethod
+    def independent(cls, *parts: Floats) -> Mahalanobis:
+        """The distance of features that are `parts` (N, D) side by side, taken to vary independently of each other:
+        the root of the sum of `standardised` distances' squares. A part may have no dimension.
+        """
+        fits = [cls.standardised(part) for part in parts if part.shape[1]]
+        return cls(np.concatenate([one.mean for one in fits]), block_diag(*(one.precision for one in fits)))
 
     def __call__(self, codes: Floats) -> Floats:
         """Distances (N,) of codes (N, D)."""

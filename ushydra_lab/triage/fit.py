@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -14,21 +15,23 @@ from ushydra_lab.results.conformal import conformal_quantile
 from ushydra_lab.tasks.base import Batch, Task
 from ushydra_lab.triage.distance import Floats, Mahalanobis
 from ushydra_lab.triage.rules import Rule, Triage
-from ushydra_lab.triage.scores import exact, on_device, scored
+from ushydra_lab.triage.scores import features, on_device, scored
 
 ALPHA = 0.05
-"""Of validation images each rule sends this share to review at most."""
+"""Of validation images each rule sends this share to review at most, where there are 19 subjects or more."""
+LARGEST = 0.1
+"""The same of fewer subjects: with less than 9 no rule holds."""
 
 
 def fit_triage(task: Task, data: UltrasoundData) -> Triage:
-    """The distance from the training images' codes, and thresholds from the validation images.
+    """The distance from the training images' features, and thresholds from the validation images.
 
     Thresholds are conformal (`conformal_quantile`): an image of a new subject of the training sites is above one with
-    probability ALPHA at most, however many images a subject has. Images of another hospital are not exchangeable with
-    these; what happens there is measured (`triage.images`), not promised. A score that is NaN counts as infinite.
+    probability `alpha_of` the validation subjects' number at most, however many images a subject has. Images of another
+    hospital are not exchangeable with these; what happens there is measured (`triage.images`), not promised. A score
+    that is NaN counts as infinite.
     """
-    codes = _codes(task, data.part_loader("train"))
-    known = None if codes is None else Mahalanobis.standardised(codes)
+    known = _known(task, data.part_loader("train"))
     if "val" not in data.parts:
         return Triage((), known)
     scores = scored(task, data.part_loader("val"), known)
@@ -37,25 +40,32 @@ def fit_triage(task: Task, data: UltrasoundData) -> Triage:
 
 
 @torch.inference_mode()
-def _codes(task: Task, batches: Iterable[Batch]) -> Floats | None:
+def _known(task: Task, batches: Iterable[Batch]) -> Mahalanobis | None:
     found = []
     for batch in (on_device(task, batch) for batch in batches):
-        code = task.answer_with_code(batch["image"], batch["content"])[1]
+        answer, code = task.answer_with_code(batch["image"], batch["content"])
         if code is None:
             return None
-        found.append(exact(code))
-    return np.concatenate(found)
+        found.append(features(task, answer, code, batch))
+    return Mahalanobis.independent(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def alpha_of(subjects: int) -> float:
+    """The smallest whole per cent, from ALPHA to LARGEST, for which so many subjects have a conformal threshold."""
+    return min(max(ALPHA, ceil(100 / (subjects + 1)) / 100), LARGEST)
 
 
 def _rule(code: str, scores: Floats, table: pd.DataFrame) -> Rule:
     values = np.nan_to_num(scores, nan=np.inf)
     finite = values[np.isfinite(values)]
+    subjects = table.groupby([SITE, SUBJECT]).ngroup()
+    alpha = alpha_of(subjects.nunique())
     return Rule(
         code=code,
-        threshold=conformal_quantile(values, table.groupby([SITE, SUBJECT]).ngroup(), ALPHA),
+        threshold=conformal_quantile(values, subjects, alpha),
         spread=float(finite.std()) if len(finite) else 0.0,
-        alpha=ALPHA,
+        alpha=alpha,
         n_images=len(values),
-        n_subjects=len(table.drop_duplicates([SITE, SUBJECT])),
+        n_subjects=subjects.nunique(),
         n_sites=table[SITE].nunique(),
     )

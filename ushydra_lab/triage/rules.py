@@ -39,19 +39,21 @@ class Rule:
 
     @property
     def shortage(self) -> str:
-        """Why the rule never holds, as a sentence; nothing where it can."""
+        """Why the rule holds for no score, as a sentence; nothing where it can."""
         if isfinite(self.threshold):
             return ""
         need = ceil(1 / self.alpha) - 1
+        if self.n_subjects >= need:
+            return f"{self.code}: no threshold, for more than {self.alpha:.0%} of the validation images have no score"
         there = f"validation subjects, there are {self.n_subjects}"
         return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} {there}"
 
     def excess(self, scores: Mapping[str, float]) -> float:
-        """SDs above the threshold, negative below; of a NaN infinite, without a threshold minus infinity."""
-        if not isfinite(self.threshold):
-            return -inf
+        """SDs above the threshold, negative below; of a NaN infinite, without a threshold else minus infinity."""
         value = scores[self.code]
-        return inf if isnan(value) else (value - self.threshold) / max(self.spread, 1e-9)
+        if isnan(value) or not isfinite(self.threshold):
+            return inf if isnan(value) else -inf
+        return (value - self.threshold) / max(self.spread, 1e-9)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,17 @@ def scores_of(task: Task, answer: Answer, code: Tensor | None, batch: Batch, kno
 
     Args:
         answer, code: by `answer_with_code`.
-        known: the distance from training codes; None of a network without a code.
+        known: the distance from `features` of training images; None of a network without a code.
     """
     found = {name: exact(values) for name, values in task.doubts(answer, batch).items()}
-    return found if known is None or code is None else {OOD: known(exact(code)), **found}
+    if known is None or code is None:
+        return found
+    return {OOD: known(np.hstack(features(task, answer, code, batch))), **found}
+
+
+def features(task: Task, answer: Answer, code: Tensor, batch: Batch) -> tuple[Floats, Floats]:
+    """What is compared with training images: the network's code (B, C), and the answer's traits (B, K)."""
+    return exact(code), exact(task.traits(answer, batch))
 
 
 def exact(values: Tensor) -> Floats:

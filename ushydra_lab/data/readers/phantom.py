@@ -13,6 +13,7 @@ from filelock import FileLock
 from ushydra_lab import phantom
 from ushydra_lab.data.readers import manifest_csv
 from ushydra_lab.data.source import Source
+from ushydra_lab.errors import UserError
 from ushydra_lab.files import unwritable
 
 
@@ -46,11 +47,13 @@ def read(
 
     difficulty: easy, real (as measured on real images) or hard; sites: how many hospitals, by default the scene's
     first. Label k of a scene with masks is its k-th structure, stored as grey k. Raises UserError: root cannot be
-    written, unknown scene or difficulty, fewer than two sites.
+    written, unknown scene or difficulty, fewer than two sites or than an image.
     """
     of = phantom.scene_of(scene, [])
     names = of.sites(sites)
     phantom.severity_of(difficulty)
+    if images_per_site < 1:
+        raise UserError(f"data.images_per_site={images_per_site}: from 1")
     chosen = [] if difficulty == phantom.EASY else [difficulty]
     chosen += [] if names == of.sites() else [f"{len(names)}sites"]
     folder = Path(root) / "-".join([f"{scene}-v{phantom.VERSION}-seed{seed}-{images_per_site}", *chosen])
