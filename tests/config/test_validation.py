@@ -191,6 +191,8 @@ def test_an_epoch_that_cannot_be_had_is_refused(typed: list[str], message: str) 
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "experiment")
 MORE = {"weighting=manual": ["weighting.module.weights=[1,5,2]"], "start": ["data.root=here"]}
 """What an option, or all of a group, want besides."""
+WANTED = {"sources": "{a: {data: manifest, path: a.csv}, b: {data: images, root: b, site: B}}"}
+"""What stands for a setting of data without a value that is no path."""
 PLACES = {
     "optimizer": "optimizer@stages.phase1.task.optimizer",
     "scheduler": "scheduler@stages.train.task.scheduler",
@@ -205,8 +207,8 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
     home = next((home for word, home in HOMES.items() if word in text), "nt_phase2")
     extra = MORE.get(group, []) or MORE.get(f"{group}={path.stem}", [])
     if group == "data":
-        keys = OmegaConf.load(path).data
-        extra = [f"data.{key}=here" for key in keys if OmegaConf.is_missing(keys, key)]
+        data = OmegaConf.to_container(OmegaConf.load(path).data, resolve=False)
+        extra = [f"data.{key}={WANTED.get(key, 'here')}" for key, value in flatten(data) if value == "???"]
     check(composed(f"+experiment={home}", f"{PLACES.get(group, group)}={path.stem}", *extra))
 
 

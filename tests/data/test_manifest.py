@@ -82,7 +82,7 @@ def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, t
         ({"subject": "P\x9b1"}, "has control characters; rename it without"),
         ({"site": "a\x07"}, "it names a folder"),
         ({"site": "a/../.."}, "it names a folder"),
-        ({"part": "training"}, "is not one of train, val, test"),
+        ({"part": "training"}, "is not one of train, val, seen_test, test"),
         ({"image": "a\\0.png"}, "write the folders of a path with '/'"),
         ({"image": "a"}, "is not a file"),
     ],

@@ -12,14 +12,14 @@ from scipy.ndimage import binary_erosion
 
 from ushydra_lab.data.checks import Examined
 from ushydra_lab.data.io.image import ImageProblem, decode, read_bytes
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.data.vocabulary import annotations
 
 SIDE, QUALITY = 256, 80
 COLOURS = ("#ffb000", "#3ddbd9", "#ff7eb6", "#a6e22e", "#be95ff", "#ff832b", "#82cfff", "#f1c21b", "#6fdc8c")
 
 
-def palette(table: pd.DataFrame, masks: MaskCode | None) -> dict[str, str]:
+def palette(table: pd.DataFrame, masks: AnyCode | None) -> dict[str, str]:
     """Colour of every mask structure, box (by its annotation's name) and diameter ('ofd' for ofd_1 and ofd_2)."""
     known = annotations(table.columns).values()
     boxes = [annotation.name for annotation in known if annotation.kind == "box"]
@@ -28,7 +28,7 @@ def palette(table: pd.DataFrame, masks: MaskCode | None) -> dict[str, str]:
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
 
 
-def thumbnail(examined: Examined, masks: MaskCode | None, row: int) -> str:
+def thumbnail(examined: Examined, masks: AnyCode | None, row: int) -> str:
     """The row's image with boxes, end points and mask outlines: a data URI (JPEG, at most SIDE px), '' without one."""
     path = examined.paths[row]
     try:
@@ -50,9 +50,9 @@ def thumbnail(examined: Examined, masks: MaskCode | None, row: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stored.getvalue()).decode()
 
 
-def _outlined(picture: Image.Image, masks: MaskCode, path: Path, colours: dict[str, str]) -> Image.Image:
+def _outlined(picture: Image.Image, masks: AnyCode, path: Path, colours: dict[str, str]) -> Image.Image:
     try:
-        labels = masks.decode(read_bytes(path))
+        labels = masks.at(path).decode(read_bytes(path))
     except ImageProblem:
         return picture
     small = np.asarray(Image.fromarray(labels).resize(picture.size, Image.Resampling.NEAREST))

@@ -23,6 +23,7 @@ PACKAGES = (
     "ushydra_lab.data.augment",
     "ushydra_lab.data.readers",
     "ushydra_lab.data.sampler",
+    "ushydra_lab.data.seen_split",
     "ushydra_lab.data.split",
     "ushydra_lab.geometry.heatmaps",
     "ushydra_lab.losses",

@@ -30,10 +30,17 @@ NOT_DETERMINING = (
     "data.subject_key",
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
-ADDED = {"data.difficulty": "easy", "data.sites": None}
+ADDED = {
+    "data.difficulty": "easy",
+    "data.sites": None,
+    "data.plane": None,
+    "data.by_plane": False,
+}
 """Keys that configurations of earlier runs lack, at the values that those runs had: as if they were not there."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")
 """Keys that hold paths, which are not shared."""
+SOURCE = re.compile(r"\bdata\.sources\.[^.]+\.")
+"""What the settings of a source begin with, where those of the whole data begin with `data.`."""
 _ROOTS = "home|Users|mnt|media|root|srv|scratch|tmp|var|opt|Volumes"
 PATH = re.compile(rf"(^|[^\w./\\}}])(~[\w.-]*[\\/]|\.{{0,2}}[\\/]|[A-Za-z]:[\\/]|\$\w+[\\/]|({_ROOTS})[\\/])")
 """What begins as a path does, anywhere in a text: `/x`, `~user/x`, `../x`, `C:/x`, `$HOME/x`, `home/user/x`."""
@@ -61,6 +68,9 @@ def determining(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop(settings: dict[str, Any]) -> None:
+    data = settings.get("data")
+    for source in (data.get("sources") or {}).values() if isinstance(data, dict) else ():
+        _drop({"data": source})
     for dotted in (*NOT_DETERMINING, *ADDED):
         node, _, leaf = dotted.rpartition(".")
         holder = settings.get(node) if node else settings
@@ -84,7 +94,7 @@ def shareable(content: dict[str, Any]) -> dict[str, Any]:
     return {
         key: WITHHELD if PATH.search(str(value)) else value
         for key, value in flatten(content)
-        if not any(f".{part}." in f".{key}." for part in PRIVATE)
+        if not any(f".{part}." in f".{SOURCE.sub('data.', key)}." for part in PRIVATE)
     }
 
 

@@ -15,13 +15,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ushydra_lab.config.explain import explain
-from ushydra_lab.config.identity import NOT_DETERMINING
+from ushydra_lab.config.identity import NOT_DETERMINING, SOURCE
 from ushydra_lab.config.instantiate import omegaconf_message, to_plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment, Node
+from ushydra_lab.config.sources import with_readers
 from ushydra_lab.config.typed import normalise, split_at_spaces, typing_remedy
 from ushydra_lab.config.validation import target_problems
+from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
 PLACES = ("cache_dir", "network.weights")
@@ -52,7 +54,7 @@ class Local:
             except HydraException as error:
                 raise UserError(explain(error)) from error
             key = override.key_or_group
-            if key not in LOCAL or override.is_sweep_override():
+            if SOURCE.sub("data.", key) not in LOCAL or override.is_sweep_override():
                 raise UserError(f"{word}: of a finished run only these can be told anew: {', '.join(LOCAL)}")
             found[key] = override.value()
         trust = found.pop("trust", [])
@@ -69,7 +71,7 @@ AS_STORED = Local()
 
 def folders_and_local(words: Sequence[str]) -> tuple[list[Path], Local]:
     """Separate a command line's folders from its key=value words; a folder's name may contain = too."""
-    typed = [word for word in words if word.partition("=")[0] in LOCAL and not Path(word).exists()]
+    typed = [w for w in words if SOURCE.sub("data.", w.partition("=")[0]) in LOCAL and not Path(w).exists()]
     return [Path(word) for word in words if word not in typed], Local.of(typed)
 
 
@@ -83,7 +85,20 @@ def on_this_machine(experiment: Experiment, local: Local) -> Experiment:
     after = local.cache_dir or (before if Path(before).is_dir() else str(Path("multirun", ".cache")))
     placed: Experiment = with_moved_paths(experiment, before, after)
     network = placed.network if local.weights is None else placed.network | {"weights": local.weights}
-    return replace(placed, cache_dir=after, data=placed.data | dict(local.data), network=network)
+    return replace(placed, cache_dir=after, data=_with_paths(placed.data, local.data), network=network)
+
+
+def _with_paths(data: Node, paths: Mapping[str, Any]) -> Node:
+    """The data with other paths, `root` or, of a source of a union, `sources.NAME.root`."""
+    placed = data | {key: path for key, path in paths.items() if "." not in key}
+    of_sources = {key: path for key, path in paths.items() if "." in key}
+    for key, path in of_sources.items():
+        _, name, setting = key.split(".")
+        sources = placed.get("sources") or {}
+        if name not in sources:
+            raise UserError(f"data.{key}={path}: no source of the run{nearest(name, sources)}: {', '.join(sources)}")
+        placed["sources"] = sources | {name: sources[name] | {setting: path}}
+    return placed
 
 
 def chosen_data(
@@ -112,6 +127,7 @@ def chosen_data(
         OmegaConf.update(cfg, "cache_dir", cache_dir)
     if not cfg.cache_dir:  # else what lies below it would lie below /
         raise UserError(f"cache_dir={cfg.cache_dir or ''}: give a folder; '.' is the one you are in")
+    cfg = with_readers(cfg, trusted)
     try:
         resolved = OmegaConf.to_container(cfg.data, resolve=True)
     except OmegaConfBaseException as error:

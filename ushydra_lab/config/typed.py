@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from ushydra_lab.config.identity import NOT_DETERMINING
+from ushydra_lab.config.identity import NOT_DETERMINING, SOURCE
 
 TEXTS = {"name", "variant", "held_out", "roi", "run_root", "cache_dir", "split.held_out", "split.inner", "data.site"}
 TEXTS |= {"network.weights"} | {key for key in NOT_DETERMINING if key.startswith("data.")}
@@ -32,7 +32,7 @@ def normalise(word: str) -> str:
     name = key.lstrip("+~").partition("@")[0]
     if not equals or SPECIAL.search(value) or name.startswith("hydra"):
         return word
-    change = as_text if name in TEXTS else _as_number
+    change = as_text if SOURCE.sub("data.", name) in TEXTS else _as_number
     return f"{key}={','.join(change(element.strip()) for element in value.split(','))}"
 
 

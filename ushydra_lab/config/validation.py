@@ -23,6 +23,8 @@ from ushydra_lab.config.instantiate import to_plain
 from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.regions import regions
 from ushydra_lab.config.schema import LOGGER_MODES, SCALES, Claim, Epoch, Experiment, OwnSettings, Stage
+from ushydra_lab.config.sources import with_readers
+from ushydra_lab.data.readers.harmonised import SETTINGS
 from ushydra_lab.errors import UserError
 
 RESERVED_TRAINER_KEYS = {
@@ -30,7 +32,7 @@ RESERVED_TRAINER_KEYS = {
     "max_epochs", "fast_dev_run", "overfit_batches", "limit_predict_batches", "limit_test_batches",
 }  # fmt: skip
 """Settings of the Trainer that are refused: the lab sets them, or they write files elsewhere or skip images."""
-READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.")
+READERS, DATA = "ushydra_lab.data.readers.", re.compile(r"(stages\..+\.instead\.)?data\.(sources\.[^.]+\.)?")
 """Modules of readers, and the only places where a configuration names one."""
 MOST_SEED = 2**32 - 1
 
@@ -44,10 +46,12 @@ def check(cfg: DictConfig) -> Experiment:
     if OmegaConf.is_missing(cfg, "name"):
         names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
         raise UserError(f"No experiment chosen. Add +experiment=NAME, one of: {', '.join(names)}")
-    content = to_plain(cfg)
-    trusted = content.pop("trust")
+    trusted = to_plain(OmegaConf.create({"trust": cfg.trust}))["trust"]
     if not isinstance(trusted, list) or not all(isinstance(module, str) for module in trusted):
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
+    cfg = with_readers(cfg, trusted)
+    content = to_plain(cfg)
+    del content["trust"]
     known = {key: value for key, value in content.items() if key in _names(Experiment)}
     converted = convert(Experiment, known, "", [])  # what cannot be is told below
     if changed := {key: value for key, value in converted.items() if value != content[key]}:
@@ -141,6 +145,7 @@ def _check_target(node: dict[str, Any], prefix: str, trusted: Sequence[str]) -> 
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     known = set(parameters) | {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+    known |= SETTINGS if ".sources." in prefix else set()  # of a source, which are not the reader's any more
     yield from _check_keys(node, known, prefix, of=f" of {node['_target_']}")
     for key, value in node.items():  # a word is no truth value: 'no' would be true
         if key in parameters and parameters[key].annotation in (bool, "bool") and not isinstance(value, bool):

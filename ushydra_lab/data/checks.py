@@ -15,6 +15,7 @@ from ushydra_lab.data.io.files import exists
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import (
     CROP,
+    DATA_SET,
     DECLARED,
     DERIVED,
     IMAGE,
@@ -68,19 +69,20 @@ def examine(source: Source, observe: Observer | None = None) -> Examined:
     paths, escapes = resolved(table[IMAGE], source.root, IMAGE)
     masks, mask_escapes = resolved(table.get("mask", pd.Series("", table.index)), source.root, "mask")
     escaped = {position for position, _ in escapes + mask_escapes}
-    absent = [i for i, path in enumerate(paths) if source.partial and path and i not in escaped and not exists(path)]
+    partial, strict = (np.broadcast_to(which, len(table)) for which in (source.partial, source.strict))
+    absent = [i for i, path in enumerate(paths) if partial[i] and path and i not in escaped and not exists(path)]
     barred = escaped | set(absent)
     usable = [None if position in barred else path for position, path in enumerate(paths)]
     found = inspect(usable, masks, source.masks, observe)
     files = [(i, each.problem) for i, each in enumerate(found) if each.problem]
     files += declared.problems(np.array([[each.width, each.height] for each in found]), sizes)
     whole = {i for i, each in enumerate(found) if each.sha256} - {i for i, _ in files}
-    lenient = source.partial and not source.strict and bool(whole)
-    unusable = sorted(files) if lenient else []
-    found = [each if i in whole or not lenient else InspectedFile() for i, each in enumerate(found)]
+    lenient = partial & ~strict if whole else np.zeros(len(table), bool)
+    unusable = sorted((i, text) for i, text in files if lenient[i])
+    found = [each if i in whole or not lenient[i] else InspectedFile() for i, each in enumerate(found)]
     derived = {column: [getattr(each, column) for each in found] for column in DERIVED}
     table = pd.concat([table, pd.DataFrame(derived, table.index)], axis=1)
-    problems += [*unread, *escapes, *mask_escapes, *([] if lenient else files)]
+    problems += [*unread, *escapes, *mask_escapes, *((i, text) for i, text in files if not lenient[i])]
     problems += [*schema.cells(table), *geometry.boxes(table), *geometry.points(table)]
     problems += [*repeats(table, usable), *groups(table)]
     gone = {*absent, *(i for i, _ in unusable)}
@@ -95,7 +97,7 @@ def counted(problems: list[Problem] | list[str]) -> str:
 def ignored(table: pd.DataFrame) -> list[str]:
     """Columns that are no words of the vocabulary: nothing reads them."""
     known = annotations(map(str, table.columns)).values()
-    words = {*KNOWN, *(column for annotation in known for column in annotation.columns)}
+    words = {*KNOWN, DATA_SET, *(column for annotation in known for column in annotation.columns)}
     words |= {*vocabulary.groups(table)}
     return [str(column) for column in table if column not in words]
 

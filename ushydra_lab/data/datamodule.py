@@ -31,7 +31,7 @@ from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.usable import crops, usable
-from ushydra_lab.data.vocabulary import IMAGE, MASK, PART, PARTS, SITE, SUBJECT, groups
+from ushydra_lab.data.vocabulary import ALL_PARTS, IMAGE, MASK, PART, SITE, SUBJECT, groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -159,8 +159,8 @@ class UltrasoundData(LightningDataModule):
 
     @property
     def parts(self) -> list[str]:
-        """The parts that have images, in the order train, val, test."""
-        return [part for part in PARTS if (self.part == part).any()]
+        """The parts that have images, in the order of ALL_PARTS."""
+        return [part for part in ALL_PARTS if (self.part == part).any()]
 
     def part_loader(self, part: str) -> DataLoader[Batch]:
         """The images of a part in the order of the manifest. Raises UserError where there are none."""
@@ -221,7 +221,7 @@ class UltrasoundData(LightningDataModule):
         return self.augment(batch, np.random.default_rng([self.seed, *key])) if self.augment else batch
 
     def split_table(self) -> pd.DataFrame:
-        """Columns record, image, site, subject, part (PARTS or unused), groups. Stays local: it names subjects."""
+        """Columns record, image, site, subject, part (ALL_PARTS or unused), groups. Stays local: it names subjects."""
         self.setup()
         table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
         table = table.join(self.manifest.table[groups(self.manifest.table)])

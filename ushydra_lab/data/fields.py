@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ushydra_lab.data import usable
 from ushydra_lab.data.io.cache import CanvasCache, Crop
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.data.vocabulary import Annotation
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -17,7 +17,7 @@ NO_LEVEL = -1  # a category that a row lacks
 NO_LABEL = 255  # every pixel of a mask that a row lacks
 
 
-def labels(cache: CanvasCache, paths: pd.Series, shown: list[Crop | None], code: MaskCode | None) -> Tensor:
+def labels(cache: CanvasCache, paths: pd.Series, shown: list[Crop | None], code: AnyCode | None) -> Tensor:
     """(N, H, W) uint8 label maps, NO_LABEL all over where a row has no mask file."""
     result = torch.full((len(paths), *cache.canvas), NO_LABEL, dtype=torch.uint8)
     given = np.flatnonzero(paths != "")

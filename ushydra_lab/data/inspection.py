@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ushydra_lab.data.io.files import is_inside, spelt
 from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.errors import UserError
 
 Observer = Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]
@@ -57,7 +57,7 @@ def resolved(cells: pd.Series, root: Path, what: str) -> tuple[list[Path | None]
 
 
 def inspect(
-    images: list[Path | None], masks: list[Path | None], code: MaskCode | None, observe: Observer | None
+    images: list[Path | None], masks: list[Path | None], code: AnyCode | None, observe: Observer | None
 ) -> list[InspectedFile]:
     """Decode every image and the mask beside it in full."""
 
@@ -116,9 +116,9 @@ def _lines(alike: list[tuple[str, str]]) -> list[str]:
     return [f"{lines[0]}\n      and {len(alike) - 1} alike: {places}, ..."]
 
 
-def _labels(path: Path, code: MaskCode, size: tuple[int, int]) -> tuple[NDArray[np.uint8] | None, str]:
+def _labels(path: Path, code: AnyCode, size: tuple[int, int]) -> tuple[NDArray[np.uint8] | None, str]:
     try:
-        labels = code.decode(read_bytes(path))
+        labels = code.at(path).decode(read_bytes(path))
     except ImageProblem as problem:
         text = str(problem)
         return None, text if text.startswith("mask") else f"mask {path.name} {text}"

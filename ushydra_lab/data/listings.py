@@ -2,15 +2,13 @@
 
 from ushydra_lab.data import checks, inspection
 from ushydra_lab.data.source import Source
+from ushydra_lab.data.vocabulary import DATA_SET
 from ushydra_lab.errors import UserError
 
 
 def problems(name: str, examined: checks.Examined) -> UserError:
     """All problems with their places, those alike together."""
-    lines = inspection.grouped(
-        [(checks.place(examined.table, row) if row >= 0 else "", text) for row, text in examined.problems]
-    )
-    return UserError.listing(f"{name}: {checks.counted(examined.problems)}", lines)
+    return UserError.listing(f"{name}: {checks.counted(examined.problems)}", _grouped(examined, examined.problems))
 
 
 def left_out(examined: checks.Examined) -> str:
@@ -20,7 +18,17 @@ def left_out(examined: checks.Examined) -> str:
 
 def unusable(examined: checks.Examined) -> list[str]:
     """List the files that a partial data set leaves out, with place and reason, like ones grouped."""
-    return inspection.grouped(_placed(examined))
+    return _grouped(examined, examined.unusable)
+
+
+def _grouped(examined: checks.Examined, problems: list[inspection.Problem]) -> list[str]:
+    """Lines of problems, those alike in one; of a union, in each source of its own."""
+    of_sources: dict[str, list[tuple[str, str]]] = {}
+    for row, text in problems:
+        source = examined.table[DATA_SET].iloc[row] if DATA_SET in examined.table and row >= 0 else ""
+        placed = checks.place(examined.table, row) if row >= 0 else ""
+        of_sources.setdefault(source, []).append((placed, text))
+    return [line for own in of_sources.values() for line in inspection.grouped(own)]
 
 
 def _placed(examined: checks.Examined) -> list[tuple[str, str]]:

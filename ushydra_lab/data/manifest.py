@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ushydra_lab.data import checks, listings
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import IMAGE, MASK, SITE, Annotation, annotations, filled, groups
 from ushydra_lab.errors import UserError
@@ -26,7 +26,7 @@ class Manifest:
 
     table: pd.DataFrame
     name: str
-    masks: MaskCode | None = None
+    masks: AnyCode | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -51,7 +51,7 @@ class Manifest:
         return total.hexdigest()
 
     def with_structures(self, structures: Sequence[str]) -> "Manifest":
-        """The same images, their masks' labels 1, 2, ... being these (`MaskCode.relabelled`). Raises UserError."""
+        """The same images, their masks' labels 1, 2, ... being these (`relabelled` of the code). Raises UserError."""
         if self.masks is None:
             raise UserError(f"{self.name}: has no masks, so structures={list(structures)} cannot be segmented")
         return replace(self, masks=self.masks.relabelled(structures))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
@@ -70,7 +70,7 @@ class Oversample:
     structures: Sequence[str]
     factor: float = 3.0
 
-    def weights(self, labels: Tensor, masks: MaskCode | None) -> NDArray[np.float64]:
+    def weights(self, labels: Tensor, masks: AnyCode | None) -> NDArray[np.float64]:
         """The weight of each image, (N,), from label maps (N, H, W). Raises UserError for an unknown structure."""
         known = masks.structures if masks else ()
         if unknown := [f"{name!r}{nearest(name, known)}" for name in self.structures if name not in known]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ushydra_lab.data.inspection import Problem
-from ushydra_lab.data.vocabulary import ANNOTATIONS, GROUP, IMAGE, PART, PARTS, SITE, SUBJECT
+from ushydra_lab.data.vocabulary import ALL_PARTS, ANNOTATIONS, GROUP, IMAGE, PART, SITE, SUBJECT
 
 LONGEST = 60  # characters of a site, in names of folders of 255 bytes together with other words
 COMMON = {"pixel_mm": 0.1, "nt_mm": 1.5, "hc_mm": 200.0}  # of several readings of a number the nearest is named
@@ -25,7 +25,7 @@ def _schema() -> pa.DataFrameSchema:
         IMAGE: pa.Column(checks=[tight, text, plain]),
         SITE: pa.Column(checks=[folder, short]),
         SUBJECT: pa.Column(checks=[tight, text, plain]),
-        PART: pa.Column(checks=_one_of(PARTS, "an unused image"), required=False),
+        PART: pa.Column(checks=_one_of(ALL_PARTS, "an unused image"), required=False),
     }
     brief = pa.Check.str_length(max_value=LONGEST, error=f"is longer than {LONGEST} characters: tables show it")
     schema[rf"^{GROUP}\w+$"] = pa.Column(checks=[text, plain, brief], regex=True, required=False)

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.mask_codes import AnyCode
+
+Switch = bool | NDArray[np.bool_]
+"""Of all rows, or of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +29,8 @@ class Source:
     table: pd.DataFrame
     name: str
     root: Path
-    masks: MaskCode | None = None
-    partial: bool = False
-    strict: bool = False
+    masks: AnyCode | None = None
+    partial: Switch = False
+    strict: Switch = False
     remarks: tuple[str, ...] = ()
     lacks: Mapping[str, str] = field(default_factory=dict)

@@ -59,16 +59,17 @@ class LeaveSitesOut:
     @property
     def name(self) -> str:
         """The site, or how many and a hash of which; of an inner fold the site left out besides follows."""
-        sites = self._outer
+        sites = self.sites
         several = f"{len(sites)} sites {hashlib.sha256(chr(0).join(sites).encode()).hexdigest()[:8]}"
         outer = sites[0] if len(sites) == 1 else several
         return outer if self.inner is None else f"{outer}+{self.inner}"
 
     def assign(self, table: pd.DataFrame, seed: int) -> pd.Series:
-        return _without_sites(table, self._outer, self.inner, self.val_fraction, seed)
+        return _without_sites(table, self.sites, self.inner, self.val_fraction, seed)
 
     @property
-    def _outer(self) -> list[str]:
+    def sites(self) -> list[str]:
+        """The held-out ones, in alphabetical order."""
         return sorted(map(str, [self.held_out] if isinstance(self.held_out, str) else self.held_out))
 
 
@@ -77,7 +78,7 @@ def _without_sites(
 ) -> pd.Series:
     """'test' for the held-out sites, or for `inner` alone, with 'unused' for them; the rest trains and validates."""
     left_out = held_out if inner is None else [*held_out, str(inner)]
-    _refuse_impossible(sorted(table[SITE].unique()), left_out)
+    refuse_impossible(sorted(table[SITE].unique()), left_out)
     seen = table[~table[SITE].isin(left_out)]
     subjects = seen.groupby(SITE)[SUBJECT].nunique()
     if lonely := list(subjects[subjects < 2].index):
@@ -92,7 +93,7 @@ def _without_sites(
     return part
 
 
-def _refuse_impossible(sites: list[str], left_out: list[str]) -> None:
+def refuse_impossible(sites: list[str], left_out: list[str]) -> None:
     """Refuse to leave out what is no site, a site twice, none or all of them."""
     if len(sites) < 2:
         raise UserError(f"leave-one-site-out needs two sites, there is only {sites[0]!r}; use split=random")

@@ -28,13 +28,13 @@ def train_val(table: pd.DataFrame, fraction: float, seed: int) -> pd.Series:
         raise UserError(f"val_fraction={fraction} must lie between 0 and 1, e.g. 0.15")
     target = round(fraction * len(table))
     sizes = Counter(zip(table[SITE], table[SUBJECT], strict=True))
-    candidates = _candidates(sizes, seed)
-    if target == 0 or not candidates:
+    drawn = candidates(sizes, seed)
+    if target == 0 or not drawn:
         raise UserError(
             f"{len(table)} training images of {len(sizes)} subjects leave nothing to validate on with "
             f"val_fraction={fraction}; add images or subjects, or raise split.val_fraction"
         )
-    chosen = closest_subset({subject: sizes[subject] for subject in candidates}, target)
+    chosen = closest_subset({subject: sizes[subject] for subject in drawn}, target)
     return pd.Series("train", index=table.index).mask(rows_of(table, chosen), "val")
 
 
@@ -42,7 +42,7 @@ def rows_of(table: pd.DataFrame, subjects: Iterable[tuple[str, str]]) -> NDArray
     return pd.MultiIndex.from_frame(table[[SITE, SUBJECT]]).isin(list(subjects))
 
 
-def _candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:
+def candidates(sizes: dict[tuple[str, str], int], seed: int) -> list[tuple[str, str]]:
     """Subjects in drawn order, without each site's largest (of equals, the last drawn), which trains."""
     order = drawn_order(sizes, str(seed))
     kept: dict[str, tuple[str, str]] = {}

@@ -90,11 +90,15 @@ IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
 GROUP = "group_"
 PARTS = ("train", "val", "test")
+SEEN_TEST = "seen_test"
+ALL_PARTS = ("train", "val", SEEN_TEST, "test")
+"""With the part that tests at the sites of the training images, where `test` is of sites that training has not seen."""
 DERIVED = ("height", "width", "sha256", "shows")
 """Native rows and columns, digest of the file, structures in the mask (`csp+lv`): filled in by the check."""
 DECLARED = ("width", "height")
 """In a table that is read: the size, px, that its annotations were made at; see `declared`."""
 SOURCE = "source"  # the file an image was taken from, where it is not the image file itself; for messages
+DATA_SET = "data_set"  # of a union: the source that a row is from
 CROP = box("crop")
 """The part of an image that is used; annotations stay in px of the whole image."""
 KNOWN = (*REQUIRED, PART, SOURCE, *CROP.columns, *(c for a in ANNOTATIONS.values() for c in a.columns), *DERIVED)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from ushydra_lab.config.identity import PATH, PRIVATE
+from ushydra_lab.config.identity import PATH, PRIVATE, SOURCE
 from ushydra_lab.config.typed import quoted
 from ushydra_lab.figures.style import open_picture
 from ushydra_lab.files import DamagedFile, read_text
@@ -65,7 +65,8 @@ def command(experiment: Path, **changed: object) -> str:
 
 def _shareable(word: str) -> str:
     key = word.partition("=")[0]
-    private = any(f"{key.lstrip('+~')}.".startswith(f"{place}.") for place in PRIVATE)
+    own = SOURCE.sub("data.", key.lstrip("+~"))
+    private = any(f"{own}.".startswith(f"{place}.") for place in PRIVATE)
     return f"{key}=PATH" if private or PATH.search(word) else word
 
 

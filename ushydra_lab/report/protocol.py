@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.config.identity import shareable
-from ushydra_lab.data.vocabulary import PARTS
+from ushydra_lab.data.vocabulary import ALL_PARTS, SEEN_TEST
 from ushydra_lab.report.tables import metrics_in, plural
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.run import Run
@@ -62,8 +62,13 @@ def protocol(collected: Collected) -> Protocol:
 def synthetic(collected: Collected) -> bool:
     """Whether every image is a phantom, including those that single stages were trained on (`instead`)."""
     configs = [run.config for run in collected.stages["run"].unique()]
-    readers = {data["_target_"] for config in configs for data in (config["data"], *_of_stages(config).values())}
-    return readers == {PHANTOM}
+    data = [data for config in configs for data in (config["data"], *_of_stages(config).values())]
+    return {reader for one in data for reader in _readers(one)} == {PHANTOM}
+
+
+def _readers(data: dict[str, Any]) -> list[str]:
+    """The reader of the data, or those of a union's sources."""
+    return [one["_target_"] for one in (data.get("sources") or {"": data}).values()]
 
 
 def _of_stages(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -85,6 +90,8 @@ def _data(configs: dict[Run, dict[str, Any]]) -> Iterator[str]:
 
 def _reader(data: dict[str, Any]) -> str:
     """`phantom` of `ushydra_lab.data.readers.phantom.read`, and that its images are of no patient."""
+    if sources := data.get("sources"):
+        return f"union of {', '.join(f'{name}: {_reader(source)}' for name, source in sources.items())}"
     name = ".".join(data["_target_"].split(".")[-2:]).removesuffix(".read")
     return f"{name} ({NO_PATIENT})" if data["_target_"] == PHANTOM else name
 
@@ -138,12 +145,13 @@ def _parts(runs: pd.DataFrame) -> pd.DataFrame:
         {"held out": held_out}
         | {
             part: " or ".join(sorted(cells[part], key=_number)) if part in cells else "none"
-            for part in (*PARTS, "unused", SHARED)
+            for part in (*ALL_PARTS, "unused", SHARED)
         }
         for held_out, cells in rows.items()
     ]
     shown = pd.DataFrame(table)
-    return shown.drop(columns="unused") if len(shown) and (shown["unused"] == "none").all() else shown
+    none = [part for part in (SEEN_TEST, "unused") if len(shown) and (shown[part] == "none").all()]
+    return shown.drop(columns=none)
 
 
 def _number(cell: str) -> int:

@@ -8,14 +8,30 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.data.vocabulary import SEEN_TEST
 from ushydra_lab.results.metrics import metrics_of, px_column
 from ushydra_lab.results.statistics import spread
 from ushydra_lab.tasks.columns import Metric
 
-PART_TITLES = {"val": "validation images of the seen sites", "test": "unseen site"}
+PART_TITLES = {
+    "val": "validation images of the seen sites",
+    SEEN_TEST: "test images of the seen sites",
+    "test": "unseen site",
+}
 """How the evaluated parts are described, in the order of the tables."""
 NOT_RUN, NOTHING = "not run", "–"
 """Cells beside printed numbers: NOT_RUN where we have no number, NOTHING where the paper prints none."""
+
+
+def parts_in(images: pd.DataFrame) -> dict[str, str]:
+    """PART_TITLES without test images of the seen sites where a split draws none."""
+    drawn = (images["part"] == SEEN_TEST).any()
+    return {part: title for part, title in PART_TITLES.items() if drawn or part != SEEN_TEST}
+
+
+def seen_part(images: pd.DataFrame) -> str:
+    """The part that stands for the seen sites: their test images where the split draws some, else validation images."""
+    return SEEN_TEST if (images["part"] == SEEN_TEST).any() else "val"
 
 
 def metrics_in(images: pd.DataFrame) -> dict[str, Metric]:

@@ -78,7 +78,7 @@ class AcrossHospitals:
 
 def is_hospital(held_out: str) -> bool:
     """Whether a site was held out, and not subjects of sites that are also trained on."""
-    return not (held_out.endswith("folds") or held_out in ("official", "random", "stratified"))
+    return not (held_out.endswith("folds") or held_out in ("official", "random", "stratified", "seen_sites"))
 
 
 def across_hospitals(effects: ArrayLike, variances: ArrayLike) -> AcrossHospitals:

@@ -7,6 +7,7 @@ statistics count subjects; an image its record. Weights, curves and every number
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,7 +26,9 @@ from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
 
 CACHE = "multirun/.cache"
 """Where a new run of the colleague has its cache."""
-PLACES = {key.removeprefix("data.") for key in NOT_DETERMINING if key.startswith("data.")}
+_PATHS = "|".join(key.removeprefix("data.") for key in NOT_DETERMINING if key.startswith("data."))
+PLACE = re.compile(rf"\.data\.(sources\.[^.]+\.)?({_PATHS})(\.|\Z)")
+"""Keys of a configuration whose values say where data lie."""
 KEPT = {"state_dict", "epoch", "global_step", "pytorch-lightning_version", "loops"}
 """Of a checkpoint: what weights are used by. Lightning keeps paths in the states of its callbacks."""
 OF_RUN = {"status", "name", "seed", "variant", "held_out", "scale", "settings", "identity", "data", "versions", "sweep"}
@@ -131,15 +134,13 @@ def without_paths(config: dict[str, Any]) -> dict[str, Any]:
     return shared | {"run_root": "multirun", "cache_dir": CACHE, "logger": logger}
 
 
-def _withheld(value: Any, cache: str, in_data: bool = False, place: bool = False) -> Any:
-    """place: whether the value says where data lie, relative paths too, which nothing else tells from words."""
+def _withheld(value: Any, cache: str, key: str = "") -> Any:
+    """key: where the value stands, dotted, which tells relative paths of data from words."""
+    place = bool(PLACE.search(key))
     if isinstance(value, dict):
-        return {
-            _withheld(key, cache): _withheld(one, cache, key == "data", place or (in_data and key in PLACES))
-            for key, one in value.items()
-        }
+        return {_withheld(one, cache): _withheld(inner, cache, f"{key}.{one}") for one, inner in value.items()}
     if isinstance(value, list):
-        return [_withheld(one, cache, False, place) for one in value]
+        return [_withheld(one, cache, key) for one in value]
     if not isinstance(value, str):
         return value
     if place and Path(value).is_relative_to(cache):

@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.data.split import LeaveSitesOut
-from ushydra_lab.data.vocabulary import GROUP
+from ushydra_lab.data.vocabulary import GROUP, SEEN_TEST
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
 from ushydra_lab.runs.safe_yaml import read_config
@@ -126,7 +126,7 @@ class Run:
 
     @cached_property
     def split(self) -> pd.DataFrame:
-        """record, image, site, subject, part (train, val, test, unused), groups of every image; it names subjects."""
+        """record, image, site, subject, part (ALL_PARTS, unused), groups of every image; it names subjects."""
         return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"}, GROUP)
 
     @property
@@ -137,7 +137,7 @@ class Run:
             DamagedFile: rows are missing, or are of other images or stages than those of the run.
         """
         table = self._table(IMAGES, IMAGE_TEXTS, {"stage", "part", "record", "site"})
-        evaluated = self.split[self.split["part"].isin(["val", "test"])]
+        evaluated = self.split[self.split["part"].isin(["val", SEEN_TEST, "test"])]
         expected = sorted((stage, record) for stage in self.summary.stages for record in evaluated["record"])
         if sorted(zip(table["stage"], table["record"], strict=True)) != expected:
             count = f"has {len(table)} of {len(expected)} rows"

@@ -46,7 +46,7 @@ def _in_regions(name: str, holds: str, metric: Metric) -> list[Column]:
 
 KEYS = [
     Column("stage", "the stage whose weights answered"),
-    Column("part", "val or test"),
+    Column("part", "val, seen_test (test images of the seen sites) or test"),
     Column("record", "the image's row in the data, from 0"),
     Column("site", "hospital, region or device"),
 ]

@@ -102,7 +102,8 @@ def _leaks(ours: pd.DataFrame, other: UltrasoundData) -> Iterator[str]:
     Images are told by content. Subjects too, by name, where the two have an image in common: they are one data set.
     """
     same = ours["sha256"].isin(other.manifest.table["sha256"]).any()
-    for part, learning, does in (("val", ["train"], "trains"), ("test", ["train", "val"], "trains or selects")):
+    tested = ((part, ["train", "val"], "trains or selects") for part in ("seen_test", "test"))
+    for part, learning, does in (("val", ["train"], "trains"), *tested):
         theirs, held = other.manifest.table[other.part.isin(learning)], ours[ours["part"] == part]
         known = held["sha256"].isin(theirs["sha256"])
         if same:

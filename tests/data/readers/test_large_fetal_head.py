@@ -105,6 +105,36 @@ def test_an_exports_own_list_of_colours_is_compared(root: Path) -> None:
         large_fetal_head.read(root)
 
 
+def test_one_of_the_planes_or_the_diverse_heads_alone(root: Path) -> None:
+    thalamic = large_fetal_head.read(root, plane="transthalamic").table
+    assert thalamic["image"].map(lambda image: Path(image).name).tolist() == [THALAMIC, OTHER]
+    assert large_fetal_head.read(root, plane="transventricular").table["subject"].tolist() == ["171"]
+    assert large_fetal_head.read(root, plane="diverse").table["site"].tolist() == ["HC18", "HC18"]
+    with pytest.raises(UserError, match=r"data.plane=transthalmic is not one of .*did you mean 'transthalamic'"):
+        large_fetal_head.read(root, plane="transthalmic")
+    with pytest.raises(UserError, match=r"no masks in Trans-cerebellum-Segmentation/SegmentationClass"):
+        large_fetal_head.read(root, plane="transcerebellar")
+
+
+def test_where_planes_are_sites_no_patient_is_in_two(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen_twice = "Patient00168_Plane3_3_of_3.png"
+    image(root / "Trans-ventricular" / "Trans-ventricular" / seen_twice)
+    table = large_fetal_head.read(root, by_plane=True).table
+    assert "1 images of patients seen in several planes are left out" in capsys.readouterr().out
+    assert table[["site", "subject"]].to_numpy().tolist() == [
+        ["trans-thalamic", "168"],
+        ["trans-thalamic", "168"],
+        ["trans-ventricular", "171"],
+        ["HC18", "010"],
+        ["HC18", "010"],
+    ]
+    assert table.index.tolist() == list(range(5))
+    assert Path(table["image"][2]).name != seen_twice
+    together = large_fetal_head.read(root).table
+    assert len(together) == 6
+    assert set(together["site"]) == {"FP", "HC18"}
+
+
 def test_two_pixel_sizes_of_one_image_are_refused(root: Path) -> None:
     (root / "Trans-ventricular" / "Pixel-Size.csv").write_text(f"Label,Pixel in mm\n{THALAMIC},0.13\n")
     with pytest.raises(UserError, match=r"line 2: Patient00168_Plane3_1_of_3 has 0.13 mm per px, elsewhere 0.12"):

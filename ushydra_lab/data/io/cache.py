@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
+from ushydra_lab.data.io.mask_codes import AnyCode
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import unwritable
@@ -57,7 +58,7 @@ class CanvasCache:
     limit_gb: float
 
     def load(
-        self, paths: Sequence[str | Path], crops: Sequence[Crop | None] | None = None, masks: MaskCode | None = None
+        self, paths: Sequence[str | Path], crops: Sequence[Crop | None] | None = None, masks: AnyCode | None = None
     ) -> Canvases:
         """The canvas of every image, in order; of every label map if `masks` tells how they are read.
 
@@ -70,10 +71,11 @@ class CanvasCache:
 
         def fill(position: int) -> tuple[tuple[int, int], bytes, str]:
             try:
-                content = read_bytes(Path(paths[position]))
-                entry = self.entry(content, windows[position], masks)
+                path = Path(paths[position])
+                content, code = read_bytes(path), masks.at(path) if masks else None
+                entry = self.entry(content, windows[position], code)
                 if not (body := self._stored(entry)):
-                    body = self._make(content, windows[position], masks)
+                    body = self._make(content, windows[position], code)
                     if self._keep(entry, body):
                         made.append(entry)
             except ImageProblem as problem:

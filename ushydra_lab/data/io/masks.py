@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -62,6 +63,10 @@ class MaskCode:
             for code in (self.colours, *self.others)
         ]
         return replace(self, structures=tuple(joined), colours=codes[0], others=tuple(codes[1:]))
+
+    def at(self, path: Path) -> Self:
+        """How the file of a path is read: as every other."""
+        return self
 
     @property
     def key(self) -> str:
@@ -140,10 +145,10 @@ def outline_ellipse(labels: NDArray[np.uint8]) -> Ellipse:
 
 
 def _filled(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Label 1 up to the middle of the outline's line; the outline may leave the image. Raises ImageProblem."""
+    """The outline's label up to the middle of its line; the outline may leave the image. Raises ImageProblem."""
     if not labels.any():
         return labels
     filled = outline_ellipse(labels).inside(labels.shape)
     if filled.sum() < 2 * (labels > 0).sum():
         raise ImageProblem("mask's outline encloses nothing")
-    return filled.astype(np.uint8)
+    return filled.astype(np.uint8) * labels.max()

@@ -39,7 +39,7 @@ def resampled(source: Source, cache: str | os.PathLike[str], resample: str | Non
     chosen = [(Path(paths[row] or ""), (round(sizes[row, 0]), round(sizes[row, 1]))) for row in rows]
     conversions = [Conversion((path,), f"{HOW} {size}", partial(_brought_back, path, size)) for path, size in chosen]
     home = os.path.commonpath([os.path.realpath(source.root), *(path for path, _ in chosen)])
-    pngs = Converter(Path(cache), Path(home), source.strict).pngs(conversions)
+    pngs = Converter(Path(cache), Path(home), bool(np.all(source.strict))).pngs(conversions)
     images = table[IMAGE].astype(object)
     origins = table.get(SOURCE, pd.Series("", table.index)).astype(object)
     for row, made in zip(rows, pngs, strict=True):

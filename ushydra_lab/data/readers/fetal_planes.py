@@ -11,7 +11,7 @@ from os import PathLike
 import pandas as pd
 
 from ushydra_lab.data.readers import folders
-from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.readers.tables import of_one_unit, read_table
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
@@ -51,7 +51,7 @@ def read(
         print(f"{NAME}: {(~named).sum()} images of the machine {OTHER} are left out (other_machines)")
         rows, words = rows[named], words[named]
     if by_machine:
-        kept = _of_one_machine(rows)
+        kept = of_one_unit(rows, "Patient_num", "US_Machine")
         print(f"{NAME}: {(~kept).sum()} images of patients seen with several machines are left out (by_machine)")
         rows, words = rows[kept], words[kept]
     table = pd.DataFrame(
@@ -67,13 +67,6 @@ def read(
         }
     )
     return Source(table, f"{NAME} ({SHEET})", folder, partial=True, strict=strict)
-
-
-def _of_one_machine(rows: pd.DataFrame) -> pd.Series:
-    """Which rows are of the machine that took most of their patient's images, of equals the first by name."""
-    counts = rows.groupby(["Patient_num", "US_Machine"]).size().sort_index().sort_values(ascending=False, kind="stable")
-    most = counts.reset_index().drop_duplicates("Patient_num").set_index("Patient_num")["US_Machine"]
-    return rows["US_Machine"] == rows["Patient_num"].map(most)
 
 
 def translated(rows: pd.DataFrame, sheet: PathLike[str], words: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

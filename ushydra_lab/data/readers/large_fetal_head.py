@@ -18,10 +18,12 @@ from ushydra_lab.data.io.files import folders as folders_below
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.hc18 import subject_of
-from ushydra_lab.data.readers.tables import read_table
+from ushydra_lab.data.readers.tables import of_one_unit, read_table
 from ushydra_lab.data.source import Source
+from ushydra_lab.data.vocabulary import nearest
 from ushydra_lab.errors import UserError
 
+NAME = "large_fetal_head"
 DOWNLOAD = "download the data set (doi.org/10.5281/zenodo.8265464)"
 STRUCTURES = ("parenchyma", "csp", "lv")
 RED, GREEN, YELLOW, BLUE = (255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255)
@@ -44,35 +46,47 @@ class Group:
     plane: str
 
 
-GROUPS = (
-    Group("FP", "Trans-thalamic", "Trans-thalamic-", "trans-thalamic"),
-    Group("FP", "Trans-cerebellum", "Trans-cerebellum-", "trans-cerebellum"),
-    Group("FP", "Trans-ventricular", "Trans-ventricular-", "trans-ventricular"),
-    Group("HC18", "Orginal_train_images_to_959_661", "Test-Dataset-", ""),
-)
+PLANES = {
+    "transthalamic": Group("FP", "Trans-thalamic", "Trans-thalamic-", "trans-thalamic"),
+    "transcerebellar": Group("FP", "Trans-cerebellum", "Trans-cerebellum-", "trans-cerebellum"),
+    "transventricular": Group("FP", "Trans-ventricular", "Trans-ventricular-", "trans-ventricular"),
+    "diverse": Group("HC18", "Orginal_train_images_to_959_661", "Test-Dataset-", ""),
+}
 
 
-def read(root: str | PathLike[str], strict: bool = False) -> Source:
+def read(root: str | PathLike[str], plane: str | None = None, by_plane: bool = False, strict: bool = False) -> Source:
     """One row per image or mask, wherever the four archives and the archives in them were unpacked below root.
 
-    Site FP are the three planes, HC18 the diverse heads. Of several exports of the masks the one named Segmentation is
-    taken; in the diverse set its CSP is yellow, and a PASCAL export has colours of its own. Subjects are the numbers in
-    the names. mm per px are published for the planes only: the diverse heads were stretched to one size, so that theirs
-    differ in x and y. strict: see `Source`. Raises UserError: none of the folders, masks without images, a labelmap.txt
-    with other colours, two pixel sizes of one image.
+    Site FP are the three planes, HC18 the diverse heads. plane: one of these groups alone (transthalamic,
+    transcerebellar, transventricular, diverse). by_plane: a site is a plane, to hold one out; of a patient in several
+    only the images of the plane with most are kept, else the patient would be trained and tested on.
+
+    Of several exports of the masks the one named Segmentation is taken; in the diverse set its CSP is yellow, and a
+    PASCAL export has colours of its own. Subjects are the numbers in the names. mm per px are published for the planes
+    only: the diverse heads were stretched to one size, so that theirs differ in x and y. strict: see `Source`. Raises
+    UserError: no such plane, none of the folders, masks without images, a labelmap.txt with other colours, two pixel
+    sizes of one image.
     """
     root = folders.existing(root, DOWNLOAD)
     places = sorted(folders_below(root))
-    rows = [row for group in GROUPS for row in _rows(group, places, root)]
+    if plane is not None and plane not in PLANES:
+        raise UserError(f"data.plane={plane} is not one of {', '.join(PLANES)}{nearest(plane, PLANES)}")
+    chosen = [group for name, group in PLANES.items() if plane in (None, name)]
+    rows = [row for group in chosen for row in _rows(group, places, root)]
     if not any(row["mask"] for row in rows):
         raise UserError(
-            f"{root}: no masks in {GROUPS[0].masks}Segmentation/{MASK_FOLDER} and the like; {DOWNLOAD}, "
+            f"{root}: no masks in {chosen[0].masks}Segmentation/{MASK_FOLDER} and the like; {DOWNLOAD}, "
             "unpack its archives and those of the masks in them, and set data.root"
         )
     table = pd.DataFrame(rows)
+    if by_plane:
+        table["site"] = table["brain_plane"].where(table["brain_plane"] != "", table["site"])
+        kept = of_one_unit(table, "subject", "site")
+        print(f"{NAME}: {(~kept).sum()} images of patients seen in several planes are left out (by_plane)")
+        table = table[kept].reset_index(drop=True)
     spacing = _spacing(root)
     table["pixel_mm"] = [spacing.get(Path(image).stem, "") for image in table["image"]]
-    return Source(table.rename_axis(index="row"), "large_fetal_head", root, MASKS, partial=True, strict=strict)
+    return Source(table.rename_axis(index="row"), NAME, root, MASKS, partial=True, strict=strict)
 
 
 def _rows(group: Group, places: list[Path], root: Path) -> list[dict[str, str]]:
@@ -129,5 +143,5 @@ def _spacing(root: Path) -> dict[str, str]:
             if pixel.strip() and found.setdefault(name, pixel) != pixel:
                 problems.append(f"{path} line {line}: {name} has {pixel} mm per px, elsewhere {found[name]}")
     if problems:
-        raise UserError.listing("large_fetal_head: pixel sizes contradict each other", problems)
+        raise UserError.listing(f"{NAME}: pixel sizes contradict each other", problems)
     return found

@@ -100,6 +100,16 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(named).rename_axis(index="line")
 
 
+def of_one_unit(rows: pd.DataFrame, subject: str, unit: str) -> pd.Series:
+    """Whether a row is of the unit (machine, plane) that has most rows of its subject; of equals the first by name.
+
+    subject, unit: columns. Of such rows no subject is of two units, so that a unit can be held out.
+    """
+    counts = rows.groupby([subject, unit]).size().sort_index().sort_values(ascending=False, kind="stable")
+    most = counts.reset_index().drop_duplicates(subject).set_index(subject)[unit]
+    return rows[unit] == rows[subject].map(most)
+
+
 def shift_coordinates(cells: pd.DataFrame, px: float) -> pd.DataFrame:
     """Coordinates plus `px`; what is no number stays as it is, for the check to name."""
     numbers = cells.apply(pd.to_numeric, errors="coerce")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ushydra_lab.data.vocabulary import groups
+from ushydra_lab.data.vocabulary import SEEN_TEST, groups
 from ushydra_lab.files import DamagedFile, write_text
 from ushydra_lab.probes import JSON
 from ushydra_lab.report.document import Document, Heading, Note, Table
 from ushydra_lab.report.render import markdown
+from ushydra_lab.report.tables import seen_part
 from ushydra_lab.results.collect import Collected
 from ushydra_lab.runs.plan import read_plans
 from ushydra_lab.tasks.columns import members
@@ -24,6 +25,7 @@ SOURCES = {
     "TRIPOD+AI": "G. S. Collins et al., TRIPOD+AI statement, BMJ 385, 2024, doi:10.1136/bmj-2023-078378",
 }
 TITLE = "Reporting checklists"
+SEEN = {"val": "tables of the validation images", SEEN_TEST: "tables of the test images of the seen sites"}
 ABOUT = (
     "Items are paraphrased: answer by the originals. A section that is named says something on an item, perhaps not "
     "all; the authors decide whether that is enough. OPEN: the report knows nothing of it. Written anew with every "
@@ -73,7 +75,7 @@ def answers(collected: Collected, experiment: Path) -> dict[str, str]:
         "selection": ("Protocol: Selection", any(s.selected_by for run in runs for s in run.summary.stages.values())),
         "curves": ("Loss curves", any(run.curves for run in runs)),
         "weights": ("notes on the networks' first weights", bool((stages["pretrained"] != "").any())),
-        "internal": ("tables of the validation images", "val" in parts),
+        "internal": (SEEN[seen_part(images)], bool(parts & {*SEEN})),
         "external": ("tables of the unseen sites", "test" in parts),
         "hospitals": ("The claim: forest plot; All sites together", stages["held_out"].nunique() > 1),
         "subgroups": ("Subgroups", any(images[column].fillna("").ne("").any() for column in groups(images))),

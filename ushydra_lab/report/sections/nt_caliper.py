@@ -12,13 +12,13 @@ from ushydra_lab.report.comparisons import ALL_PAIRS
 from ushydra_lab.report.document import Document, Heading, Table, save_figure
 from ushydra_lab.report.sections.measurement_figures import FIGURE_CAPTION, Agreements, draw
 from ushydra_lab.report.sections.measurements import accepted_cell, accepted_note, accepted_title, agreements
-from ushydra_lab.report.tables import PART_TITLES, count_cell, methods_in
+from ushydra_lab.report.tables import count_cell, methods_in, parts_in
 from ushydra_lab.results.collect import Collected
 
 MEASURED, REFERENCE, DRIFT = "nt_mm", "nt_true_mm", "nt_drift_mm"
 IN_PX, LOST = "nt_px", "nt_lost"
 ORIGINAL = "original"
-IMAGES = {"val": "validation", "test": "test"}
+IMAGES = {"val": "validation", "seen_test": "test, seen sites", "test": "test"}
 TITLE = "NT thickness: automatic measurement against the reference"
 COUNTED_TITLE = "NT thickness: images in which it was measured"
 COUNTED_CAPTION = (
@@ -69,7 +69,7 @@ def _compared(collected: Collected, folder: Path) -> Document:
         return []
     rows, figures = [], []
     for held_out, images in collected.images.dropna(subset=REFERENCE).groupby("held_out", sort=False):
-        for part in PART_TITLES:
+        for part in parts_in(collected.images):
             chosen = with_originals(images[images["part"] == part])
             of_part = agreements(chosen, "nt", "mm")
             rows += [{"Held out": held_out, "Images": IMAGES[part]} | row for row in _rows(chosen, of_part)]

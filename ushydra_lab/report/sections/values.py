@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.data.vocabulary import SEEN_TEST
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.comparisons import INTERVAL, comparison_cells
 from ushydra_lab.report.document import Document, Heading, Note, Table
@@ -63,7 +64,7 @@ def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def _title(images: pd.DataFrame, held_out: str, part: str) -> str:
     where = PART_TITLES[part]
-    if not is_hospital(held_out):
+    if not is_hospital(held_out) and part != SEEN_TEST:
         where = where.replace("sites", "subjects").replace("site", "subjects")
     seeds, count = images["seed"].nunique(), images.groupby(["seed", "method"])["record"].nunique().max()
     return f"{where}, held out {held_out} ({count} images, {plural(seeds, 'seed')})"

@@ -13,7 +13,7 @@ from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Table
 from ushydra_lab.report.missing import expected_runs, gap_list, held_out_key, variant_gaps
 from ushydra_lab.report.papers.nt.ablation import origin
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, PART_TITLES, count_cell, mean_cell, metrics_in, spread_cell
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, mean_cell, metrics_in, parts_in, spread_cell
 from ushydra_lab.results.collect import Collected
 
 FIRST, FINAL = "phase1", "phase2"
@@ -52,7 +52,7 @@ def section(collected: Collected, folder: Path) -> Document:
     for held_out, images in collected.images.groupby("held_out", sort=False):
         stages = collected.stages[collected.stages["held_out"] == held_out]
         runs = expected_runs(stages, collected, list(WEIGHTINGS))
-        for part, where in PART_TITLES.items():
+        for part, where in parts_in(images).items():
             errors = error_table(images, part, runs)
             write_csv(folder / f"{held_out}_{part}_calibration.csv", errors)
             title = f"{where.capitalize()}, held out {held_out}"

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from ushydra_lab.data.vocabulary import SEEN_TEST
 from ushydra_lab.files import write_csv
 from ushydra_lab.metrics.classification import classification_scores
 from ushydra_lab.report.document import Document, Gap, Heading, Table
 from ushydra_lab.report.missing import command, gap_list, held_out_key, reasons
 from ushydra_lab.report.papers.ushydranet.printed import HEART, MIXTURE, PLANES, UNSEEN, Printed
 from ushydra_lab.report.sections import classification, segmentation
-from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, mean_cell, with_printed
+from ushydra_lab.report.tables import NOT_RUN, NOTHING, count_cell, mean_cell, seen_part, with_printed
 from ushydra_lab.results.collect import Collected
 
 ROUTED = ("weight_10", "single")
@@ -119,12 +120,16 @@ NOTES = {
 CAPTION = (
     "In %: mean ± SD over seeds (ddof 1); n: seeds x images of a seed, at most; higher is better. All networks are "
     "trained on the seen sites together; {hydra} routes by equation 11 with weight 10; {control}: a network of as "
-    "many parameters, not in the paper. Seen sites: validation images, which also selected the checkpoint, "
-    "so they flatter; the paper's are test images, 20 % of the same sites. "
+    "many parameters, not in the paper. Seen sites: {seen}. "
     "{mixture}: the images of all seen sites together; in print it is ambiguous. Paper: the printed number of its data "
     "set of the same image quality ({datasets}), other images than ours; a site's quality is that of its images in the "
     "runs (column domain); {nothing} where that is unknown or mixed, or nothing is printed. {note}"
 )
+
+
+FLATTER = "validation images, which also selected the checkpoint, so they flatter; the paper's are test images, 20 % of"
+SEEN = {"val": f"{FLATTER} the same sites", SEEN_TEST: "test images, by which nothing was selected, as in the paper"}
+"""Part -> what the caption says of the images of the seen sites."""
 
 
 def section(system: System, collected: Collected, folder: Path) -> Document:
@@ -136,7 +141,7 @@ def section(system: System, collected: Collected, folder: Path) -> Document:
             rows = table(images, stages, system, variants)
             write_csv(folder / f"ushydranet_{number.lower().replace(' ', '')}_{held_out}.csv", rows)
             title = f"{number}: {', '.join(system.columns.values())}, held out {held_out}"
-            blocks += [Heading(title, 3), Table(rows, _caption(system, number))]
+            blocks += [Heading(title, 3), Table(rows, _caption(system, number, SEEN[seen_part(images)]))]
         blocks += gap_list(_gaps(collected, stages, system, folder.parent))
     return blocks
 
@@ -173,14 +178,15 @@ def qualities(images: pd.DataFrame, stages: pd.DataFrame) -> dict[str, str]:
 
 def datasets(images: pd.DataFrame, of_sites: dict[str, str], system: System) -> list[tuple[str, str, pd.DataFrame]]:
     """(title, the paper's data set or –, images): of each seen site, all of them, and each site of the test part."""
-    validation, test = (
-        {str(site): own for site, own in images[images["part"] == part].groupby("site")} for part in ("val", "test")
+    own_part = seen_part(images)
+    seen, test = (
+        {str(site): own for site, own in images[images["part"] == part].groupby("site")} for part in (own_part, "test")
     )
-    printed = {site: system.datasets.get(of_sites.get(site, ""), NOTHING) for site in validation}
-    sets = [(site, printed[site], own) for site, own in validation.items()]
-    sets.append((MIXTURE, MIXTURE, images[images["part"] == "val"]))
+    printed = {site: system.datasets.get(of_sites.get(site, ""), NOTHING) for site in seen}
+    sets = [(site, printed[site], own) for site, own in seen.items()]
+    sets.append((MIXTURE, MIXTURE, images[images["part"] == own_part]))
     for site, own in test.items():
-        title, dataset = ("test part", printed[site]) if site in validation else ("unseen", system.unseen)
+        title, dataset = ("test part", printed[site]) if site in seen else ("unseen", system.unseen)
         sets.append((f"{site} ({title})", dataset, own))
     return sets
 
@@ -202,12 +208,13 @@ def _count(images: pd.DataFrame, runs: int) -> str:
     return count_cell(images, lacking, runs) + ("" if lacking or images.empty else str(images["missing_runs"].iloc[0]))
 
 
-def _caption(system: System, number: str) -> str:
+def _caption(system: System, number: str, seen: str) -> str:
     pairs = ", ".join(f"{quality} = {name}" for quality, name in system.datasets.items())
     told = CAPTION.format(
         hydra=system.methods["weight_10"],
         control=CONTROL.lower(),
         mixture=MIXTURE,
+        seen=seen,
         datasets=pairs,
         nothing=NOTHING,
         note=system.note,
