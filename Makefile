@@ -23,7 +23,7 @@ demo: setup  ## the two-phase NT experiment on the phantom: two seeds, an unseen
 	$(RUN) -m ushydra_lab +experiment=nt_phase2 scale=laptop $(SWEEP)
 
 test: setup  ## the tests
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist loadfile
 
 test-full: setup  ## all files of the fuzz tests, of which `make test` tries a tenth (minutes)
 	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data tests/claims -k fuzz

@@ -19,7 +19,7 @@ from ushydra_lab.geometry.boxes import box_mask, iou
 from ushydra_lab.geometry.heatmaps import heatmap, uncertainty
 from ushydra_lab.networks.intensity import Kind
 from ushydra_lab.tasks.base import Answer, Batch, native_mm
-from ushydra_lab.tasks.landmarks import Landmarks
+from ushydra_lab.tasks.landmarks import Landmarks, placed
 
 LEAST_PX = 2.0
 """Sides of a detected box are at least so long."""
@@ -111,6 +111,10 @@ class Boxes(Landmarks):
         if (spacing := native_mm(batch)) is not None:
             metrics["box_centre_mm"] = metrics["box_centre_px"] * spacing
         return metrics | self.describe(answer, batch)
+
+    def traits(self, answer: Answer, batch: Batch) -> Tensor:
+        """Where the box lies and how large it is, in parts of the image's content, (B,4)."""
+        return placed(answer["box"].unflatten(1, (1, 2, 2)), batch["content"])
 
     def describe(self, answer: Answer, batch: Batch) -> dict[str, Tensor]:
         """The box's edges in native px of what is shown of the image, and the mean `entropy` (nats) of the heatmaps."""

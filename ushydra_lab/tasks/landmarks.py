@@ -172,9 +172,7 @@ class Landmarks(FromOutput):
         """Where both diameters lie and how far they reach, in parts of the image's content, (B,8): ends that collapse,
         touch a border or are implausibly far apart show in it. The order of a diameter's ends has no part in it.
         """
-        corner, far = batch["content"][:, None].split(2, dim=2)
-        ends = ((answer["points"] - corner) / (far - corner)).unflatten(1, (2, 2))
-        return torch.cat([ends.mean(2), (ends[:, :, 0] - ends[:, :, 1]).abs()], 1).flatten(1)
+        return placed(answer["points"].unflatten(1, (2, 2)), batch["content"])
 
     def difficulty(self, images: pd.DataFrame) -> pd.Series:
         return images["nme"]
@@ -239,3 +237,10 @@ def canonical(points: Tensor) -> Tensor:
 
 def _exchanged(points: Tensor) -> Tensor:
     return points.unflatten(1, (2, 2)).flip(2).flatten(1, 2)
+
+
+def placed(pairs: Tensor, content: Tensor) -> Tensor:
+    """Middle and extent, along x and y, of pairs of points (B,N,2,2), in parts of the content (B,4): (B, 4 N)."""
+    corner, far = content[:, None, None].split(2, dim=3)
+    ends = (pairs - corner) / (far - corner)
+    return torch.cat([ends.mean(2), (ends[:, :, 0] - ends[:, :, 1]).abs()], 1).flatten(1)
