@@ -160,7 +160,8 @@ class Task(LightningModule):
         return {}
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        optimizer: Any = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        optimizer._step_supports_amp_scaling = False  # else half precision's gradients, scaled, could not be clipped
         if self.scheduler is None:
             return optimizer
         schedule = {"scheduler": self.scheduler(optimizer), "monitor": self.selection}
