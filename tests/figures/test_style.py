@@ -1,5 +1,6 @@
 """Names from data in figures are texts, and no more."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -60,3 +61,12 @@ def test_files_are_written_whatever_the_name(name: str, tmp_path: Path) -> None:
         content = (tmp_path / f"figure.{suffix}").read_bytes()
         assert b"jane" not in content
         assert b"clinic" not in content
+
+
+def test_a_figure_is_written_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A job logs all that libraries tell, as Hydra sets it up, and embedding fonts tells much."""
+    figure = Figure()
+    figure.add_subplot().set_title("ρ of 1")
+    with caplog.at_level(logging.INFO):
+        save_figure(figure, tmp_path / "figure", "title", "caption")
+    assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -60,6 +61,7 @@ def _shown(text: str) -> str:
 
 def save(figure: Figure, file: Path) -> None:
     """Write FILE.png and FILE.pdf, the same bytes for the same figure; fonts are embedded as TrueType."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells what becomes of every glyph
     tidy(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out need not be for each file
