@@ -6,16 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from ushydra_lab import experiment
-from ushydra_lab.config.paths import CONF
-from ushydra_lab.config.resolvers import register_resolvers, run_path
-from ushydra_lab.config.validation import check
 from ushydra_lab.report.build import report
 from ushydra_lab.runs.run import Run
 
 from . import mixtures
+from .small_systems import train
 
 TINY = [
     "scale=laptop", "canvas=[32,32]", "batch_size=16", "logger.mode=disabled", "panel_images=1",
@@ -49,13 +45,8 @@ def write_hearts(root: Path, others: Collection[str] = ()) -> Path:
 
 
 def run(kind: str, data: Path, runs: Path, *overrides: str) -> Path:
-    register_resolvers()
     places = [f"data.sources.{key}='{data / place}'" for key, place in SOURCES[kind].items()]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        words = [f"+experiment={kind}", *TINY, *KINDS[kind], *places, f"run_root='{runs}'", *overrides]
-        cfg = compose("config", overrides=words)
-    experiment.run(check(cfg), run_path(cfg))
-    return run_path(cfg)
+    return train([f"+experiment={kind}", *TINY, *KINDS[kind], *places, f"run_root='{runs}'", *overrides])
 
 
 @pytest.fixture(scope="session")

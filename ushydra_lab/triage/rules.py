@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from math import ceil, inf, isfinite, isnan, nan
+from math import inf, isfinite, isnan, nan
 from typing import Any
 
+from ushydra_lab.results.conformal import units_needed
 from ushydra_lab.triage.distance import Mahalanobis
 
 ACCEPT, REVIEW, REFUSE = "accept", "review", "refuse"
@@ -42,7 +43,7 @@ class Rule:
         """Why the rule holds for no score, as a sentence; nothing where it can."""
         if isfinite(self.threshold):
             return ""
-        need = ceil(1 / self.alpha) - 1
+        need = units_needed(self.alpha)
         if self.n_subjects >= need:
             return f"{self.code}: no threshold, for more than {self.alpha:.0%} of the validation images have no score"
         there = f"validation subjects, there are {self.n_subjects}"
