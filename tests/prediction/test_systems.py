@@ -49,7 +49,9 @@ def landmarks(points: list[list[float]]) -> Landmarks:
 
 
 def answered(ensemble: Ensemble, *shown: Shown) -> list[Prediction]:
-    return predict_frames(ensemble, FrameBatch("0", [(Item(Path("a.png"), "a.png", "a", "still"), one) for one in shown]))
+    return predict_frames(
+        ensemble, FrameBatch("0", [(Item(Path("a.png"), "a.png", "a", "still"), one) for one in shown])
+    )
 
 
 HEAD = [[30.0, 12], [6, 14], [17, 20], [19, 5]]
