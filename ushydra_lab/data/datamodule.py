@@ -24,9 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
-from ushydra_lab.data.fields import chunks, hash_given, mapped, on_canvas
-from ushydra_lab.data.io.cache import CanvasCache
-from ushydra_lab.data.io.shown import Crop
+from ushydra_lab.data.fields import chunks, hash_given, on_canvas
+from ushydra_lab.data.io.cache import CanvasCache, Crop
+from ushydra_lab.data.io.mapped import as_tensor, read_ahead
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
@@ -60,6 +60,7 @@ class Canvases(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         rows = self.rows[indices]
+        read_ahead(rows, self.pixels, *self.fields.values())
         image = self.pixels[rows].unsqueeze(1).float().div_(255)
         return {"image": image, **{key: values[rows] for key, values in self.fields.items()}}
 
@@ -124,7 +125,7 @@ class UltrasoundData(LightningDataModule):
         table = self.manifest.table.iloc[self.records]
         shown = crops(table)
         canvases = self.cache.load(list(table[IMAGE]), shown)
-        self.pixels, self.digests = mapped(canvases.pixels), canvases.digests
+        self.pixels, self.digests = as_tensor(canvases.pixels), canvases.digests
         fits = [Letterbox.fit(native, self.canvas, crop) for native, crop in zip(canvases.native, shown, strict=True)]
         self.fields = self._fields(table, fits, shown)
         self._loaded = True
@@ -154,7 +155,7 @@ class UltrasoundData(LightningDataModule):
         fields |= {"content": content, "native_px": native}
         for name, annotation in self.manifest.annotations.items():
             if annotation.kind == "mask":
-                fields[name] = mapped(self.cache.load(list(table[MASK]), shown, self.manifest.masks).pixels)
+                fields[name] = as_tensor(self.cache.load(list(table[MASK]), shown, self.manifest.masks).pixels)
             else:
                 fields[name] = on_canvas(annotation, table[list(annotation.columns)], fits)
         if self.label_weight is not None:
@@ -229,8 +230,7 @@ class UltrasoundData(LightningDataModule):
         """Columns record, image, site, subject, part (ALL_PARTS or unused), groups. Stays local: it names subjects."""
         self.setup()
         table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
-        table = table.join(self.manifest.table[groups(self.manifest.table)])
-        return table.rename_axis("record").reset_index()
+        return table.join(self.manifest.table[groups(self.manifest.table)]).rename_axis("record").reset_index()
 
     def fingerprint(self, parts: Sequence[str] = ("train", "val")) -> str:
         """sha256 of what these parts hold: canvases, sites and annotations in order; of no other image."""

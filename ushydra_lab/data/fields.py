@@ -1,7 +1,6 @@
 """Annotations of a manifest's rows on the canvas, as tensors of a batch."""
 
 import hashlib
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,13 +16,6 @@ from ushydra_lab.geometry.letterbox import Letterbox
 
 NO_LEVEL = -1  # a category that a row lacks
 CHUNK_BYTES = 2**26
-
-
-def mapped(pixels: NDArray[np.uint8]) -> Tensor:
-    """The same memory as a tensor, which nobody writes to: it may be a file's that all processes share."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(pixels)
 
 
 def chunks(values: Tensor, rows: NDArray[np.int64]) -> Iterator[Tensor]:
