@@ -41,7 +41,7 @@ class Case(NamedTuple):
 def first_row(collected: Collected) -> Markup | str:
     """One test image through the last method: the first row of its picture, which `figures.panels` has marked."""
     last = collected.stages.iloc[-1]["run"]
-    file = _picture(last, "test", last.config.get("deidentified") is True)
+    file = _picture(last, "test", last.deidentified)
     try:
         with open_picture(file) as picture:
             height = round(float(picture.info[FIRST_ROW]) * picture.height)
@@ -61,7 +61,7 @@ def cases(collected: Collected) -> tuple[list[Case], list[str]]:
     """
     runs = collected.stages.groupby("run", sort=False).last().reset_index().drop_duplicates(["held_out", "method"])
     last = runs.sort_values("held_out", kind="stable")
-    free = [run.config.get("deidentified") is True for run in last["run"]]
+    free = [run.deidentified for run in last["run"]]
     files = [
         (f"{row['method']}, held out {row['fold']}, seed {row['seed']}", _picture(row["run"], kind, whole), caption)
         for row, whole in zip(last.to_dict("records"), free, strict=True)
