@@ -70,8 +70,8 @@ class NoFinishedRun(UserError):
     """An experiment has no run to report on."""
 
 
-def report(experiment: Path) -> None:
-    """Write the tables of one experiment, then print them; say which runs are missing from them.
+def report(experiment: Path) -> Collected:
+    """Write the tables of one experiment, then print them; say which runs are missing from them. Returns its runs.
 
     Raises:
         NoFinishedRun: there is no finished run, which the page says too.
@@ -97,6 +97,7 @@ def report(experiment: Path) -> None:
     damaged = [reason.text for reason in collected.unfinished.values() if reason.damaged]
     if damaged := [*damaged, *(one for block in results if isinstance(block, Gap) for one in block.damage)]:
         raise UserError.listing("Damaged, and so not in the tables:", damaged)
+    return collected
 
 
 def build(collected: Collected, folder: Path) -> tuple[Document, dict[str, pd.DataFrame]]:

@@ -49,9 +49,9 @@ class Results:
 
 def write(collected: Collected, results: Results, experiment: Path) -> Path:
     """Write `report/index.html` of an experiment, whose figures lie beside it already, and return its path."""
-    page = experiment / "report" / "index.html"
-    write_text(page, render(collected, results, experiment))
-    return page
+    file = experiment / "report" / "index.html"
+    write_text(file, render(collected, results, experiment))
+    return file
 
 
 def render(collected: Collected, results: Results, experiment: Path) -> str:
@@ -59,15 +59,12 @@ def render(collected: Collected, results: Results, experiment: Path) -> str:
 
     Everything that comes from data, such as names of sites and methods, is escaped.
     """
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     shown, withheld = cases(collected) if len(collected.stages) else ([], [])
     how = protocol(collected) if len(collected.stages) else None
     compared = any(len(one) and one["change"].notna().any() for one in results.changes.values())
-    return environment.get_template("page.html").render(
-        name=experiment.name,
-        script=Markup(SCRIPT),
-        script_hash=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
+    return page(
+        "page.html",
+        experiment.name,
         synthetic=SYNTHETIC if how and synthetic(collected) else "",
         claims=results.claims,
         forests=[figure_html(block, fit=True) for block in results.answered if isinstance(block, Figure)],
@@ -86,6 +83,14 @@ def render(collected: Collected, results: Results, experiment: Path) -> str:
         missing=missing(collected),
         command=command(experiment),
     )
+
+
+def page(template: str, name: str, **content: Any) -> str:
+    """A template of this folder as HTML; what is no Markup is escaped."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    return environment.get_template(template).render(name=name, script=Markup(SCRIPT), script_hash=digest, **content)
 
 
 def _tested(collected: Collected) -> Iterator[tuple[str, pd.DataFrame]]:
