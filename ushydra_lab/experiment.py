@@ -68,7 +68,7 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         last = list(tasks.values())[-1]
         triage = fit_triage(last, data)
         for shortage in triage.shortages:
-            log.info("triage: %s", shortage)
+            log.info("%s", shortage)
         judged = judged_images(triage, last, data)
         directory.write_results(
             {name: stage.summary for name, stage in trained.items()},

@@ -196,7 +196,8 @@ class Run:
         """
         if not (self.path / SUMMARY).exists():
             layout = "multirun/<experiment>/<held out>/seed<seed>/<variant>"
-            raise UserError(f"{self.path} is no run directory (no run.json). They are {layout}.")
+            what = "is no run directory (no run.json)" if self.path.exists() else "does not exist"
+            raise UserError(f"{self.path} {what}. Run directories are {layout}.")
         if self.summary.status != FINISHED:
             raise UserError(f"{self.path} is not finished ({self.summary.status}). Its own command continues it.")
 
