@@ -197,7 +197,7 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
         callbacks=[*callbacks, *bar],
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=max_epochs is not None,
         logger=False,  # the history publishes the curves
         max_epochs=max_epochs,
     )
