@@ -79,7 +79,8 @@ def subsets(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _ours(tested: pd.DataFrame, best: dict[str, str]) -> Iterator[dict[str, str]]:
-    for (held_out, trained, site), own in tested.groupby(["held_out", "trained", "tested"], sort=False):
+    for (held_out, site), own in tested.groupby(["held_out", "tested"], sort=False):
+        trained = own["trained"].iloc[0]
         for name, images in subsets(own):
             for method in methods_in(images):
                 who = {"trained on": ", ".join(trained), "tested on": str(site), "images": name, "method": method}
