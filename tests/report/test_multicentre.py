@@ -21,7 +21,7 @@ WRONG = 3
 
 def write_run(root: Path, held_out: str, seed: int, variant: str, worse: float, **sites: int) -> pd.DataFrame:
     """NME of each image 0.01 times its number, and `worse` more; the first image of the held-out site is a test image
-    of the published parts, one of FP has a wrong label.
+    of the published parts, one of FP has a wrong label. `official` holds out none: third images and later ones test.
     """
     site = np.concatenate([[name] * count for name, count in (sites or HERE).items()])
     images = pd.DataFrame({"site": site, "record": range(len(site))})
@@ -31,7 +31,7 @@ def write_run(root: Path, held_out: str, seed: int, variant: str, worse: float, 
     wrong = (images["site"] == "FP") & (place == WRONG)
     images.loc[wrong, "ofd_nme"] = 9.0
     images["nme_own"] = images[["ofd_nme", "bpd_nme"]].mean(axis=1)
-    test = images["site"] == held_out
+    test = (images["site"] == held_out) | ((held_out == "official") & (place > 1))
     images["part"] = np.where(test, "test", np.where(place == 0, "train", "val"))
     split = images.assign(published_part=np.where(test & (place == 0), "test", "train"))
     split["label_flag"] = np.where(wrong, "BPD/OFD is 0.37", "")
@@ -111,3 +111,15 @@ def test_machines_as_sites_have_rows_without_a_printed_value(tmp_path: Path) -> 
     table = next(block.frame for block in document if isinstance(block, Table))
     found = row(table, tested_on="Aloka", method="train", images="all here")
     assert found[["trained on", "OFD", "OFD paper"]].tolist() == ["HC18, Voluson_E6", "0.020", "–"]
+
+
+def test_test_images_of_all_sites_that_were_trained_on_are_one_row(tmp_path: Path) -> None:
+    tested = write_run(tmp_path / "exp", "official", 1, "scale", 0.0, FP=3, HC18=4, UCL=3)
+    assert set(tested["site"]) == {"FP", "HC18", "UCL"}
+    table = next(block.frame for block in section(collect(tmp_path / "exp"), tmp_path) if isinstance(block, Table))
+    found = row(table, tested_on=POOLED)
+    assert found[["trained on", "BPD", "BPD paper"]].tolist() == [
+        "FP, HC18, UCL",
+        f"{tested['bpd_nme'].mean():.3f}",
+        "0.04",
+    ]
