@@ -10,6 +10,7 @@ import importlib
 import sys
 
 from ushydra_lab import __version__
+from ushydra_lab.cores import share_busy_cores
 from ushydra_lab.errors import UserError, use_any_display
 
 TRAIN = "train"
@@ -76,6 +77,7 @@ def overview() -> str:
 
 def _run(verb: str, arguments: list[str]) -> None:
     """Run a verb's command; the exit status is what its `main` returns, or 1 after a UserError."""
+    share_busy_cores()
     command = importlib.import_module(f"ushydra_lab.commands.{verb}")
     try:
         sys.exit(command.main(arguments))

@@ -37,6 +37,7 @@ def run(experiment: Experiment, path: Path) -> None:
         if directory.done:
             with directory.note_refusal():
                 directory.refuse_other_data(prepare(experiment)[1])
+            directory.declare()
             log.info("already finished: %s", path)
             return
         with directory.recording():

@@ -120,6 +120,12 @@ class Run:
         return read_config(self.path / CONFIG, self.remedy)
 
     @property
+    def deidentified(self) -> bool:
+        """Whether its images are declared free of burnt-in names, when it was started or later."""
+        declared = self.summary.deidentified
+        return self.config.get("deidentified") is True if declared is None else declared
+
+    @property
     def _split(self) -> dict[str, Any]:
         split = self.config.get("split")
         return split if isinstance(split, dict) else {}
