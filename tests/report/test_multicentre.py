@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.report.document import Note, Table
+from ushydra_lab.report.document import Gap, Note, Table
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.multicentre.printed import POOLED, PRINTED
 from ushydra_lab.report.papers.multicentre.tables import section
@@ -111,6 +111,9 @@ def test_machines_as_sites_have_rows_without_a_printed_value(tmp_path: Path) -> 
     table = next(block.frame for block in document if isinstance(block, Table))
     found = row(table, tested_on="Aloka", method="train", images="all here")
     assert found[["trained on", "OFD", "OFD paper"]].tolist() == ["HC18, Voluson_E6", "0.020", "–"]
+    missing = {block.what: block.command for block in document if isinstance(block, Gap)}
+    assert set(missing) == {"Held out HC18", "Held out Voluson_E6"}
+    assert "held_out=HC18" in missing["Held out HC18"]
 
 
 def test_test_images_of_all_sites_that_were_trained_on_are_one_row(tmp_path: Path) -> None:

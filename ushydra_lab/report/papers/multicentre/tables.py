@@ -11,6 +11,7 @@ import pandas as pd
 from ushydra_lab.data.vocabulary import LABEL_FLAG, PUBLISHED
 from ushydra_lab.files import write_csv
 from ushydra_lab.report.document import Document, Heading, Note, Table
+from ushydra_lab.report.missing import gap_list, splits_to_run
 from ushydra_lab.report.papers.multicentre.printed import POOLED, PRINTED, TEST_IMAGES, TRAIN_IMAGES
 from ushydra_lab.report.tables import (
     NOT_RUN,
@@ -45,7 +46,8 @@ def section(collected: Collected, folder: Path) -> Document:
     rows = pd.DataFrame([*_ours(tested, best), *_not_run(set(zip(tested["trained"], tested["tested"], strict=True)))])
     write_csv(folder / "multicentre.csv", rows)
     notes: Document = [Note(text) for text in _remarks(collected, tested)]
-    return [Heading("The multicentre benchmark's table", 2), Table(rows, CAPTION), *notes]
+    gaps = gap_list(splits_to_run(collected, folder.parent))
+    return [Heading("The multicentre benchmark's table", 2), Table(rows, CAPTION), *notes, *gaps]
 
 
 def tested_images(collected: Collected, images: pd.DataFrame) -> pd.DataFrame:
