@@ -354,7 +354,9 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         data += ["structures=['head=parenchyma+csp+lv']"]
     if path.stem == "biometry_new_hospital":
         data += ["split.held_out=[hospital_c]", "~data.difficulty", "~data.sites", "~data.images_per_site"]
-    if path.stem.endswith("hc18"):
+    if path.stem == "biometry_multicentre":
+        data += ["~data.resample"]
+    if path.stem.endswith(("hc18", "multicentre")):
         data += ["stages.pretrain.instead.data.images_per_site=6", "stages.pretrain.instead.data.seed=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         stages = compose("config", overrides=[f"+experiment={path.stem}", *small, *data]).stages

@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.data.split import LeaveSitesOut
-from ushydra_lab.data.vocabulary import GROUP, SEEN_TEST
+from ushydra_lab.data.vocabulary import GROUP, LABEL_FLAG, PUBLISHED, SEEN_TEST
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
 from ushydra_lab.runs.safe_yaml import read_config
@@ -37,7 +37,7 @@ from ushydra_lab.runs.summary import FINISHED, Summary, parse_summary
 SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"
 IMAGE_TEXTS = {"stage", "part", "site"}
 """Columns of per_image.csv that are texts; all others are numbers."""
-SPLIT_TEXTS = {"image", "site", "subject", "part"}
+SPLIT_TEXTS = {"image", "site", "subject", "part", PUBLISHED, LABEL_FLAG}
 SEED = re.compile(r"seed\d+")
 """The directory of all variants of one seed."""
 
@@ -132,7 +132,10 @@ class Run:
 
     @cached_property
     def split(self) -> pd.DataFrame:
-        """record, image, site, subject, part (ALL_PARTS, unused), groups of every image; it names subjects."""
+        """record, image, site, subject, part (ALL_PARTS, unused), groups of every image; it names subjects.
+
+        PUBLISHED and LABEL_FLAG too, where there are any.
+        """
         return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"}, GROUP)
 
     @property
