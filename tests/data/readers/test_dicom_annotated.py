@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
 
+from ushydra_lab.data.io import dicom_pixels
 from ushydra_lab.data.manifest import check_manifest
+from ushydra_lab.data.readers import dicom
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
 
@@ -172,3 +174,17 @@ def test_a_damaged_file_is_left_out_with_its_reason(root: Path, capsys: pytest.C
     os.truncate(root / "a.dcm", (root / "a.dcm").stat().st_size - 500)
     assert len(annotated(root, "image,quality", "a.dcm,low", "c.dcm,high").table) == 1
     assert "a.dcm: ends before its pixels do" in capsys.readouterr().out
+
+
+@pytest.mark.real
+def test_a_table_by_uid_annotates_a_real_file(real_data: Path, tmp_path: Path) -> None:
+    """The box is of the whole frame; what it holds is the same before and after a region is cut out."""
+    (path,) = (real_data / "dicom" / "cornerstone").glob("*.dcm")
+    (table := tmp_path / "a.csv").write_text(f"sop_instance_uid,subject,{NT}\n{uid(path)},7,260,150,330,200\n")
+    source = dicom.read(real_data / "dicom", tmp_path / "cache", "x", tmp_path / "key", annotations=table)
+    (row,) = check_manifest(source).table.itertuples()
+    assert row.subject == "7"
+    x1, y1, x2, y2 = (round(value) for value in (row.nt_x1, row.nt_y1, row.nt_x2, row.nt_y2))
+    assert x1 < 260
+    frame = dict(dicom_pixels.frames(path, [0]))[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(str(row.image)))[y1:y2, x1:x2], frame[150:200, 260:330])

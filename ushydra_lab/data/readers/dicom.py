@@ -28,7 +28,7 @@ from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.annotation_table import AnnotationTable, Recorded
 from ushydra_lab.data.readers.joined import Picture, joined
 from ushydra_lab.data.source import Source
-from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.data.vocabulary import SUBJECT, nearest
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -77,7 +77,7 @@ def read(
         files = in_threads(look, paths, "Reading DICOM headers")
         if subject == "folder":
             files = by_folder(files, key)
-        remarks = _report(files, base, subject)
+        remarks = _report(files, base, "" if notes and SUBJECT in notes.rows else subject)
         used, lines = [file for file in files if not file.skipped], dict[Shot, int]()
         if notes:
             used, lines, left_out = _annotated(used, notes, base, number, strict)
@@ -167,7 +167,7 @@ def _make_key(path: Path) -> None:
 
 
 def _report(files: list[File], base: Path, by: str) -> tuple[str, ...]:
-    """Says what there is; returns what deserves a look. Raises UserError: no image."""
+    """Says what there is; returns what deserves a look. by: of SUBJECTS, '' of a table. Raises UserError: no image."""
     used = [file for file in files if not file.skipped]
     reasons = Counter(file.skipped for file in files if file.skipped)
     print(f"{NAME}: {len(used)} of {len(files)} files are ultrasound images")
