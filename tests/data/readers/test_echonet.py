@@ -111,7 +111,7 @@ def test_a_relative_cache_may_lie_elsewhere_than_the_data(
 
 def test_the_traced_frames_are_cut_out_and_named_by_their_area(write: Write) -> None:
     table = check_manifest(read(write())).table
-    assert table["phase"].tolist() == ["ED", "ES"]
+    assert table["group_phase"].tolist() == ["ED", "ES"]
     for row, frame in zip(table.itertuples(), (3, 7), strict=True):
         assert np.abs(png(row.image).astype(int) - scene(frame)).mean() < 2
         assert abs(int(np.median(png(row.image)[:, 4:12])) - 20 * frame) <= 2

@@ -169,7 +169,7 @@ def _rows(
             "subject": name,
             "part": video["part"],
             "mask": str(pngs[f"{phase}_mask"]) if pngs else "",
-            "phase": phase,
+            "group_phase": phase,
             "ef": video["ef"],
             "source": f"Videos/{name}.avi, frame {tracing.frame}",
         }
