@@ -119,5 +119,4 @@ def _volume(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
 
 def _video(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
     for shown in videos.frames(item.path, wanted):
-        when = {"frame": shown.index, "time_s": shown.time_s, "rate": shown.rate}
-        yield _frame(item, shown.grey, digest, **when)
+        yield _frame(item, shown.grey, digest, frame=shown.index, time_s=shown.time_s, rate=shown.rate)

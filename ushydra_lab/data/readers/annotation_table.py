@@ -51,7 +51,7 @@ class AnnotationTable:
         rows = read_table(path, absent="no such file; set data.annotations to the table of annotations")
         keys = [key for key in (IMAGE, UID) if key in rows]
         if len(keys) != 1:
-            given = "both" if keys else f"neither{nearest(IMAGE, rows)}"
+            given = "both" if keys else f"neither{nearest(IMAGE, map(str, rows))}"
             raise UserError(f"{path}: one column names the files, {IMAGE!r} or {UID!r}; it has {given}")
         if unjoined := [column for column in UNJOINED if column in rows]:
             remedy = "save the frames as image files, and use data=manifest"
@@ -65,7 +65,7 @@ class AnnotationTable:
     @property
     def described(self) -> list[str]:
         """The columns that say something of an image."""
-        return [column for column in self.rows if column not in (self.key, FRAME)]
+        return [str(column) for column in self.rows if column not in (self.key, FRAME)]
 
     @property
     def axes(self) -> tuple[list[str], list[str]]:
@@ -81,8 +81,8 @@ class AnnotationTable:
         """
         owners = self._owners(files)
         found, problems, absent = [dict[int, int]() for _ in files], list[str](), list[int]()
-        for line, text in self.rows[self.key].map(_spelling).items():
-            owned = owners.get(text, [])
+        for line, text in zip(self.rows.index.tolist(), self.rows[self.key], strict=True):
+            owned = owners.get(_spelling(text), [])
             if len(owned) > 1:
                 problems.append(f"line {line}: {len(owned)} files have this {self.key}; {_apart(self.key)}")
             elif owned:
@@ -109,7 +109,7 @@ class AnnotationTable:
     def _entered(self, lines: dict[int, int], line: int, file: Recorded) -> Iterator[str]:
         """Enter a row's line for the frames that it is about; yield what forbids it."""
         frames = (0,) if file.frames is None else file.frames
-        told = self.rows.loc[line, FRAME].strip() if self.by_frame else ""
+        told = self._cell(line, FRAME) if self.by_frame else ""
         if told:
             chosen = int(told) if told.isdecimal() and told.isascii() else -1
             if chosen < 0 or (file.frames is not None and chosen not in file.frames):
@@ -117,14 +117,14 @@ class AnnotationTable:
                 yield f"line {line}: {FRAME} = {told} is none, counted from 0{count}"
                 return
             frames = (chosen,)
-        elif len(frames) > 1 and (self.by_frame or self._has_coordinates(line)):
+        elif len(frames) > 1 and (self.by_frame or any(self._cell(line, name) for axis in self.axes for name in axis)):
             yield f"line {line}: {file.label} has {len(frames)} frames; say in column {FRAME!r} which, from 0"
             return
         if repeated := {lines[frame] for frame in frames if lines.setdefault(frame, line) != line}:
             yield f"line {line}: is about the same frame as line {min(repeated)}; take one of them out"
 
-    def _has_coordinates(self, line: int) -> bool:
-        return any(self.rows.loc[line, column].strip() for axis in self.axes for column in axis)
+    def _cell(self, line: int, column: str) -> str:
+        return str(self.rows.loc[line, column]).strip()
 
     def _left_out(self, absent: list[int], lacking: list[str], count: int) -> Iterator[str]:
         if absent:

@@ -56,7 +56,7 @@ def _kept(annotations: AnnotationTable, pictures: Sequence[Picture], points: NDA
     holds = np.array([_holds(each.place, own) for each, own in zip(pictures, points, strict=True)], bool)
     given = ~np.isnan(points).all(axis=(1, 2))
     parts: dict[int, list[int]] = {}
-    for position in np.flatnonzero(given):
+    for position in np.flatnonzero(given).tolist():
         parts.setdefault(pictures[position].line, []).append(position)
     problems = [
         f"line {line}: {holds[own].sum() or 'none'} of the {len(own)} scanned regions of its frame holds all its "
