@@ -352,6 +352,8 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         data[1] = f"data.path='{hospitals.with_name('regions.csv')}'"
     if path.stem == "head_hc18":
         data += ["structures=['head=parenchyma+csp+lv']"]
+    if path.stem == "camus_lv":
+        data += ["structures=[lv,csp,parenchyma]"]
     if path.stem == "biometry_new_hospital":
         data += ["split.held_out=[hospital_c]", "~data.difficulty", "~data.sites", "~data.images_per_site"]
     if path.stem == "biometry_multicentre":

@@ -27,6 +27,7 @@ NOT_DETERMINING = (
     "data.cache",
     "data.images",
     "data.csv",
+    "data.annotations",
     "data.subject_key",
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
