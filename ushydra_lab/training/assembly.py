@@ -28,6 +28,7 @@ from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.training.ddp import RankDDP
+from ushydra_lab.training.memory import leave_unfilled
 from ushydra_lab.training.stage_tasks import build_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
@@ -191,8 +192,7 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
         UserError: the trainer refuses its settings, or a strategy that would start the whole sweep once a device.
     """
     quieten_lightning()
-    # nothing reads memory before it is written; filling it would cost about 200 calls a step
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    leave_unfilled()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     built: L.Trainer = instantiate(
         trainer | parallel(trainer, fits=max_epochs is not None),
