@@ -141,7 +141,7 @@ def sample(count: int, seed: int) -> list[Mutant]:
 
 
 def files_for(file: str) -> list[str]:
-    """The test files that import a module, its own one first; where none does, all of its package's folder."""
+    """The test files that import a module, its own one first, then the others of its package's folder."""
     module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     package, _, name = module.rpartition(".")
     found = []
@@ -152,9 +152,11 @@ def files_for(file: str) -> list[str]:
         if f"{module} import" in text or f"import {module}" in text or parents or typed:
             found.append(test.relative_to(ROOT).as_posix())
     own = file.replace("ushydra_lab/", "tests/", 1).replace(f"/{Path(file).name}", f"/test_{Path(file).name}")
+    found.sort(key=lambda test: test != own)
     folder = ROOT / "tests" / Path(file).parts[1]
-    found = found or [test.relative_to(ROOT).as_posix() for test in sorted(folder.rglob("test_*.py"))]
-    return sorted(found, key=lambda test: test != own)
+    return list(
+        dict.fromkeys([*found, *(test.relative_to(ROOT).as_posix() for test in sorted(folder.rglob("test_*.py")))])
+    )
 
 
 def tried(mutant: Mutant, copy: Path) -> str:
