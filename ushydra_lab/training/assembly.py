@@ -32,6 +32,7 @@ from ushydra_lab.training.stage_tasks import build_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
 _manifests: dict[str, Manifest] = {}
+_fingerprints: dict[str, str] = {}
 _rehearsed: set[str] = set()
 
 
@@ -129,6 +130,14 @@ def read_manifest(reader: Node) -> Manifest:
 def _manifest(experiment: Experiment) -> Manifest:
     manifest = read_manifest(experiment.data)
     return manifest.with_structures(experiment.structures) if experiment.structures else manifest
+
+
+def data_fingerprint(experiment: Experiment) -> str:
+    """The fingerprint of a job's manifest; computed once per process, however many jobs use it."""
+    key = digest([experiment.data, experiment.structures])
+    if key not in _fingerprints:
+        _fingerprints[key] = _manifest(experiment).fingerprint()
+    return _fingerprints[key]
 
 
 def _requires(experiment: Experiment) -> list[str]:
