@@ -32,7 +32,6 @@ from ushydra_lab.training.stage_tasks import build_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
 _manifests: dict[str, Manifest] = {}
-_fingerprints: dict[str, str] = {}
 _rehearsed: set[str] = set()
 
 
@@ -129,15 +128,17 @@ def read_manifest(reader: Node) -> Manifest:
 
 def _manifest(experiment: Experiment) -> Manifest:
     manifest = read_manifest(experiment.data)
-    return manifest.with_structures(experiment.structures) if experiment.structures else manifest
+    if not experiment.structures:
+        return manifest
+    key = digest([experiment.data, experiment.structures])
+    if key not in _manifests:
+        _manifests[key] = manifest.with_structures(experiment.structures)
+    return _manifests[key]
 
 
 def data_fingerprint(experiment: Experiment) -> str:
-    """The fingerprint of a job's manifest; computed once per process, however many jobs use it."""
-    key = digest([experiment.data, experiment.structures])
-    if key not in _fingerprints:
-        _fingerprints[key] = _manifest(experiment).fingerprint()
-    return _fingerprints[key]
+    """The fingerprint of a job's manifest."""
+    return _manifest(experiment).fingerprint()
 
 
 def _requires(experiment: Experiment) -> list[str]:
@@ -201,7 +202,7 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
     """
     quieten_lightning()
     # nothing reads memory before it is written; filling it would cost about 200 calls a step
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     built: L.Trainer = instantiate(
         trainer | parallel(trainer, fits=max_epochs is not None),
