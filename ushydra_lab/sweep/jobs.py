@@ -36,6 +36,7 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     Raises:
         UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
     """
+    _complete.clear()  # of an earlier command in this process
     problems: dict[str, None] = {}
     paths: dict[Path, list[str]] = {}
     directories: dict[Path, RunDirectory] = {}
