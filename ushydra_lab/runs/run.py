@@ -10,6 +10,7 @@ triage.npz      mean and inverse covariance of its training codes, where the net
 triage.csv      how triage judges every validation and test image, and damaged copies of some
 figures/        pictures
 run.json        status, stages, versions, and the SHA-256 of each file above but the pictures; written last
+.verified.json  size and time of each file when it was last compared with its sum: a second command does nothing by it
 .lock           held by the process that runs the job
 
 Whatever is read is compared with its sum in run.json first: a file that was damaged, edited or cut short is named and

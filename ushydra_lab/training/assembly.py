@@ -129,7 +129,17 @@ def read_manifest(reader: Node) -> Manifest:
 
 def _manifest(experiment: Experiment) -> Manifest:
     manifest = read_manifest(experiment.data)
-    return manifest.with_structures(experiment.structures) if experiment.structures else manifest
+    if not experiment.structures:
+        return manifest
+    key = digest([experiment.data, experiment.structures])
+    if key not in _manifests:
+        _manifests[key] = manifest.with_structures(experiment.structures)
+    return _manifests[key]
+
+
+def data_fingerprint(experiment: Experiment) -> str:
+    """The fingerprint of a job's manifest."""
+    return _manifest(experiment).fingerprint()
 
 
 def _requires(experiment: Experiment) -> list[str]:
