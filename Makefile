@@ -6,7 +6,7 @@ SWEEP  ?=
 BASE   ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full same-numbers test-kill test-gpu test-slurm test-ray lint ablation report benchmark clean
+.PHONY: help setup demo test test-full test-mutants same-numbers test-kill test-gpu test-slurm test-ray lint ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: setup  ## the tests
 
 test-full: setup  ## all files of the fuzz tests, of which `make test` tries a tenth (minutes)
 	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data tests/claims -k fuzz
+
+test-mutants: setup  ## wrong lines, one at a time: which do the tests not notice? (hours; goes on where it stopped)
+	$(RUN) tests/mutants.py
 
 same-numbers: setup  ## does the working tree compute what BASE computed, to the bit? make same-numbers BASE=HEAD~3
 	$(RUN) tests/same_numbers.py $(BASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from ushydra_lab import experiment, phantom
 from ushydra_lab.config.paths import CONF
@@ -49,10 +50,15 @@ def words(system: str, manifest: Path, root: Path, epochs: int, *more: str) -> l
     return [*chosen, *(f"stages.{stage}.max_epochs={epochs}" for stage in stages), *more]
 
 
-def train(overrides: list[str]) -> Path:
-    """Run one job in this process; its directory."""
+def composed(overrides: list[str]) -> DictConfig:
+    """The configuration of one job, as typed."""
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=overrides)
+        return compose("config", overrides=overrides)
+
+
+def train(overrides: list[str]) -> Path:
+    """Run one job in this process; its directory."""
+    cfg = composed(overrides)
     experiment.run(check(cfg), run_path(cfg))
     return run_path(cfg)

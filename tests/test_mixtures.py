@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
+from ushydra_lab.config.validation import check
+from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import report
 from ushydra_lab.runs.run import Run
+from ushydra_lab.training.assembly import rehearse
 
 from . import mixtures
-from .small_systems import train
+from .small_systems import composed, train
 
 TINY = [
     "scale=laptop", "canvas=[32,32]", "batch_size=16", "logger.mode=disabled", "panel_images=1",
@@ -115,3 +118,45 @@ def test_the_papers_tables_have_test_images_of_the_seen_sites_and_say_so(kind: s
     assert routed["Paper's"].tolist()[: len(printed)] == printed
     counts = pd.read_csv(finished[kind] / "split.csv").query("part == 'seen_test'")["site"].value_counts()
     assert routed["n"].iloc[0] == f"1 x {counts[SEEN[kind][0]]}"
+
+
+QUALITIES = ("Good", "Medium", "Poor")
+CAMUS = ["+experiment=hydra_unet", *TINY, "network.widths=[2,4,8]", "arm=hydra/weight_10", "data=camus"]
+DOMAINS = "stages.specialise.task.domains"
+
+
+def of_camus(root: Path) -> list[str]:
+    data = mixtures.camus(root / "camus", 9)
+    return [*CAMUS, "data.views=[4CH]", f"data.root='{data}'", f"run_root='{root / 'runs'}'"]
+
+
+def test_published_camus_qualities_name_the_setting_before_launch_and_finish_with_it(tmp_path: Path) -> None:
+    words = of_camus(tmp_path)
+    for number, folder in enumerate(sorted((tmp_path / "camus" / "database_nifti").iterdir())):
+        (folder / "Info_4CH.cfg").write_text(f"ED: 1\nImageQuality: {QUALITIES[number % 3]}\n")
+    with pytest.raises(UserError, match=rf"they have: medium \d+\. set {DOMAINS}=\[low,medium,high\]"):
+        rehearse(check(composed(words)))
+    table = pd.read_csv(train([*words, f"{DOMAINS}=[low,medium,high]"]) / "per_image.csv")
+    assert table["domain"].ge(0).all()
+    assert table["domain"].nunique() > 1
+
+
+def test_camus_without_qualities_names_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"they have: none 14. Info_2CH.cfg and Info_4CH.cfg, which say ImageQuality"):
+        rehearse(check(composed(of_camus(tmp_path))))
+
+
+@pytest.mark.real
+def test_real_camus_beside_phantom_hearts_finishes_with_the_papers_tables(real_data: Path, tmp_path: Path) -> None:
+    words = ["data=hearts_real_and_phantom", f"data.sources.camus.root='{real_data / 'camus'}'"]
+    words += ["data.sources.phantom.images_per_site=10", f"cache_dir='{tmp_path / 'cache'}'"]
+    words += [f"run_root='{tmp_path / 'runs'}'", "network.widths=[2,4,8]", "arm=hydra/weight_10"]
+    done = train(["+experiment=hydra_unet", *TINY, *words])
+    table = pd.read_csv(done / "per_image.csv")
+    own = table[table["part"] == "seen_test"].groupby("site")["domain"].unique().map(list).to_dict()
+    assert own == {"CAMUS": [0], "echo_high": [1]}
+    assert table.query("part == 'test'")["site"].unique() == ["echo_unseen"]
+    report(done.parents[2])
+    rows = pd.read_csv(done.parents[2] / "report" / "ushydranet_table4_echo_unseen.csv", dtype=str)
+    printed = dict(zip(rows["Images"], rows["Paper's"], strict=True))
+    assert printed["CAMUS"] == "Camus"

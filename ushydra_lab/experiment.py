@@ -6,13 +6,20 @@ import logging
 from pathlib import Path
 
 import lightning as L
+import pandas as pd
 
+from ushydra_lab.audit.landmarks import label_flags
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.vocabulary import LABEL_FLAG
 from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
 from ushydra_lab.evaluation.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
+from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs.directory import RunDirectory, job_identity
-from ushydra_lab.training.assembly import job_data, open_logger
+from ushydra_lab.runs.run import SUMMARY
+from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.runs.verified import is_unchanged
+from ushydra_lab.training.assembly import data_fingerprint, job_data, open_logger
 from ushydra_lab.training.stages import train_stages
 from ushydra_lab.triage.files import write_triage
 from ushydra_lab.triage.fit import fit_triage
@@ -33,11 +40,26 @@ def run(experiment: Experiment, path: Path) -> None:
         directory.refuse_other_config()
         if directory.done:
             with directory.note_refusal():
-                directory.refuse_other_data(prepare(experiment)[1])
+                if not directory.made_of(data_fingerprint(experiment)):
+                    directory.refuse_other_data(prepare(experiment)[1])
+            directory.declare()
             log.info("already finished: %s", path)
             return
         with directory.recording():
             _run(experiment, directory)
+
+
+def nothing_to_do(experiment: Experiment, directory: RunDirectory) -> bool:
+    """Whether a job is finished with the data as they are now, its files being as large and old as when verified.
+
+    False also where that is not known or a file is damaged: the job itself then compares checksums.
+    """
+    run = directory.run
+    try:
+        finished = (run.path / SUMMARY).exists() and run.summary.status == FINISHED
+        return finished and is_unchanged(run) and directory.made_of(data_fingerprint(experiment))
+    except DamagedFile:
+        return False
 
 
 def prepare(experiment: Experiment) -> tuple[UltrasoundData, str]:
@@ -67,14 +89,20 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         last = list(tasks.values())[-1]
         triage = fit_triage(last, data)
         for shortage in triage.shortages:
-            log.info("triage: %s", shortage)
+            log.info("%s", shortage)
         judged = judged_images(triage, last, data)
         directory.write_results(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},
-            data.split_table(),
+            _split(data),
             table,
             part_means(table),
             write_triage(path, triage, judged),
         )
         logger.finish(table, panels)
+
+
+def _split(data: UltrasoundData) -> pd.DataFrame:
+    """The split, with the labels that the audit flags; they take part in everything all the same."""
+    flagged = {LABEL_FLAG: label_flags(data.manifest.table)} if "landmarks" in data.manifest.annotations else {}
+    return data.split_table().assign(**flagged)

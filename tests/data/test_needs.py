@@ -46,6 +46,16 @@ def test_a_category_that_no_row_has_names_the_files_that_would_have_told(manifes
         required(bare, ["quality"])
 
 
+def test_a_source_of_a_union_whose_images_have_no_word_is_named_with_its_setting(manifest: Manifest) -> None:
+    table = manifest.table.assign(data_set=["one"] * 3 + ["two"] * 3)
+    with pytest.raises(UserError) as raised:
+        refuse_other_words(
+            replace(manifest, table=table), pd.Series("train", range(6)), SETTING, "quality", ["low", "high"]
+        )
+    assert "set data.sources.two.quality=low|high; or leave these" in str(raised.value)
+    assert "data.sources.one" not in str(raised.value)
+
+
 @pytest.mark.parametrize(("domains", "refused"), [("[low,high]", True), ("[low,medium,high]", False)])
 def test_no_job_of_the_experiment_by_quality_starts_without_its_words(
     write_images: Write, tmp_path: Path, domains: str, refused: bool

@@ -161,6 +161,26 @@ def test_a_reconstruction_is_measured_in_a_box_where_there_is_one() -> None:
     assert only["roi_mae"] is None
 
 
+def test_an_nt_is_told_in_px_of_the_file_and_drawn_with_its_box() -> None:
+    rows = np.full((352, 400), 60, np.uint8)
+    rows[150:156], rows[156:176], rows[176:182] = 230, 5, 230  # two bright lines, 20 px apart
+    task = Reconstruction(nn.Identity(), None, {})  # type: ignore[arg-type]
+    box = {"nt_box": (80.0, 130.0, 320.0, 200.0)}
+    for canvas in ((352, 400), (176, 200)):
+        (found,) = answered(ensemble_of(task, canvas=canvas), shown_of(rows, canvas, boxes=box, pixel_mm=0.1))
+        assert found["nt_px"] == pytest.approx(20, abs=3)
+        assert found["nt_mm"] == pytest.approx(0.1 * found["nt_px"])
+        drawn = np.asarray(found.overlay)
+        assert all((drawn[130, left + 82 : left + 318] == (255, 176, 0)).all() for left in (0, 400))
+
+
+def test_what_a_reconstruction_needs_a_box_for_is_said_where_there_is_none() -> None:
+    system = system_of(Reconstruction(nn.Identity(), None, {}))  # type: ignore[arg-type]
+    assert "nt_x1, nt_y1, nt_x2, nt_y2" in system.lacking({"midbrain_box"})
+    assert system.lacking({"nt_box", "midbrain_box"}) == ""
+    assert system_of(landmarks(HEAD)).lacking(()) == ""
+
+
 @of_routed.targets
 def test_a_routed_image_names_its_decoder(target: str) -> None:
     ensemble = ensemble_of(of_routed.fitted(target), canvas=of_routed.SIZE)

@@ -201,8 +201,21 @@ def test_a_third_command_does_nothing_and_shows_the_table(fork_server: ForkServe
     before = state()
     outcome, said = fork_server.run(undisturbed)
     assert outcome == 0
+    assert "Nothing has changed since the report was written" in said
     assert "2 jobs: 2 finished" in said
     assert before == state()
+
+
+def test_a_table_of_a_finished_run_that_was_edited_is_named(
+    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(undisturbed, tmp_path / "runs")
+    table = run_of(root, 1001) / "per_image.csv"
+    table.write_bytes(table.read_bytes().replace(b"1", b"2", 1))
+    outcome, said = fork_server.run(root)
+    assert outcome == 1
+    assert "per_image.csv is damaged" in said
+    assert "FAILED" in said
 
 
 def test_two_commands_started_together_do_each_job_once(

@@ -27,6 +27,7 @@ NOT_DETERMINING = (
     "data.cache",
     "data.images",
     "data.csv",
+    "data.annotations",
     "data.subject_key",
 )
 """Keys that leave every number unchanged, so that a run may be continued with others. Those of `data` are paths."""
@@ -35,6 +36,7 @@ ADDED = {
     "data.sites": None,
     "data.plane": None,
     "data.by_plane": False,
+    "data.fp_by_machine": False,
 }
 """Keys that configurations of earlier runs lack, at the values that those runs had: as if they were not there."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")

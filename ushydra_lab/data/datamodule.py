@@ -19,20 +19,21 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
+from ushydra_lab.data.canvases import Canvases
 from ushydra_lab.data.fields import chunks, hash_given, on_canvas
-from ushydra_lab.data.io.cache import CanvasCache, Crop
-from ushydra_lab.data.io.mapped import as_tensor, read_ahead
+from ushydra_lab.data.io.cache import CanvasCache
+from ushydra_lab.data.io.mapped import as_tensor
+from ushydra_lab.data.io.shown import Crop
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.usable import crops, usable
-from ushydra_lab.data.vocabulary import ALL_PARTS, IMAGE, MASK, PART, SITE, SUBJECT, groups
+from ushydra_lab.data.vocabulary import ALL_PARTS, IMAGE, MASK, PART, PUBLISHED, SITE, SUBJECT, groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -43,26 +44,6 @@ LabelAudit = Callable[[pd.DataFrame], NDArray[np.float64]]
 LISTED = 5
 CALIBRATION = 2**31
 """Where training has the number of batches trained on: no training reaches it, so their augmentations differ."""
-
-
-class Canvases(Dataset[Batch]):
-    """Images of one part as uint8, mapped into memory; a batch is built in one go, `fields` by fields."""
-
-    def __init__(self, pixels: Tensor, fields: Batch, rows: Tensor) -> None:
-        """pixels: (N, H, W) uint8; fields: (N, ...) each; rows: which of the N belong to this data set."""
-        self.pixels, self.fields, self.rows = pixels, fields, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Batch:
-        return {key: values[0] for key, values in self.__getitems__([index]).items()}
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        rows = self.rows[indices]
-        read_ahead(rows, self.pixels, *self.fields.values())
-        image = self.pixels[rows].unsqueeze(1).float().div_(255)
-        return {"image": image, **{key: values[rows] for key, values in self.fields.items()}}
 
 
 class UltrasoundData(LightningDataModule):
@@ -227,10 +208,15 @@ class UltrasoundData(LightningDataModule):
         return self.augment(batch, np.random.default_rng([self.seed, *key])) if self.augment else batch
 
     def split_table(self) -> pd.DataFrame:
-        """Columns record, image, site, subject, part (ALL_PARTS or unused), groups. Stays local: it names subjects."""
+        """Columns record, image, site, subject, part (ALL_PARTS or unused), groups, PUBLISHED where the data set has
+        parts of its own. Stays local: it names subjects.
+        """
         self.setup()
-        table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
-        return table.join(self.manifest.table[groups(self.manifest.table)]).rename_axis("record").reset_index()
+        whole = self.manifest.table
+        table = whole[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part}).join(whole[groups(whole)])
+        if PART in whole:
+            table[PUBLISHED] = whole[PART]
+        return table.rename_axis("record").reset_index()
 
     def fingerprint(self, parts: Sequence[str] = ("train", "val")) -> str:
         """sha256 of what these parts hold: canvases, sites and annotations in order; of no other image."""

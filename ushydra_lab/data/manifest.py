@@ -44,6 +44,10 @@ class Manifest:
 
     def fingerprint(self) -> str:
         """sha256 of every row's image, site, subject and annotations, wherever the files lie; not of its groups."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         table = self.table.drop(columns=[IMAGE, MASK, *groups(self.table)], errors="ignore")
         total = hashlib.sha256(table.to_csv(index=False).encode())
         for mask in self.table.get(MASK, pd.Series()).dropna():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ushydra_lab.data.manifest import Manifest
-from ushydra_lab.data.vocabulary import ANNOTATIONS, Annotation, box, nearest
+from ushydra_lab.data.vocabulary import ANNOTATIONS, DATA_SET, Annotation, box, nearest
 from ushydra_lab.errors import UserError
 
 LISTED = 20
@@ -44,6 +44,7 @@ def refuse_other_words(manifest: Manifest, part: pd.Series, setting: str, catego
     remedies = [f"set {setting}=[{','.join(levels)}]"] * bool(levels and levels != [*words])
     remedies += [manifest.lacks[category]] if category in manifest.lacks else []
     records = part.index[chosen & ~manifest.table.get(category, blank).isin(list(words))]
+    remedies += _of_sources(manifest.table.loc[records], category, words)
     raise UserError.listing(
         f"{manifest.name}: {len(records)} of {chosen.sum()} images to be trained or selected on have no {category} "
         f"among {', '.join(words)} ({setting}); they have: {listed}. "
@@ -51,3 +52,10 @@ def refuse_other_words(manifest: Manifest, part: pd.Series, setting: str, catego
         [f"record {record}: no {category} among {', '.join(words)}" for record in records],
         LISTED,
     )
+
+
+def _of_sources(rows: pd.DataFrame, category: str, words: Sequence[str]) -> list[str]:
+    """The setting that gives the images of a union's source without any word of the category one."""
+    none = rows[rows.get(category, pd.Series("", rows.index)) == ""]
+    names = sorted(none[DATA_SET].unique()) if DATA_SET in none else []
+    return [f"set data.sources.{name}.{category}={'|'.join(words)}" for name in names]

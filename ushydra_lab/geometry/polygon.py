@@ -12,9 +12,11 @@ def inside(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bo
     """
     rows, columns = shape
     crossings = np.zeros((rows, columns + 1), np.uint8)  # whether they are odd is all that counts
-    for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        first, last = (int(np.clip(np.ceil(y - 0.5), 0, rows)) for y in sorted((y1, y2)))
-        row = np.arange(first, last)
-        x = x1 + (row + 0.5 - y1) * ((x2 - x1) / (y2 - y1 or 1.0))
-        np.add.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, columns).astype(int)), 1)
+    (x1, y1), (x2, y2) = points.T, np.roll(points, -1, axis=0).T
+    first, last = (np.clip(np.ceil(y - 0.5), 0, rows).astype(int) for y in (np.minimum(y1, y2), np.maximum(y1, y2)))
+    crossed = last - first  # rows whose centres an edge passes
+    edge = np.repeat(np.arange(len(points)), crossed)
+    row = np.arange(len(edge)) + (first - np.cumsum(crossed) + crossed)[edge]
+    x = x1[edge] + (row + 0.5 - y1[edge]) * ((x2 - x1)[edge] / (y2 - y1)[edge])
+    np.add.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, columns).astype(int)), 1)
     return np.cumsum(crossings[:, :columns], axis=1, dtype=np.uint8) % 2 == 1

@@ -40,7 +40,13 @@ class Prediction:
     drawn: Drawn
 
     def __getitem__(self, column: str) -> Any:
-        """A cell of the row, by its column; None where it cannot be said."""
+        """A cell of the row, by its column; None where it cannot be said.
+
+        Raises:
+            KeyError: there is no such column; the message names those that there are.
+        """
+        if column not in self.cells:
+            raise KeyError(f"{column}: no column; there are {', '.join(self.cells)}")
         return self.cells[column]
 
     @property

@@ -13,14 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.geometry import boxes as boxes_of
-from ushydra_lab.data.io import dicom_pixels, volumes
+from ushydra_lab.data.io import dicom_pixels, videos, volumes
 from ushydra_lab.data.io.convert import isotropic, pixel_mm
 from ushydra_lab.data.io.dicom_files import examined
 from ushydra_lab.data.io.dicom_tags import numbers, read_header
-from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem, decode, read_bytes
+from ushydra_lab.data.io.image import ImageProblem, decode, read_bytes
 from ushydra_lab.data.vocabulary import CROP
 from ushydra_lab.data.vocabulary import box as box_of
-from ushydra_lab.errors import UserError
 from ushydra_lab.files import sha256
 from ushydra_lab.geometry.letterbox import Letterbox
 from ushydra_lab.prediction.frames import Frame
@@ -119,31 +118,5 @@ def _volume(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
 
 
 def _video(item: Item, wanted: Wanted, digest: str) -> Iterator[Frame]:
-    try:
-        import av
-    except ImportError:
-        raise UserError("videos need PyAV: pip install 'ushydra_lab[video]'") from None
-    try:
-        with av.open(str(item.path)) as container:
-            if not container.streams.video:
-                raise ImageProblem("holds no video")
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
-                raise ImageProblem(TOO_LARGE)
-            stream.thread_type = "AUTO"
-            rate = float(stream.average_rate or nan)
-            decoded = 0
-            for index, picture in enumerate(container.decode(stream)):
-                decoded += 1
-                if getattr(picture, "rotation", 0):
-                    raise ImageProblem("is turned by its header; save it upright")
-                if wanted(index):
-                    time_s = nan if picture.time is None else float(picture.time)
-                    grey = picture.to_ndarray(format="gray").astype(np.uint8, copy=False)
-                    yield _frame(item, grey, digest, frame=index, time_s=time_s, rate=rate)
-            if decoded + 1 < stream.frames:  # old encoders count a frame too many
-                raise ImageProblem(f"ends after {decoded} of {stream.frames} frames; copy it again")
-            if not decoded:
-                raise ImageProblem("holds no frame")
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise ImageProblem("is damaged from here on, or no video that FFmpeg can decode") from error
+    for shown in videos.frames(item.path, wanted):
+        yield _frame(item, shown.grey, digest, frame=shown.index, time_s=shown.time_s, rate=shown.rate)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.data.geometry import boxes as boxes_of
-from ushydra_lab.data.io import volumes
+from ushydra_lab.data.io import videos, volumes
 from ushydra_lab.data.io.dicom_tags import is_bare
 from ushydra_lab.data.io.files import exists, files, spelt
 from ushydra_lab.data.readers.images import SUFFIXES
@@ -30,7 +30,6 @@ from ushydra_lab.prediction.frames import Box
 
 Kind = Literal["still", "dicom", "volume", "video"]
 TABLES = (".csv", ".xlsx")
-VIDEOS = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 DICOM = (".dcm", ".dicom", ".ima")
 SPACING = ANNOTATIONS["pixel_mm"]
 PART = re.compile(r"(_f\d{5,}|_r\d+)\Z")
@@ -38,7 +37,7 @@ PART = re.compile(r"(_f\d{5,}|_r\d+)\Z")
 WRITTEN = re.compile(r"\.(jpg|png)/")
 LONGEST = 200
 """Bytes of a name; file systems allow 255, of which half-written files and endings take some."""
-ENDINGS = (*SUFFIXES, *VIDEOS, *DICOM, *volumes.SUFFIXES)
+ENDINGS = (*SUFFIXES, *videos.SUFFIXES, *DICOM, *volumes.SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ def read_input(path: Path, match: str = "*", pixel_mm: float | None = None) -> I
     else:
         raise UserError(f"{path}: no such file or folder; INPUT is an image, a video, a folder or a table of images")
     if not found:
-        raise UserError(f"{path}: nothing to predict in it; known are {', '.join(ENDINGS)} and DICOM files")
+        named = f" whose names match {match}" if path.is_dir() and match != "*" else ""
+        raise UserError(f"{path}: nothing to predict in it{named}; known are {', '.join(ENDINGS)} and DICOM files")
     spaced = [_with_spacing(item, pixel_mm) for item in found]
     return Input([replace(item, stem=stem) for item, stem in zip(spaced, _stems(spaced), strict=True)], ignored)
 
@@ -108,7 +108,7 @@ def kind_of(path: Path) -> Kind | None:
     name = path.name.lower()
     if name.endswith(volumes.SUFFIXES):
         return "volume"
-    for endings, kind in ((SUFFIXES, "still"), (VIDEOS, "video"), (DICOM, "dicom")):
+    for endings, kind in ((SUFFIXES, "still"), (videos.SUFFIXES, "video"), (DICOM, "dicom")):
         if name.endswith(endings):
             return kind  # type: ignore[return-value]
     plain = not path.suffix or path.suffix[1:].replace(".", "").isdigit()

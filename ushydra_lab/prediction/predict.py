@@ -50,6 +50,12 @@ def predictions(ensemble: Ensemble, given: Input, every: int = 1) -> Iterator[Pr
         yield from predict_frames(ensemble, batch)
 
 
+def notices_of(ensemble: Ensemble, given: Input) -> list[str]:
+    """What the user should know beside the answers, a sentence each."""
+    lacking = ensemble.system.lacking({name for item in given.items for name in item.boxes})
+    return [*ensemble.notices, *([lacking] if lacking else [])]
+
+
 def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -> Done:
     """Write the predictions of all files, or what is missing of them, into a folder.
 
@@ -81,7 +87,9 @@ def _predict_rest(
     batches = Batches(ensemble.canvas, ensemble.members[0].batch_size, every, progress.done)
     answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
     seconds = time.perf_counter() - started
-    counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
+    made_by = [f"{one.run.experiment.name}/{one.run.name}" for one in ensemble.members]
+    notices = notices_of(ensemble, given)
+    counts = write_tables(progress, columns(ensemble), ensemble.system.legend, made_by, notices)
     speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
     progress.end(counts | about | speed)
     return counts

@@ -40,6 +40,7 @@ from ushydra_lab.runs.run import CONFIG, IMAGES, SPLIT, SUMMARY, Run
 from ushydra_lab.runs.safe_yaml import read_config
 from ushydra_lab.runs.stored_experiment import moved_targets
 from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, StageSummary, column_to_json
+from ushydra_lab.runs.verified import is_unchanged, remember
 from ushydra_lab.tasks.columns import declared_elsewhere
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class RunDirectory:
             UserError: the directory holds another configuration; the message shows what differs.
         """
         known = self.run.summary if (self.path / SUMMARY).exists() else None
+        if known and (known.settings, known.seed) == (self._settings(), self.experiment.seed):
+            return
         if not (self.path / CONFIG).exists():
             if known and known.settings and known.settings != self._settings():
                 name = "to keep both, name this one: variant=NAME"
@@ -115,6 +118,12 @@ class RunDirectory:
                 "run_root=FOLDER"
             )
 
+    def declare(self) -> None:
+        """Keep what is declared now of a finished job's images: whether they are free of burnt-in names."""
+        if self.run.deidentified is not (now := self.experiment.deidentified is True):
+            file = self.path / SUMMARY
+            write_json(file, {**read_json(file, self.run.remedy, old=True), "deidentified": now})
+
     @property
     def done(self) -> bool:
         """Whether the directory holds the complete results of a finished job, whatever its data.
@@ -122,13 +131,21 @@ class RunDirectory:
         Raises:
             DamagedFile: a file is not as it was written.
         """
-        if not (self.path / SUMMARY).exists() or self.run.summary.status != FINISHED:
+        run = self.run
+        if not (self.path / SUMMARY).exists() or run.summary.status != FINISHED:
             return False
-        if missing := self.run.missing_files:
+        if missing := run.missing_files:
             log.warning("%s lacks %s: made again", self.path, ", ".join(missing))
             return False
-        self.run.verify()
+        if not is_unchanged(run):
+            run.verify()
+            remember(run)
         return True
+
+    def made_of(self, manifest: str) -> bool:
+        """Whether this version of the lab finished the job with the data of this fingerprint."""
+        summary = self.run.summary
+        return summary.data == manifest and summary.versions.get("ushydra_lab") == __version__
 
     def plan(self) -> None:
         """Mark the job as planned, with the time, unless it is marked already or a process is running it."""
@@ -174,6 +191,7 @@ class RunDirectory:
                 self._write()
                 yield
                 self._write(status=FINISHED, ended=_now())
+                remember(self.run)
         except BaseException as error:
             self._record_end(error)
             raise

@@ -18,12 +18,14 @@ from ushydra_lab.config.resolvers import run_path
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import NoFinishedRun, report
+from ushydra_lab.report.drawn import is_drawn, remember
 from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
 from ushydra_lab.runs.ledger import failed_in
 from ushydra_lab.training.assembly import rehearse, usable_sites
 from ushydra_lab.training.memory import release_memory
 
 log = logging.getLogger("ushydra_lab")
+_complete: set[tuple[str, ...]] = set()
 ALL = "all"
 """The value of held_out that stands for every site of the data."""
 
@@ -34,6 +36,7 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     Raises:
         UserError: a job's configuration or data cannot be used, two jobs share a directory, or one holds other results.
     """
+    _complete.clear()  # of an earlier command in this process
     problems: dict[str, None] = {}
     paths: dict[Path, list[str]] = {}
     directories: dict[Path, RunDirectory] = {}
@@ -45,6 +48,8 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
             rehearse(experiment)
             directories[path] = RunDirectory(path, experiment)
             directories[path].refuse_other_config()
+            if spine.nothing_to_do(experiment, directories[path]):
+                _complete.add(tuple(overrides))
             paths.setdefault(path, []).append(" ".join(overrides))
         except UserError as error:
             problems[str(error)] = None
@@ -57,6 +62,11 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())
+
+
+def complete(overrides: list[str]) -> bool:
+    """Whether validation found nothing to do for a job."""
+    return tuple(overrides) in _complete
 
 
 def sites_to_hold_out(overrides: list[str]) -> list[str]:
@@ -94,9 +104,15 @@ def run_job(cfg: DictConfig) -> None:
 
 
 def report_on(experiment: Path) -> bool:
-    """Write an experiment's tables, if it has a finished run; False where they could not be written in full."""
+    """Write an experiment's tables, if it has a finished run and they are not written yet; False where they could not
+    be written in full.
+    """
+    if is_drawn(experiment):
+        print(f"Nothing has changed since the report was written: {experiment / 'report' / 'index.html'}")
+        return True
     try:
         report(experiment)
+        remember(experiment)
     except NoFinishedRun as error:
         print(error, file=sys.stderr)
     except UserError as error:

@@ -42,8 +42,9 @@ class JobSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        jobs, ended = expand(self.config), list[JobReturn]()
-        size = self.max_batch_size or len(jobs)
+        jobs = [job for job in expand(self.config) if not import_jobs().complete(job)]
+        ended: list[JobReturn] = []
+        size = self.max_batch_size or max(1, len(jobs))
         for first in range(0, len(jobs), size):
             ended += self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
             for job in ended[first:]:

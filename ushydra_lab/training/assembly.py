@@ -28,6 +28,7 @@ from ushydra_lab.data.vocabulary import SITE, SUBJECT
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO
 from ushydra_lab.training.ddp import RankDDP
+from ushydra_lab.training.memory import leave_unfilled
 from ushydra_lab.training.stage_tasks import build_task, task_class
 from ushydra_lab.training.wandb_logger import RunLogger
 
@@ -128,7 +129,17 @@ def read_manifest(reader: Node) -> Manifest:
 
 def _manifest(experiment: Experiment) -> Manifest:
     manifest = read_manifest(experiment.data)
-    return manifest.with_structures(experiment.structures) if experiment.structures else manifest
+    if not experiment.structures:
+        return manifest
+    key = digest([experiment.data, experiment.structures])
+    if key not in _manifests:
+        _manifests[key] = manifest.with_structures(experiment.structures)
+    return _manifests[key]
+
+
+def data_fingerprint(experiment: Experiment) -> str:
+    """The fingerprint of a job's manifest."""
+    return _manifest(experiment).fingerprint()
 
 
 def _requires(experiment: Experiment) -> list[str]:
@@ -191,13 +202,14 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
         UserError: the trainer refuses its settings, or a strategy that would start the whole sweep once a device.
     """
     quieten_lightning()
+    leave_unfilled()
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     built: L.Trainer = instantiate(
         trainer | parallel(trainer, fits=max_epochs is not None),
         callbacks=[*callbacks, *bar],
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=max_epochs is not None,
         logger=False,  # the history publishes the curves
         max_epochs=max_epochs,
     )

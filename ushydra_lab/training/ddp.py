@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Sampler
 from ushydra_lab.data.sampler import EpochSampler, RankShare
 from ushydra_lab.errors import UserError
 from ushydra_lab.training.calls import start
+from ushydra_lab.training.memory import leave_unfilled
 
 ENDS_WITHIN_S = 60
 
@@ -108,6 +109,7 @@ def _await(others: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
 
 def _as_rank(call: Callable[[], Any], deterministic: tuple[bool, bool], folder: str) -> None:
     torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+    leave_unfilled()
     (Path(folder) / f"{os.environ['LOCAL_RANK']}.ready").touch()
     call()
 

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import gc
 import platform
+from typing import Any, cast
 
 import torch
 
@@ -24,6 +25,13 @@ def keep_freed() -> None:
     if glibc := _glibc():
         glibc.mallopt(_MMAP_THRESHOLD, _MOST)
         glibc.mallopt(_TRIM_THRESHOLD, _MOST)
+
+
+def leave_unfilled() -> None:
+    """Have deterministic mode leave new memory as it is: filling it costs some 200 calls a step, and nothing reads it
+    before it is written.
+    """
+    cast(Any, torch.utils.deterministic).fill_uninitialized_memory = False  # which torch's annotations lack
 
 
 def release_memory() -> None:

@@ -114,7 +114,7 @@ def test_parts_quality_view_and_phase_are_the_data_sets(root: Path, capsys: pyte
     table = check_manifest(read(root)).table
     assert len(table) == 9
     assert "3 of 12 rows name images that are not there" in capsys.readouterr().out
-    table = table.set_index(["subject", "view", "phase"])
+    table = table.set_index(["subject", "group_view", "group_phase"])
     assert table.loc[("patient0001", "2CH", "ED"), ["part", "quality"]].tolist() == ["train", "high"]
     assert table.loc[("patient0002", "4CH", "ES"), ["part", "quality"]].tolist() == ["test", "low"]
     assert table.loc[("patient0003", "4CH", "ED"), ["part", "quality", "mask"]].tolist() == ["", "", ""]
@@ -123,7 +123,7 @@ def test_parts_quality_view_and_phase_are_the_data_sets(root: Path, capsys: pyte
 
 def test_one_view_may_be_asked_for_from_the_inner_folder(root: Path) -> None:
     table = read(root / "database_nifti", views=["4CH"]).table
-    assert set(table["view"]) == {"4CH"}
+    assert set(table["group_view"]) == {"4CH"}
     assert table["part"].tolist() == ["train", "train", "test", "test", "", ""]
 
 

@@ -12,9 +12,12 @@ from PIL import Image
 
 from ushydra_lab.data.io.mask_codes import JoinedCodes
 from ushydra_lab.data.manifest import Manifest, check_manifest
-from ushydra_lab.data.readers import hc18, manifest_csv, union
+from ushydra_lab.data.readers import dicom, hc18, manifest_csv, union, video
 from ushydra_lab.data.source import Source
 from ushydra_lab.errors import UserError
+
+from . import layouts
+from .test_echonet import write_video
 
 Reader = Callable[[], Source]
 SIZE = (30, 40)
@@ -199,3 +202,28 @@ def test_what_one_source_may_lack_another_may_not(readers: dict[str, Reader], tm
 def test_one_source_is_no_union(readers: dict[str, Reader]) -> None:
     with pytest.raises(UserError, match="two sources at least"):
         union.read({"one": readers["one"]})
+
+
+def test_dicom_files_and_videos_are_sources_with_annotations_from_their_tables(
+    readers: dict[str, Reader], tmp_path: Path
+) -> None:
+    layouts.write(tmp_path / "scans" / "a.dcm", layouts.study(PatientID="1"))
+    layouts.write(tmp_path / "scans" / "b.dcm", layouts.study(layouts.scene(9), PatientID="2"))
+    (tmp_path / "scans.csv").write_text("image,site,quality,nt_x1,nt_y1,nt_x2,nt_y2\na.dcm,south,low,12,10,30,30\n")
+    (tmp_path / "films").mkdir()
+    write_video(tmp_path / "films" / "1.avi")
+    (tmp_path / "films.csv").write_text("image,frame,subject,quality\n1.avi,3,1,good\n1.avi,9,1,bad\n")
+    cache, key = tmp_path / "cache", tmp_path / "key"
+    sources = readers | {
+        "scans": partial(dicom.read, tmp_path / "scans", cache, "clinic", key, annotations=tmp_path / "scans.csv"),
+        "films": partial(video.read, tmp_path / "films", cache, tmp_path / "films.csv", "lab"),
+    }
+    manifest = joined(sources, films={"quality": {"good": "high", "bad": "low"}})
+    added = manifest.table[manifest.table["data_set"].isin(["scans", "films"])]
+    assert added["site"].tolist() == ["south", "lab", "lab"]
+    assert added["quality"].tolist() == ["low", "high", "low"]
+    assert added["nt_x1"].iloc[0] == 12 - layouts.BOX[0]
+    assert added.groupby(["site", "subject"]).ngroups == 2
+    (tmp_path / "films.csv").write_text("image,frame\n1.avi,x\n")
+    with pytest.raises(UserError, match=r"data.sources.films: .*films.csv: rows that fit no image\s+- line 2: frame"):
+        joined(sources)

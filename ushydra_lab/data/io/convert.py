@@ -158,10 +158,16 @@ def isotropic(pixels: NDArray[np.uint8], spacing: tuple[float, float], labels: b
     """(H, W) with square pixels: the coarser axis resampled to the finer spacing, bilinear, labels by the nearest."""
     if not _differ(spacing):
         return pixels
-    fine = min(spacing)
-    rows, columns = (round(size * mm / fine) for size, mm in zip(pixels.shape, spacing, strict=True))
+    rows, columns = isotropic_size((pixels.shape[0], pixels.shape[1]), spacing)
     method = Image.Resampling.NEAREST if labels else Image.Resampling.BILINEAR
     return np.array(Image.fromarray(pixels).resize((columns, rows), method))
+
+
+def isotropic_size(size: tuple[int, int], spacing: tuple[float, float]) -> tuple[int, int]:
+    """(rows, columns) that `isotropic` makes of those of an image."""
+    if not _differ(spacing):
+        return size
+    return round(size[0] * spacing[0] / min(spacing)), round(size[1] * spacing[1] / min(spacing))
 
 
 def _differ(spacing: tuple[float, float]) -> bool:

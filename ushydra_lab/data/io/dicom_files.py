@@ -23,7 +23,7 @@ SUBJECTS = ("patient", "study", "folder")
 MODALITIES = ("US", "IVUS", "")
 TAGS = [
     "Modality", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "BurnedInAnnotation", "Rows", "Columns",
-    "NumberOfFrames", "PixelSpacing", "PixelAspectRatio", "SequenceOfUltrasoundRegions",
+    "NumberOfFrames", "PixelSpacing", "PixelAspectRatio", "SequenceOfUltrasoundRegions", "SOPInstanceUID",
 ]  # fmt: skip
 DEFLATED = "1.2.840.10008.1.2.1.99"
 TWO_D, TISSUE, CENTIMETRES = 1, 1, 3  # PS3.3 C.8.5.5.1
@@ -49,7 +49,8 @@ class File:
     """skipped: why it is not used, problem: why it cannot be; both empty for an image.
 
     subject, study: keyed hashes; named: whether PatientID is there, `no`, or a word for none, `placeholder`; burned_in:
-    whether it says that texts are burnt into the image, None where it does not say.
+    whether it says that texts are burnt into the image, None where it does not say; uid: SOP Instance UID, to find its
+    annotations by; size: (rows, columns) of a frame.
     """
 
     path: Path
@@ -61,6 +62,8 @@ class File:
     burned_in: bool | None = None
     frames: tuple[int, ...] = ()
     regions: tuple[Region, ...] = ()
+    uid: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 def examined(path: Path, key: bytes, frame: str, subject: str) -> File:
@@ -77,6 +80,7 @@ def examined(path: Path, key: bytes, frame: str, subject: str) -> File:
         named = _named(header)
         text = _subject(header, subject if named != "no" or subject == "folder" else "study")
         whose, study = (_hashed(key, each) for each in (text, _text(header, "StudyInstanceUID")))
+        uid, size = _text(header, "SOPInstanceUID"), (int(header.Rows), int(header.Columns))
         burned_in = {"YES": True, "NO": False}.get(_text(header, "BurnedInAnnotation").upper())
     except ImageProblem as problem:
         return File(path, problem=str(problem))
@@ -86,7 +90,7 @@ def examined(path: Path, key: bytes, frame: str, subject: str) -> File:
         return File(path, problem="its header is damaged")
     if not regions:
         return File(path, skipped="no 2-D tissue region")
-    return File(path, "", "", whose, study, named, burned_in, chosen, regions)
+    return File(path, "", "", whose, study, named, burned_in, chosen, regions, uid, size)
 
 
 def by_folder(files: list[File], key: bytes) -> list[File]:

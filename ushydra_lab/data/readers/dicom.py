@@ -10,6 +10,7 @@ import secrets
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,18 +20,23 @@ import pandas as pd
 from filelock import FileLock
 
 from ushydra_lab.data.io import convert, dicom_pixels
-from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, pixel_mm
-from ushydra_lab.data.io.dicom_files import FRAMES, SUBJECTS, File, by_folder, examined
+from ushydra_lab.data.io.convert import Conversion, Converter, Images, isotropic, isotropic_size, pixel_mm
+from ushydra_lab.data.io.dicom_files import FRAMES, SUBJECTS, File, Region, by_folder, examined
 from ushydra_lab.data.io.files import files as files_below
 from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.readers import folders
+from ushydra_lab.data.readers.annotation_table import AnnotationTable, Recorded
+from ushydra_lab.data.readers.joined import Picture, joined
 from ushydra_lab.data.source import Source
-from ushydra_lab.data.vocabulary import nearest
+from ushydra_lab.data.vocabulary import SUBJECT, nearest
 from ushydra_lab.errors import UserError
+from ushydra_lab.geometry.letterbox import Letterbox
 
 NAME = "dicom"
 HOW = "dicom 2"
 KEY_BYTES = 16
+Shot = tuple[Path, int]
+"""A file, and the index of one of its frames."""
 CONSTANT = 3  # studies of one PatientID, if these are most of all: one person, or a name taken away?
 
 
@@ -41,6 +47,7 @@ def read(
     subject_key: str | PathLike[str],
     frame: str = "first",
     subject: str = "patient",
+    annotations: str | PathLike[str] | None = None,
     strict: bool = False,
 ) -> Source:
     """One row per tissue region per frame (first, middle, or all of a file), as PNG in `cache`.
@@ -50,44 +57,78 @@ def read(
     subject: who counts as one person, the `patient` (PatientID; without one the study), every `study`, or every
     `folder`: the first below the folder that holds all images. Where PatientID is a word for no name, or the same in
     more than half of at least three studies, that is said, in the check too. Without a calibrated region the spacing is
-    PixelSpacing, else none. Files that are no ultrasound images are counted with the reason, files that cannot be used
-    are left out and listed; strict: the latter are an error. Raises UserError: no such folder, no image in it that can
-    be used.
+    PixelSpacing, else none. annotations: a table of them (`annotation_table`); what it says of an image goes before
+    what the file or a setting does, frames are those that it names, and files without a row are left out. Files that
+    are no ultrasound images are counted with the reason, files that cannot be used are left out and listed, rows that
+    name no file too; strict: all but the first are an error. Raises UserError: no such folder, no image in it that can
+    be used, annotations that fit no image.
     """
     for name, word, words in (("frame", frame, FRAMES), ("subject", subject, SUBJECTS)):
         if word not in words:
             raise UserError(f"data.{name} = {word!r} is not one of {', '.join(words)}{nearest(word, words)}")
     base = folders.existing(root, "give the folder of your DICOM files")
     paths = files_below(base)
-    key = _key(Path(subject_key))
+    notes = AnnotationTable.read(annotations) if annotations else None
+    key, frame = _key(Path(subject_key)), "all" if notes and notes.by_frame else frame
+    number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote the values of tags
         look = partial(_looked_at, key=key, frame=frame, subject=subject)
         files = in_threads(look, paths, "Reading DICOM headers")
         if subject == "folder":
             files = by_folder(files, key)
-        used = [file for file in files if not file.skipped]
-        remarks = _report(files, base, subject)
-        conversions = [
-            Conversion((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file)) for file in used
-        ]
-        pngs = Converter(Path(cache), base, strict).pngs(conversions)
-    number = {path: f"DICOM file {n} of {len(paths)} by path" for n, path in enumerate(paths, 1)}
+        remarks = _report(files, base, "" if notes and SUBJECT in notes.rows else subject)
+        used, lines = [file for file in files if not file.skipped], dict[Shot, int]()
+        if notes:
+            used, lines, left_out = _annotated(used, notes, base, number, strict)
+            remarks += left_out
+        pngs = Converter(Path(cache), base, strict).pngs([_conversion(file) for file in used])
+    shown = list(_shown(used, pngs))
     rows = [
         {
-            "image": str(made[_part(index, n)]),
+            "image": str(png),
             "site": folders.site_name(site),
             "subject": file.subject,
             "pixel_mm": pixel_mm(region.spacing) if region.spacing else np.nan,
             "source": f"{number[file.path]}, frame {index}",
         }
-        for file, made in zip(used, pngs, strict=True)
-        if made
-        for index in file.frames
-        for n, region in enumerate(file.regions)
+        for file, index, region, png in shown
     ]
-    numbered = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
-    return Source(numbered, NAME, base, strict=strict, remarks=(*remarks, *convert.remarks(pngs)))
+    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="row"))
+    if notes:
+        pictures = [Picture(lines[file.path, index], _place(file, region)) for file, index, region, _ in shown]
+        table = joined(table, notes, pictures)
+    return Source(table, NAME, base, strict=strict, remarks=(*remarks, *convert.remarks(pngs)))
+
+
+def _annotated(
+    used: list[File], notes: AnnotationTable, base: Path, number: dict[Path, str], strict: bool
+) -> tuple[list[File], dict[Shot, int], tuple[str, ...]]:
+    """Files that have annotations, with those frames, and damaged ones; the line of each frame; what is left out."""
+    recorded = [
+        Recorded(
+            file.path.relative_to(base).as_posix(), number[file.path], None if file.problem else file.frames, file.uid
+        )
+        for file in used
+    ]
+    lines, left_out = notes.lines(recorded, strict)
+    kept = [(file, own) for file, own in zip(used, lines, strict=True) if own or file.problem]
+    files = [replace(file, frames=tuple(sorted(own))) for file, own in kept]
+    return files, {(file.path, index): line for file, own in kept for index, line in own.items()}, left_out
+
+
+def _shown(files: list[File], pngs: list[dict[str, Path]]) -> Iterator[tuple[File, int, Region, Path]]:
+    """Each region of each frame, with its PNG file."""
+    for file, made in zip(files, pngs, strict=True):
+        for index in file.frames if made else ():
+            for n, region in enumerate(file.regions):
+                yield file, index, region, made[_part(index, n)]
+
+
+def _place(file: File, region: Region) -> Letterbox:
+    """Where a region lies in its frame, and how large it is with square pixels."""
+    x1, y1, x2, y2 = region.box
+    return Letterbox.cut(file.size, region.box, isotropic_size((y2 - y1, x2 - x1), region.sides))
 
 
 def _looked_at(path: Path, key: bytes, frame: str, subject: str) -> File:
@@ -126,7 +167,7 @@ def _make_key(path: Path) -> None:
 
 
 def _report(files: list[File], base: Path, by: str) -> tuple[str, ...]:
-    """Says what there is; returns what deserves a look. Raises UserError: no image."""
+    """Says what there is; returns what deserves a look. by: of SUBJECTS, '' of a table. Raises UserError: no image."""
     used = [file for file in files if not file.skipped]
     reasons = Counter(file.skipped for file in files if file.skipped)
     print(f"{NAME}: {len(used)} of {len(files)} files are ultrasound images")
@@ -168,6 +209,10 @@ def _nameless(files: list[File]) -> Iterator[str]:
 
 def _part(frame: int, region: int) -> str:
     return f"frame_{frame:05d}_region_{region}"
+
+
+def _conversion(file: File) -> Conversion:
+    return Conversion((file.path,), f"{HOW} {file.frames} {file.regions}", partial(_images, file))
 
 
 def _images(file: File) -> Images:

@@ -18,9 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ushydra_lab.data.declared import differs
+from ushydra_lab.data.io import videos
 from ushydra_lab.data.io.convert import Conversion, Converter, Images, remarks
 from ushydra_lab.data.io.files import exists
-from ushydra_lab.data.io.image import MAX_PIXELS, TOO_LARGE, ImageProblem
+from ushydra_lab.data.io.image import ImageProblem
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.readers import folders
 from ushydra_lab.data.readers.tables import read_table
@@ -168,15 +169,16 @@ def _rows(
             "subject": name,
             "part": video["part"],
             "mask": str(pngs[f"{phase}_mask"]) if pngs else "",
-            "phase": phase,
+            "group_phase": phase,
             "ef": video["ef"],
             "source": f"Videos/{name}.avi, frame {tracing.frame}",
         }
 
 
 def _images(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) -> Images:
-    frames = _decoded(video, {tracing.frame for tracing in pair.values()})
-    if missing := sorted({tracing.frame for tracing in pair.values()} - frames.keys()):
+    traced = {tracing.frame for tracing in pair.values()}
+    frames = {shown.index: shown.grey for shown in videos.frames(video, traced.__contains__, max(traced), "avi")}
+    if missing := sorted(traced - frames.keys()):
         raise ImageProblem(f"traced frames {', '.join(map(str, missing))} are beyond its end, or it is truncated")
     shown = np.array([frames[pair["ED"].frame].shape[::-1]], float)
     if differs(shown, size[None])[0]:
@@ -184,27 +186,3 @@ def _images(video: Path, pair: dict[str, Tracing], size: NDArray[np.float64]) ->
     for phase, tracing in pair.items():
         yield phase, frames[tracing.frame]
         yield f"{phase}_mask", tracing.mask(frames[tracing.frame].shape)
-
-
-def _decoded(video: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
-    """Those of the wanted frames that the video has, (rows, columns) grey."""
-    try:
-        import av
-    except ImportError:
-        raise UserError("videos need PyAV: pip install 'ushydra_lab[video]'") from None
-    found: dict[int, NDArray[np.uint8]] = {}
-    try:
-        with av.open(str(video), format="avi") as container:
-            if not container.streams.video:
-                raise ImageProblem("holds no video")
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
-                raise ImageProblem(TOO_LARGE)
-            for index, frame in enumerate(container.decode(stream)):
-                if index in wanted:
-                    found[index] = frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
-                if index >= max(wanted):
-                    break
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise ImageProblem("is damaged, or no video that FFmpeg can decode") from error
-    return found
