@@ -139,7 +139,7 @@ class CanvasCache:
             self._make(images, keys, file.parent, put, lacking)
         note_verified(file)
         found = self._sound(file, keys)  # before others are removed, which then know that it is in use
-        self._shrink(file)
+        self._shrink(file, size_of(len(keys), self.canvas))
         return found
 
     def _in_memory(self, images: Sequence[Shown], keys: Sequence[bytes], folder: Path) -> Canvases:
@@ -183,20 +183,20 @@ class CanvasCache:
                 found |= {key: (other, at) for at, key in enumerate(other.keys) if key in keys}
         return found
 
-    def _shrink(self, made: Path) -> None:
+    def _shrink(self, made: Path, size: int) -> None:
         """Remove what was not used for longest until the folder fits its limit; and unfinished stacks of long ago."""
-        if (size := made.stat().st_size) > self.limit_gb * GIGABYTE:
+        if size > self.limit_gb * GIGABYTE:
             more = f"{size / GIGABYTE:.3g} GB, more than cache_gb={self.limit_gb:g}"
             warnings.warn(f"{made}: {more}: all canvases that are not in use make room; set it higher", stacklevel=5)
         found, now = [], time.time()
         for path in (path for kind in (f"*/*{STACK}", f"*/*{PART}", OLD_ENTRIES) for path in self.folder.glob(kind)):
             with contextlib.suppress(OSError):  # removed meanwhile, or another user's
                 found.append((last_used(path), path.stat().st_size, path))
-        excess = sum(size for _, size, _ in found) - self.limit_gb * GIGABYTE
-        for used, size, path in sorted(found):
+        excess = sum(taken for _, taken, _ in found) - self.limit_gb * GIGABYTE
+        for used, taken, path in sorted(found):
             abandoned = path.suffix == PART and now - used > ABANDONED_S
             if (excess > 0 or abandoned) and path != made and remove(path):
-                excess -= size
+                excess -= taken
 
 
 def _refuse(problems: Sequence[str]) -> None:
