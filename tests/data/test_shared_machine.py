@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab import phantom
-from ushydra_lab.data.io import convert, shown
+from ushydra_lab.data.io import convert, recipe
 from ushydra_lab.data.io.cache import CanvasCache
 from ushydra_lab.data.io.convert import Conversion, Converter
 from ushydra_lab.data.io.stack import ENTRY, PART, STACK
@@ -55,8 +55,8 @@ def test_of_a_cache_that_may_not_be_written_what_is_there_is_used_and_the_rest_m
     monkeypatch.setattr(Path, "touch", denied(code))
     with warnings.catch_warnings(action="error"):
         assert isinstance(store.load(paths[:2]).pixels, np.memmap)
-    decode, decoded = shown.decode, list[bytes]()
-    monkeypatch.setattr(shown, "decode", lambda content: (decoded.append(content), decode(content))[1])
+    decode, decoded = recipe.decode, list[bytes]()
+    monkeypatch.setattr(recipe, "decode", lambda content: (decoded.append(content), decode(content))[1])
     with pytest.warns(UserWarning, match=r"cache: may not be written .*in memory; set cache_dir"):
         found = store.load(paths)
     np.testing.assert_array_equal(found.pixels, expected.pixels)

@@ -27,7 +27,7 @@ from ushydra_lab.data.canvases import Canvases
 from ushydra_lab.data.fields import chunks, hash_given, on_canvas
 from ushydra_lab.data.io.cache import CanvasCache
 from ushydra_lab.data.io.mapped import as_tensor
-from ushydra_lab.data.io.shown import Crop
+from ushydra_lab.data.io.recipe import Crop
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ushydra_lab.data.io import cache, shown
+from ushydra_lab.data.io import cache, recipe
 from ushydra_lab.data.io.cache import CanvasCache
 from ushydra_lab.data.io.image import Decoded
 from ushydra_lab.data.io.masks import NO_LABEL, MaskCode
@@ -29,8 +29,8 @@ def paths(write_images: Callable[..., pd.DataFrame], tmp_path: Path) -> list[Pat
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The content of every image that is decoded."""
     contents: list[bytes] = []
-    decode = shown.decode
-    monkeypatch.setattr(shown, "decode", lambda content: (decode(content), contents.append(content))[0])
+    decode = recipe.decode
+    monkeypatch.setattr(recipe, "decode", lambda content: (decode(content), contents.append(content))[0])
     return contents
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_stack_is_noticed_and_made_again(
 def test_an_interrupted_writer_is_continued_and_what_it_left_half_written_made_again(
     paths: list[Path], tmp_path: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, decode = CanvasCache(tmp_path / "cache", (16, 32), 1.0), shown.decode
+    store, decode = CanvasCache(tmp_path / "cache", (16, 32), 1.0), recipe.decode
 
     def interrupted(content: bytes) -> Decoded:
         if len(decoded) == 3:
@@ -113,7 +113,7 @@ def test_an_interrupted_writer_is_continued_and_what_it_left_half_written_made_a
         return decode(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shown, "decode", interrupted)
+        patch.setattr(recipe, "decode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.load(paths)
     assert len(decoded) == 3
@@ -236,10 +236,10 @@ def test_four_processes_decode_each_image_once_and_map_one_file(
 ) -> None:
     paths = [tmp_path / image for image in write_images({"a": 40})["image"]]
     script = (
-        "import sys, time; from pathlib import Path; from ushydra_lab.data.io import shown\n"
+        "import sys, time; from pathlib import Path; from ushydra_lab.data.io import recipe\n"
         "from ushydra_lab.data.io.cache import CanvasCache\n"
-        "decoded, decode = [], shown.decode\n"
-        "shown.decode = lambda content: (time.sleep(0.02), decoded.append(content), decode(content))[2]\n"
+        "decoded, decode = [], recipe.decode\n"
+        "recipe.decode = lambda content: (time.sleep(0.02), decoded.append(content), decode(content))[2]\n"
         f"store = CanvasCache(Path({str(tmp_path / 'cache')!r}), (16, 32), 1.0)\n"
         "found = store.load(sys.argv[1:])\n"
         "lines = Path('/proc/self/maps').read_text().splitlines()\n"

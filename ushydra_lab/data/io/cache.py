@@ -24,7 +24,7 @@ import numpy as np
 
 from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.io.mask_codes import AnyCode
-from ushydra_lab.data.io.shown import Canvas, Crop, Shown
+from ushydra_lab.data.io.recipe import Canvas, Crop, Recipe
 from ushydra_lab.data.io.stack import PART, STACK, Entry, Put, Stack, last_used, note_verified, remove, size_of, writing
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import unwritable
@@ -71,7 +71,7 @@ class CanvasCache:
         """
         files = [Path(path) if str(path) or not masks else None for path in paths]
         codes = [masks.at(file) if masks and file else None for file in files]
-        images = [Shown(*each) for each in zip(files, crops or [None] * len(files), codes, strict=True)]
+        images = [Recipe(*each) for each in zip(files, crops or [None] * len(files), codes, strict=True)]
         keys = self._keys(images)
         try:
             return self._mapped(images, keys, self.stack(keys, "images" if masks is None else "labels"))
@@ -85,14 +85,14 @@ class CanvasCache:
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
         return self.folder / f"{kind}-v{letterbox.VERSION}.{FORMAT}-{shape}" / f"{name}{STACK}"
 
-    def _keys(self, images: Sequence[Shown]) -> list[bytes]:
-        def key(image: Shown) -> bytes | None:
+    def _keys(self, images: Sequence[Recipe]) -> list[bytes]:
+        def key(image: Recipe) -> bytes | None:
             try:
                 return image.key(image.content(), self.canvas)
             except ImageProblem:
                 return None
 
-        def problem(image: Shown) -> str:
+        def problem(image: Recipe) -> str:
             try:
                 image.made(image.content(), self.canvas)
             except ImageProblem as found:
@@ -104,7 +104,7 @@ class CanvasCache:
             _refuse(in_threads(problem, images, "Looking for more problems"))
         return [key or b"" for key in keys]
 
-    def _mapped(self, images: Sequence[Shown], keys: Sequence[bytes], file: Path) -> Canvases:
+    def _mapped(self, images: Sequence[Recipe], keys: Sequence[bytes], file: Path) -> Canvases:
         try:
             while not (found := self._sound(file, keys) or self._written(images, keys, file)):
                 pass  # another process has just written it
@@ -130,7 +130,7 @@ class CanvasCache:
         note_verified(file)
         return found
 
-    def _written(self, images: Sequence[Shown], keys: Sequence[bytes], file: Path) -> Stack | None:
+    def _written(self, images: Sequence[Recipe], keys: Sequence[bytes], file: Path) -> Stack | None:
         """The stack of these keys after writing it, None if another process was faster."""
         with writing(file, len(keys), self.canvas) as mine:
             if not mine:
@@ -142,7 +142,7 @@ class CanvasCache:
         self._shrink(file, size_of(len(keys), self.canvas))
         return found
 
-    def _in_memory(self, images: Sequence[Shown], keys: Sequence[bytes], folder: Path) -> Canvases:
+    def _in_memory(self, images: Sequence[Recipe], keys: Sequence[bytes], folder: Path) -> Canvases:
         pixels, entries = np.empty((len(keys), *self.canvas), np.uint8), dict[int, Entry]()
 
         def put(position: int, entry: Entry, canvas: Canvas) -> None:
@@ -152,7 +152,7 @@ class CanvasCache:
         return Canvases.of(pixels, [entries[position] for position in range(len(keys))])
 
     def _make(
-        self, images: Sequence[Shown], keys: Sequence[bytes], folder: Path, put: Put, positions: Sequence[int]
+        self, images: Sequence[Recipe], keys: Sequence[bytes], folder: Path, put: Put, positions: Sequence[int]
     ) -> None:
         """Copy the canvases at these positions from other stacks, or letterbox their images."""
         others = self._others(folder, {keys[position] for position in positions})

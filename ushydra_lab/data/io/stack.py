@@ -20,7 +20,7 @@ from typing import IO, Self
 import numpy as np
 
 from ushydra_lab.data.io.image import in_threads
-from ushydra_lab.data.io.shown import Canvas
+from ushydra_lab.data.io.recipe import Canvas
 from ushydra_lab.files import FULL, write_text
 
 try:

@@ -18,7 +18,7 @@ Canvas = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Recipe:
     """What one canvas is made of. path: None for a label map that a row lacks; code: None for an image."""
 
     path: Path | None
