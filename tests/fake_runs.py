@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ushydra_lab.data.vocabulary import groups
+from ushydra_lab.data.vocabulary import LABEL_FLAG, PUBLISHED, groups
 from ushydra_lab.files import read_table
 
 
@@ -38,7 +38,8 @@ def write(
         split = table[["record", "site", "part"]].drop_duplicates("record")
         split = split.assign(subject=split["record"].map("{:03d}".format))
     split = split if "image" in split else split.assign(image=split["record"].map("{}.png".format))
-    split[["record", "image", "site", "subject", "part", *groups(split)]].to_csv(run / "split.csv", index=False)
+    besides = [*(column for column in (PUBLISHED, LABEL_FLAG) if column in split), *groups(split)]
+    split[["record", "image", "site", "subject", "part", *besides]].to_csv(run / "split.csv", index=False)
     own = {"name": run.parents[2].name, "data": {"_target_": "here.read"}, "network": {}, "scale": "laptop"}
     own |= {"stages": {name: {"task": {}, "max_epochs": 3} for name in stages}}
     (run / "config.yaml").write_text(yaml.safe_dump(own | (config or {}), sort_keys=False))

@@ -22,6 +22,7 @@ HELD = re.compile(
     r"`(?P<name>\w+(?:\.\w+)?)` (?:in|of) `(?P<file>[\w/]+\.py)`|`(?P<holder>[\w/]+\.py)` \(`(?P<held>\w+)`\)"
 )
 COMMAND = re.compile(r"python -m ushydra_lab(?:\.(?P<module>\w+)|[ \n]+(?P<word>[^\s`]+))")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 BOX, EDGE = re.compile(r"^    │ (\w+) ", re.MULTILINE), re.compile(r"^    [├└].*$", re.MULTILINE)
 
 
@@ -97,3 +98,15 @@ def test_the_picture_lacks_no_package() -> None:
 def test_every_verb_has_its_place_in_contributing() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `commands/(\w+)\.py` \|", text_of("CONTRIBUTING.md"), re.MULTILINE)
     assert sorted(rows) == sorted((verb, verb) for verb in VERBS if verb != "train")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_links_to_is_there(document: str) -> None:
+    links = [link for link in LINK.findall(text_of(document)) if "://" not in link]
+    assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []
+
+
+def test_every_page_and_picture_is_shown_to_whoever_starts_at_the_readme() -> None:
+    linked = {(ROOT / one).parent / link for one in DOCUMENTS for link in LINK.findall(text_of(one))}
+    shown = {file.resolve() for file in linked}
+    assert [file.name for file in (ROOT / "docs").glob("**/*.[mp][dn]*") if file.resolve() not in shown] == []

@@ -192,6 +192,21 @@ def test_a_finished_run_is_left_alone(finished: Path, hospitals: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
 
 
+def test_a_finished_run_takes_a_later_word_on_burnt_in_names_and_nothing_else(
+    finished: Path, hospitals: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "copied"
+    path = root / finished.relative_to(finished.parents[3])
+    shutil.copytree(finished.parents[3], root)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    for declared in (True, False):
+        run(root, hospitals, f"deidentified={declared}")
+        assert Run(path).deidentified is declared
+    changed = {file.name for file, content in before.items() if file.read_bytes() != content}
+    assert changed == {"run.json"}
+    Run(path).verify()
+
+
 def test_the_same_seed_gives_the_same_bits(finished: Path, hospitals: Path, tmp_path: Path) -> None:
     again = run(tmp_path, hospitals)
     assert same_weights(finished, again, "phase2")
@@ -341,7 +356,9 @@ def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads
         data += ["structures=[lv,csp,parenchyma]"]
     if path.stem == "biometry_new_hospital":
         data += ["split.held_out=[hospital_c]", "~data.difficulty", "~data.sites", "~data.images_per_site"]
-    if path.stem.endswith("hc18"):
+    if path.stem == "biometry_multicentre":
+        data += ["~data.resample"]
+    if path.stem.endswith(("hc18", "multicentre")):
         data += ["stages.pretrain.instead.data.images_per_site=6", "stages.pretrain.instead.data.seed=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         stages = compose("config", overrides=[f"+experiment={path.stem}", *small, *data]).stages

@@ -10,6 +10,7 @@ import importlib
 import sys
 
 from ushydra_lab import __version__
+from ushydra_lab.cores import share_busy_cores
 from ushydra_lab.errors import UserError, use_any_display
 
 TRAIN = "train"
@@ -76,9 +77,15 @@ def overview() -> str:
 
 def _run(verb: str, arguments: list[str]) -> None:
     """Run a verb's command; the exit status is what its `main` returns, or 1 after a UserError."""
-    command = importlib.import_module(f"ushydra_lab.commands.{verb}")
+    share_busy_cores()
     try:
+        command = importlib.import_module(f"ushydra_lab.commands.{verb}")
         sys.exit(command.main(arguments))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "ushydra_lab":
+            raise
+        remedy = "`make setup` makes an environment that has all: source .venv/bin/activate"
+        sys.exit(f"{sys.executable} has no {error.name}; {remedy}")
     except UserError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

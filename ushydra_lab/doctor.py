@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ushydra_lab.config.paths import CONSTRAINTS
+from ushydra_lab.cores import usable_cores
 from ushydra_lab.files import link_or_copy
 
 DISTRIBUTION = "ushydra_lab"
@@ -134,9 +135,8 @@ def _device() -> Iterator[Finding]:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    return Finding("cores", f"{usable} usable{f', OMP_NUM_THREADS={threads}' if threads else ''}")
+    return Finding("cores", f"{usable_cores()} usable{f', OMP_NUM_THREADS={threads}' if threads else ''}")
 
 
 def _memory() -> Iterator[Finding]:

@@ -6,9 +6,12 @@ import logging
 from pathlib import Path
 
 import lightning as L
+import pandas as pd
 
+from ushydra_lab.audit.landmarks import label_flags
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.vocabulary import LABEL_FLAG
 from ushydra_lab.evaluation.per_image import evaluate_stages, part_means
 from ushydra_lab.evaluation.pictures import draw_extremes, draw_landmarks, draw_panels, draw_sites
 from ushydra_lab.runs.directory import RunDirectory, job_identity
@@ -34,6 +37,7 @@ def run(experiment: Experiment, path: Path) -> None:
         if directory.done:
             with directory.note_refusal():
                 directory.refuse_other_data(prepare(experiment)[1])
+            directory.declare()
             log.info("already finished: %s", path)
             return
         with directory.recording():
@@ -67,14 +71,20 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         last = list(tasks.values())[-1]
         triage = fit_triage(last, data)
         for shortage in triage.shortages:
-            log.info("triage: %s", shortage)
+            log.info("%s", shortage)
         judged = judged_images(triage, last, data)
         directory.write_results(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},
-            data.split_table(),
+            _split(data),
             table,
             part_means(table),
             write_triage(path, triage, judged),
         )
         logger.finish(table, panels)
+
+
+def _split(data: UltrasoundData) -> pd.DataFrame:
+    """The split, with the labels that the audit flags; they take part in everything all the same."""
+    flagged = {LABEL_FLAG: label_flags(data.manifest.table)} if "landmarks" in data.manifest.annotations else {}
+    return data.split_table().assign(**flagged)

@@ -10,7 +10,7 @@ from PIL import Image
 from ushydra_lab.benchmark.growth import SEEN, check_rows, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
-from ushydra_lab.benchmark.plain import PlainImages, PlainProcess, PlainTraining, plain_ms_ssim
+from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess, PlainImages, PlainTraining, plain_ms_ssim
 from ushydra_lab.benchmark.predict import rows
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.stage_store import StageFolder
@@ -44,10 +44,11 @@ def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.stack([plain[row] for row in range(len(plain))]), batch["image"])
 
 
-def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("training", [PlainTraining, CompetentTraining])
+def test_their_step_makes_the_step_of_ours(training: type[PlainTraining], tmp_path: Path) -> None:
     here = lab(tmp_path)
     experiment = here.experiment(ROI_EXPERIMENT)
-    ours, plain = here.task(experiment, "phase1"), PlainTraining(here.task(experiment, "phase1").network, here.device)
+    ours, plain = here.task(experiment, "phase1"), training(here.task(experiment, "phase1").network, here.device)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(2, 1, 168, 176, generator=generator)
     boxes = {"nt_box": [40.0, 60, 90, 80], "content": [0.0, 0, 176, 168]}
@@ -60,18 +61,30 @@ def test_the_plain_step_makes_the_step_of_ours(tmp_path: Path) -> None:
             torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-7)
 
 
-def test_the_plain_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("training", [PlainTraining, CompetentTraining])
+def test_each_trains_on_all_images_as_they_are(training: type[PlainTraining], tmp_path: Path) -> None:
+    here = lab(tmp_path)
+    data = data_of(here.experiment(ROI_EXPERIMENT, "data.images_per_site=5"))
+    images = PlainImages(list(data.manifest.table["image"]), data.canvas)
+    of_epoch = torch.cat(list(training.batches(images, 4)))
+    expected = torch.stack([images[row] for row in range(len(images))])
+    order = [int((expected - one).flatten(1).abs().amax(1).argmin()) for one in of_epoch]
+    assert sorted(order) == list(range(len(images)))
+    torch.testing.assert_close(of_epoch, expected[order])
+
+
+def test_another_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(tmp_path: Path) -> None:
     here = lab(tmp_path)
     experiment = here.experiment(ROI_EXPERIMENT)
     data = data_of(experiment)
     images = PlainImages(list(data.manifest.table["image"]), data.canvas)
     network = here.task(experiment, "phase1").network
-    with PlainProcess(network, images, 4, here.device) as plain:
+    with OtherProcess(PlainTraining, network, images, 4, here.device) as plain:
         plain.step()
         plain.epoch()
         assert plain.process.is_alive()
     assert plain.process.exitcode == 0
-    with PlainProcess(network, images, 4, here.device) as plain:
+    with OtherProcess(PlainTraining, network, images, 4, here.device) as plain:
         plain.process.kill()
         with pytest.raises((EOFError, OSError)):
             plain.step()

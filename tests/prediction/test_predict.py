@@ -79,9 +79,9 @@ def test_a_prediction_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     (tmp_path / "broken" / "overlays" / ".half.jpg.0123abcd").write_bytes(b"half")
     answered, answer = [0], prediction.predict_frames
 
-    def counted(ensemble, shown):
-        answered[0] += len(shown)
-        return answer(ensemble, shown)
+    def counted(ensemble, batch):
+        answered[0] += len(batch.shown)
+        return answer(ensemble, batch)
 
     monkeypatch.setattr(prediction, "predict_frames", counted)
     done = predict_to(tmp_path / "broken", ensemble, given)

@@ -80,7 +80,7 @@ def test_the_page_begins_with_the_answer_its_margin_and_its_interval(tmp_path: P
     assert float(said[1]) == pytest.approx(100 * (1 - test["phase2 roi"] / test["phase2 global"]), abs=0.06)
 
 
-def test_several_hospitals_are_answered_together_with_a_forest_plot_first(tmp_path: Path) -> None:
+def test_several_hospitals_are_answered_together_with_a_forest_plot(tmp_path: Path) -> None:
     root = experiment(tmp_path, SITES, (1, 2, 3), 0.0, 0.3)
     planned(root, (CLAIM, 0))
     text = page(root)
@@ -93,7 +93,7 @@ def test_several_hospitals_are_answered_together_with_a_forest_plot_first(tmp_pa
     assert table.loc["mean", "change"] == pytest.approx(sites.mean(), abs=1e-3)
     assert tuple(table.loc["a new hospital", ["low", "high"]]) == pytest.approx(expected.prediction, abs=2e-3)
     html = (root / "report" / "index.html").read_text()
-    assert html.index("Change at each hospital") < html.index("it is shown")
+    assert html.index("it is shown") < html.index("Change at each hospital") < html.index("Secondary comparisons")
 
 
 def test_a_changed_claim_shows_both_and_the_later_one_is_no_test(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import hashlib
 import io
 import re
 import shlex
@@ -28,6 +29,7 @@ from ushydra_lab.report.build import report
 from ushydra_lab.report.document import Figure, Gap, Heading, Note, Table
 from ushydra_lab.report.protocol import SYNTHETIC
 from ushydra_lab.report.render import html as page
+from ushydra_lab.report.render import pictures
 from ushydra_lab.report.verdict import RULE
 from ushydra_lab.tasks.columns import Metric
 
@@ -125,7 +127,12 @@ def test_the_page_needs_nothing_but_itself(experiment: Path) -> None:
     assert read.links
     assert all(link.startswith(("#", "data:")) for _, link in read.links)
     assert all(re.match("data:image/(png|webp);base64,", link) for tag, link in read.links if tag == "img")
-    assert not read.tags & {"script", "iframe", "object", "embed", "form", "video"}
+    assert not read.tags & {"iframe", "object", "embed", "form", "video"}
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"script-src ([^;\"]*)", html) == [f"'sha256-{one}'" for one in hashes], (
+        "what sorts tables, alone"
+    )
     assert not re.search(r"url\(|@import|\son\w+=", html)
     assert all(read.alts)
 
@@ -154,7 +161,7 @@ def test_two_seeds_are_too_few_and_the_page_says_so(experiment: Path) -> None:
 def test_tables_have_the_cells_of_the_files(experiment: Path) -> None:
     _, read = made(experiment)
     shown = read.table("method", "PSNR (dB) ↑", "ROI-MAE ↓")
-    written = pd.read_csv(experiment / "report" / f"{SITE}_val_values.csv")
+    written = pd.read_csv(experiment / "report" / f"{SITE}_test_values.csv")
     assert shown == [list(written.columns), *written.astype(str).values.tolist()]
     in_markdown = [line for line in (experiment / "report" / "tables.md").read_text().splitlines() if line[:2] == "| "]
     rows = {tuple(cell.strip() for cell in row) for table in read.tables for row in table}
@@ -220,7 +227,7 @@ def test_whole_frames_are_shown_only_of_images_declared_free_of_names(tmp_path: 
     read = made(tmp_path / "exp")[1]
     shown = {link for tag, link in read.links if link.startswith("data:image/webp")}
     figures = tmp_path / "exp" / SITE / "seed1" / "plain" / "figures"
-    whole = {name: page._within(figures / f"{name}.png", page.MOST_BYTES) for name in PICTURED}
+    whole = {name: pictures._within(figures / f"{name}.png", pictures.MOST_BYTES) for name in PICTURED}
     assert shown == {whole[name] for name in PICTURED if name.endswith("_roi") != deidentified}
     assert ("No whole frames of train:" in read.text) != deidentified
 
@@ -260,7 +267,7 @@ def test_a_site_s_name_is_typed_so_that_it_stays_one(experiment: Path, site: str
 def test_pictures_get_smaller_until_they_fit(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     for most in (100_000_000, 200_000):
-        monkeypatch.setattr(page, "MOST_BYTES", most)
+        monkeypatch.setattr(pictures, "MOST_BYTES", most)
         sizes.append(len(made(experiment)[0]))
     assert sizes[1] < 0.5 * sizes[0]
 
@@ -272,12 +279,12 @@ def test_what_small_pictures_leave_lets_large_ones_keep_their_pixels(
     Image.fromarray(speckle).save(tmp_path / "large.png")
     Image.new("L", (1200, 300)).save(tmp_path / "small.png")
     large, small = (tmp_path / f"{name}.png" for name in ("large", "small"))
-    monkeypatch.setattr(page, "MOST_BYTES", int(1.2 * page._bytes(page._within(large, 10**9))))
-    found = page._sources([large, small])
+    monkeypatch.setattr(pictures, "MOST_BYTES", int(1.2 * pictures._bytes(pictures._within(large, 10**9))))
+    found = pictures._sources([large, small])
     widths = [Image.open(io.BytesIO(base64.b64decode(found[f].partition(",")[2]))).width for f in (large, small)]
     assert widths == [1200, 1200]
-    assert sum(map(page._bytes, found.values())) <= page.MOST_BYTES
-    assert page._bytes(found[large]) > page.MOST_BYTES / 2
+    assert sum(map(pictures._bytes, found.values())) <= pictures.MOST_BYTES
+    assert pictures._bytes(found[large]) > pictures.MOST_BYTES / 2
 
 
 def settings_of(run: Path, **changed: Any) -> None:

@@ -30,13 +30,15 @@ def test_a_score_that_could_not_be_computed_is_reviewed() -> None:
     without = Triage((rule("uncertain", inf),), None)
     assert without.judge((), {"uncertain": nan}).reasons == ("uncertain",)
     assert without.judge((), {"uncertain": 9.0}).status == "accept"
-    assert without.shortages == ["uncertain: no threshold, for more than 5% of the validation images have no score"]
+    (said,) = without.shortages
+    assert "no image to review for `uncertain`: more than 5% of the validation images have no score." in said
 
 
 def test_a_rule_of_too_few_images_never_holds_and_says_so() -> None:
     short = Triage((rule("ood", inf, n_images=18),), None)
     assert short.judge((), {"ood": 1e9}).status == "accept"
-    assert short.shortages == ["ood: a threshold at 5% needs 19 validation subjects, there are 18"]
+    (said,) = short.shortages
+    assert "no image to review for `ood`: a threshold at 5% needs 19 validation subjects, there are 18." in said
     assert RULES.shortages == []
 
 

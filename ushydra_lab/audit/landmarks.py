@@ -117,6 +117,12 @@ def implausible(table: pd.DataFrame, annotation: Annotation) -> dict[int, list[s
     return _reasons(Shape.of(ends_of(table, annotation), swappable=head).statistics(), head, (first, second))
 
 
+def label_flags(table: pd.DataFrame) -> pd.Series:
+    """What is implausible in each row's OFD and BPD, '' for nothing; by all rows of the table."""
+    reasons = implausible(table, ANNOTATIONS["landmarks"])
+    return pd.Series([", ".join(reasons.get(row, ())) for row in range(len(table))], table.index, dtype=str)
+
+
 def ends_of(table: pd.DataFrame, annotation: Annotation) -> Floats:
     """(N, diameters, 2 ends, x and y), px; NaN where there is none."""
     ends: Floats = table[list(annotation.columns)].to_numpy(float).reshape(len(table), -1, 2, 2)

@@ -7,6 +7,8 @@ import os
 import platform
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -18,16 +20,23 @@ from ushydra_lab.training.memory import keep_freed
 
 
 def run_parts(scales: list[str], parts: list[str], repeats: int, cache_dir: Path) -> list[Row]:
-    """The rows of every part at every scale. Raises UserError where a folder cannot be written."""
-    keep_freed()
+    """The rows of every part at every scale, each part in a process of its own: none depends on what ran before.
+
+    Raises:
+        UserError: a folder cannot be written.
+    """
     rows: list[Row] = []
     for scale in scales:
-        with tempfile.TemporaryDirectory() as folder:
-            lab = Lab(scale, repeats, _device(), Path(folder), cache_dir)
-            for part in parts:
-                print(f"{scale}: {part} ...", file=sys.stderr)
-                rows += importlib.import_module(f"ushydra_lab.benchmark.{part}").rows(lab)
+        for part in parts:
+            print(f"{scale}: {part} ...", file=sys.stderr)
+            with ProcessPoolExecutor(1, get_context("spawn")) as process, tempfile.TemporaryDirectory() as folder:
+                rows += process.submit(_part, part, Lab(scale, repeats, _device(), Path(folder), cache_dir)).result()
     return rows
+
+
+def _part(name: str, lab: Lab) -> list[Row]:
+    keep_freed()
+    return list(importlib.import_module(f"ushydra_lab.benchmark.{name}").rows(lab))
 
 
 def machine() -> str:

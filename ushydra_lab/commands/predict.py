@@ -4,7 +4,8 @@
     python -m ushydra_lab predict multirun/NAME/SITE INPUT.csv --out FOLDER
 
 INPUT is a file, a folder or a table with a column `image`. Several runs, such as seeds, answer together. What was
-interrupted is continued by the same command. The exit status is 3 where some files could not be read.
+interrupted is continued by the same command. The exit status is 3 where some files could not be read, 1 where nothing
+can be predicted, 2 for a command line that cannot be used.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ def main(arguments: list[str]) -> int:
 
     from ushydra_lab.prediction.inputs import read_input, spacing_problem
     from ushydra_lab.prediction.members import load_ensemble
-    from ushydra_lab.prediction.predict import predict_to
+    from ushydra_lab.prediction.predict import notices_of, predict_to
 
     if text := spacing_problem(given.pixel_mm):
         parser.error(f"--pixel-mm: {text}")
     files = read_input(folders[-1], given.match, given.pixel_mm)
     ensemble = load_ensemble(folders[:-1], given.device, local)
-    for notice in ensemble.notices:
+    for notice in notices_of(ensemble, files):
         print(notice)
     done = predict_to(given.out, ensemble, files, given.every)
     print(f"{'Predicted before: ' if done.again else ''}{done.folder / 'index.html'} ({done.frames} rows)")

@@ -36,6 +36,7 @@ ADDED = {
     "data.sites": None,
     "data.plane": None,
     "data.by_plane": False,
+    "data.fp_by_machine": False,
 }
 """Keys that configurations of earlier runs lack, at the values that those runs had: as if they were not there."""
 PRIVATE = (*(key for key in NOT_DETERMINING if key.startswith("data.")), "run_root", "cache_dir", "logger")

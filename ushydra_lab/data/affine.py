@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ushydra_lab.data.fields import missing
 from ushydra_lab.data.vocabulary import ANNOTATIONS
+from ushydra_lab.devices import sent
 from ushydra_lab.geometry.letterbox import MIN_SIDE
 
 Batch = dict[str, Tensor]
@@ -37,10 +38,7 @@ def shift(batch: Batch, steps: Tensor) -> Batch:
     """All moved by whole px, exactly: steps (B, 2) int64 (x, y). Zeros move into image and mask."""
     a_map = torch.eye(2, 3, device=steps.device).repeat(len(steps), 1, 1)
     a_map[:, :, 2] = steps
-    layers = {
-        key: torch.stack([_shifted(layer, step) for layer, step in zip(batch[key], steps.tolist(), strict=True)])
-        for key in INTERPOLATION.keys() & batch
-    }
+    layers = {key: _shifted(batch[key], steps) for key in INTERPOLATION.keys() & batch}
     return {**batch, **_moved(batch, a_map), **_without_mask_kept(batch, layers)}
 
 
@@ -84,13 +82,14 @@ def map_box(a_map: Tensor, box: Tensor) -> Tensor:
 def canvas_size(batch: Batch) -> Tensor:
     """(width, height) in px, on the batch's device."""
     image = batch["image"]
-    return torch.tensor([image.shape[-1], image.shape[-2]], dtype=torch.float32, device=image.device)
+    return sent([image.shape[-1], image.shape[-2]], image, torch.float32)
 
 
 def anchors(batch: Batch) -> Tensor:
     """(B, N > 0, 2) px: annotated points and box corners, at the edge if beyond the canvas; NaN where missing."""
     size = canvas_size(batch)
-    corners = [batch[key][:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) for key in _boxes(batch)]
+    edges = [batch[key].unbind(1) for key in _boxes(batch)]
+    corners = [torch.stack([x1, y1, x2, y1, x2, y2, x1, y2], 1).view(-1, 4, 2) for x1, y1, x2, y2 in edges]
     none = torch.full((len(batch["image"]), 1, 2), torch.nan, device=size.device)
     return torch.cat([none, *corners, *(batch[key] for key in _points(batch))], dim=1).clamp(min=0).minimum(size)
 
@@ -123,15 +122,16 @@ def _without_mask_kept(batch: Batch, layers: Batch) -> Batch:
     return layers | {"mask": torch.where(absent, batch["mask"], layers["mask"])}
 
 
-def _shifted(layer: Tensor, step: list[int]) -> Tensor:
-    """(..., H, W) moved by step = (x, y)."""
+def _shifted(layer: Tensor, steps: Tensor) -> Tensor:
+    """(B, ..., H, W) moved by steps (B, 2) = (x, y)."""
     height, width = layer.shape[-2:]
-    dx, dy = (max(-side, min(side, px)) for side, px in zip((width, height), step, strict=True))
-    result = torch.zeros_like(layer)
-    target = (slice(max(dy, 0), height + min(dy, 0)), slice(max(dx, 0), width + min(dx, 0)))
-    source = (slice(max(-dy, 0), height + min(-dy, 0)), slice(max(-dx, 0), width + min(-dx, 0)))
-    result[..., *target] = layer[..., *source]
-    return result
+    rows = torch.arange(height, device=layer.device) - steps[:, 1:]
+    columns = torch.arange(width, device=layer.device) - steps[:, :1]
+    there = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    from_rows = rows.clamp(0, height - 1)[:, :, None].expand_as(there)
+    from_columns = columns.clamp(0, width - 1)[:, None].expand_as(there)
+    moved = layer.view(there.shape).gather(1, from_rows).gather(2, from_columns)
+    return torch.where(there, moved, 0).view(layer.shape)
 
 
 def _resampled(batch: Batch, a_map: Tensor) -> Batch:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ushydra_lab.data.affine import Batch, anchors, canvas_size, mirror, shift, warp
+from ushydra_lab.devices import sent
 
 Augmentation = Callable[[Batch, np.random.Generator], Batch]
 
@@ -120,8 +121,13 @@ class Photometric:
         )
         changed = adjust_brightness(adjust_contrast(image, contrast, clip_output=False), brightness)
         for row in np.flatnonzero(equalised):
-            changed[row] = equalize_clahe(changed[row], float(clips[row]), CLAHE_TILES)
+            changed[row] = _equalised(changed[row], float(clips[row]))
         return {**batch, "image": torch.where(content_mask(batch["content"], image), changed, image)}
+
+
+def _equalised(image: Tensor, clip: float) -> Tensor:
+    equalised: Tensor = equalize_clahe(image, clip, CLAHE_TILES)
+    return equalised
 
 
 def _refuse(augmentation: object, **highest: float) -> None:
@@ -135,14 +141,16 @@ def _refuse(augmentation: object, **highest: float) -> None:
 
 
 def _like(tensor: Tensor, values: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(values).to(tensor)
+    return sent(values, tensor, tensor.dtype)
 
 
 def _moved_exactly(batch: Batch, mirrored: NDArray[np.bool_], steps: NDArray[np.int64]) -> Batch:
     """Mirrored where (B,), then moved by steps (B, 2) px, shortened where an annotation would leave the canvas."""
-    device = batch["image"].device
-    batch = mirror(batch, torch.from_numpy(mirrored).to(device))
-    return shift(batch, _kept_inside(torch.from_numpy(steps).to(device), anchors(batch), canvas_size(batch)))
+    image = batch["image"]
+    batch = mirror(batch, sent(mirrored, image))
+    if not steps.any():
+        return batch
+    return shift(batch, _kept_inside(sent(steps, image), anchors(batch), canvas_size(batch)))
 
 
 def _rotation(angle: NDArray[np.float64], mirrored: NDArray[np.bool_]) -> NDArray[np.float64]:

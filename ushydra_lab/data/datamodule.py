@@ -31,7 +31,7 @@ from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
 from ushydra_lab.data.split import Split
 from ushydra_lab.data.usable import crops, usable
-from ushydra_lab.data.vocabulary import ALL_PARTS, IMAGE, MASK, PART, SITE, SUBJECT, groups
+from ushydra_lab.data.vocabulary import ALL_PARTS, IMAGE, MASK, PART, PUBLISHED, SITE, SUBJECT, groups
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
 
@@ -221,10 +221,14 @@ class UltrasoundData(LightningDataModule):
         return self.augment(batch, np.random.default_rng([self.seed, *key])) if self.augment else batch
 
     def split_table(self) -> pd.DataFrame:
-        """Columns record, image, site, subject, part (ALL_PARTS or unused), groups. Stays local: it names subjects."""
+        """Columns record, image, site, subject, part (ALL_PARTS or unused), groups, PUBLISHED where the data set has
+        parts of its own. Stays local: it names subjects.
+        """
         self.setup()
-        table = self.manifest.table[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part})
-        table = table.join(self.manifest.table[groups(self.manifest.table)])
+        whole = self.manifest.table
+        table = whole[[IMAGE, SITE, SUBJECT]].assign(**{PART: self.part}).join(whole[groups(whole)])
+        if PART in whole:
+            table[PUBLISHED] = whole[PART]
         return table.rename_axis("record").reset_index()
 
     def fingerprint(self, parts: Sequence[str] = ("train", "val")) -> str:

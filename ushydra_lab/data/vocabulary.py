@@ -88,6 +88,8 @@ def number_columns(columns: Iterable[str]) -> list[str]:
 
 IMAGE, SITE, SUBJECT, PART, MASK = "image", "site", "subject", "part", "mask"
 REQUIRED = (IMAGE, SITE, SUBJECT)
+PUBLISHED, LABEL_FLAG = "published_part", "label_flag"
+"""Columns of split.csv: the data set's own part, and what the audit of landmarks finds implausible ('' for nothing)."""
 GROUP = "group_"
 PARTS = ("train", "val", "test")
 SEEN_TEST = "seen_test"

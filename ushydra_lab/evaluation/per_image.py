@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
@@ -12,10 +16,18 @@ from ushydra_lab.training.assembly import build_trainer
 from ushydra_lab.training.stages import ctrl_c
 
 
+class StopWhenTold(Callback):
+    """Ends an evaluation at SIGTERM, as a cluster sends it, where Lightning notes that and goes on."""
+
+    def on_predict_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.received_sigterm:
+            raise SIGTERMException
+
+
 def evaluate_stages(experiment: Experiment, tasks: dict[str, Task], data: UltrasoundData) -> pd.DataFrame:
     """Evaluate every stage: stage, part, record, site and every metric, one row per image of the existing parts."""
     tables = []
-    trainer = build_trainer(experiment.trainer, [])
+    trainer = build_trainer(experiment.trainer, [StopWhenTold()])
     for name, task in tasks.items():
         for part in (part for part in data.parts if part != "train"):
             with ctrl_c():

@@ -13,7 +13,7 @@ from ushydra_lab.audit.density import draw_density
 from ushydra_lab.audit.landmarks import implausible
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import Canvases, UltrasoundData
-from ushydra_lab.figures.panels import sample_panel, stage_panel
+from ushydra_lab.figures.panels import FIRST_ROW, sample_panel, stage_panel
 from ushydra_lab.figures.style import tidy
 from ushydra_lab.files import atomic
 from ushydra_lab.results.metrics import metrics_of
@@ -151,9 +151,12 @@ def _structures(experiment: Experiment) -> list[str]:
 
 
 def _save(figure: Figure, file: Path) -> None:
+    """Write a PNG that tells, under the name FIRST_ROW, where its first image ends, in parts of the height."""
     tidy(figure)
+    figure.draw_without_rendering()  # which lays it out
+    ends = [f"{1 - axis.get_position().y0:.4f}" for axis in figure.axes if axis.get_gid() == FIRST_ROW]
     with atomic(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        figure.savefig(temporary, format="png", dpi=110, metadata=dict.fromkeys([FIRST_ROW] * bool(ends), *ends))
 
 
 def _examples(batch: Batch, count: int) -> Batch:

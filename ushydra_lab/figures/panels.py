@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
 
+FIRST_ROW = "first row"
+"""What the lowest axis of a panel's first image is called."""
 NO_LABEL = 255
 DIAMETERS = ("OFD, occipitofrontal diameter", "BPD, biparietal diameter")
 LABEL_COLOURS = ("#56b4e9", "#ffb000", "#cc79a7", "#009e73")  # of Okabe and Ito, told apart by the colour-blind
@@ -92,6 +94,7 @@ def stage_panel(
         line[0].set_title(caption, fontsize=8, loc="left", fontweight="bold", parse_math=False)
     for axis, scale in zip(axes[-1], scales, strict=True) if bars else ():
         _colour_bar(figure, axis, scale)
+    axes[len(kinds) - 1, 0].set_gid(FIRST_ROW)
     _legend(figure, _named(pictures, structures))
     return figure
 

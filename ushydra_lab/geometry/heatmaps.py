@@ -25,6 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ushydra_lab.devices import sent
+
 PRIOR = 0.01
 OFFSET = log(PRIOR / (1 - PRIOR))
 TEMPERATURE = 0.25
@@ -95,7 +97,7 @@ def _extended(log_m: Tensor, sigma: float, margin: int) -> Tensor:
 
 def _normalised(log_m: Tensor, temperature: float | Tensor) -> Tensor:
     """log p of maps (B, P, h, w); temperature () or (P,)."""
-    t = torch.as_tensor(temperature, dtype=log_m.dtype, device=log_m.device)
+    t = sent(temperature, log_m, log_m.dtype)
     return (log_m / t.reshape(-1, 1, 1)).flatten(2).log_softmax(-1).view_as(log_m)
 
 

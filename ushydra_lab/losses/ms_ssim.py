@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ushydra_lab.devices import sent
 from ushydra_lab.geometry.boxes import box_mask, masked_mean
 from ushydra_lab.losses.roi import image_pair
 
@@ -122,7 +123,7 @@ def ssim_maps(x_hat: Tensor, x: Tensor) -> list[Tensor]:
 
 def _combine(means: list[Tensor]) -> Tensor:
     stacked = torch.stack(means, 1).clamp(min=_MIN_MEAN)
-    return stacked.pow(stacked.new_tensor(WEIGHTS)).prod(1)
+    return stacked.pow(sent(WEIGHTS, stacked, stacked.dtype)).prod(1)
 
 
 def combine_maps(maps: list[Tensor]) -> Tensor:
@@ -141,7 +142,7 @@ def combine_maps_in_box(maps: list[Tensor], box: Tensor, shape: tuple[int, int])
         in_map = box - WINDOW // 2
         means.append(masked_mean(similarity, box_mask(in_map, (similarity.shape[-2], similarity.shape[-1]))))
         odd = [side % 2 for side in shape]
-        box = (box + box.new_tensor([odd[1], odd[0]] * 2)) / 2
+        box = (box + sent([odd[1], odd[0]] * 2, box, box.dtype)) / 2
         shape = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
     return _combine(means)
 

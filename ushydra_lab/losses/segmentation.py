@@ -9,6 +9,8 @@ operations that are reproducible on a GPU (PyTorch's own cross-entropy of images
 import torch
 from torch import Tensor
 
+from ushydra_lab.devices import ensure
+
 IGNORE = 255
 
 
@@ -40,9 +42,16 @@ def _check(logits: Tensor, labels: Tensor, weights: Tensor | None) -> None:
     classes = logits.shape[1]
     if weights is not None and weights.shape != (classes,):
         raise ValueError(f"expected one weight for each of {classes} classes, got shape {tuple(weights.shape)}")
-    strange = labels[(labels >= classes) & (labels != IGNORE) | (labels < 0)]
-    if len(strange):
-        raise ValueError(f"labels must be below {classes} or {IGNORE}, found {strange.unique().tolist()}")
+    strange = (labels >= classes) & (labels != IGNORE) | (labels < 0)
+    refuse_labels(labels, strange, f"labels must be below {classes} or {IGNORE}")
+
+
+def refuse_labels(labels: Tensor, strange: Tensor, rule: str) -> None:
+    """
+    Raises:
+        ValueError: the rule, and the labels that break it, where there are `strange` ones (a mask).
+    """
+    ensure(~strange, lambda: f"{rule}, found {labels[strange].unique().tolist()}")
 
 
 def _prepared(logits: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,11 +1,13 @@
 """Reconstruction metrics of an image: on the whole canvas, the letterboxed content, and inside the NT box."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pytorch_msssim
 import torch
 from torch import Tensor
 
+from ushydra_lab.devices import ensure
 from ushydra_lab.geometry.boxes import box_mask, masked_mean
 from ushydra_lab.losses.ms_ssim import combine_maps_in_box, ssim_maps
 from ushydra_lab.losses.roi import image_pair, roi_edge, roi_l1
@@ -50,8 +52,7 @@ def reconstruction_metrics(
     """
     x_hat, x = image_pair(x_hat, x)
     for name, boxes in (("NT", box), ("content", content)):
-        if not ((boxes[:, 2:] > boxes[:, :2]).all() and boxes.isfinite().all()):
-            raise ValueError(f"{name} boxes must be finite with x2 > x1 and y2 > y1, got {boxes.tolist()}")
+        ensure((boxes[:, 2:] > boxes[:, :2]).all() & boxes.isfinite().all(), partial(_misplaced, name, boxes))
     shape = (x.shape[-2], x.shape[-1])
     maps = ssim_maps(x_hat, x)
     squared_error = (x_hat - x).square()
@@ -67,6 +68,10 @@ def reconstruction_metrics(
         values = _in_box(x_hat, x, maps, torch.where(there[:, None], boxes, box))
         found |= {f"{metric}_{name}": value.masked_fill(~there, torch.nan) for metric, value in values.items()}
     return found
+
+
+def _misplaced(name: str, boxes: Tensor) -> str:
+    return f"{name} boxes must be finite with x2 > x1 and y2 > y1, got {boxes.tolist()}"
 
 
 def _in_box(x_hat: Tensor, x: Tensor, maps: list[Tensor], box: Tensor) -> dict[str, Tensor]:

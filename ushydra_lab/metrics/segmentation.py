@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ushydra_lab.losses.segmentation import IGNORE
+from ushydra_lab.losses.segmentation import IGNORE, refuse_labels
 from ushydra_lab.metrics.overlap import Counts
 
 
@@ -18,13 +18,14 @@ def confusion(pred: Tensor, true: Tensor, classes: int) -> Tensor:
     if pred.shape != true.shape or pred.ndim != 3:
         raise ValueError(f"expected two label maps (B, H, W), got {tuple(pred.shape)} and {tuple(true.shape)}")
     known = true != IGNORE
-    for name, labels in (("predicted", pred[known]), ("true", true[known])):
-        strange = labels[(labels < 0) | (labels >= classes)].unique().tolist()
-        if strange:
-            raise ValueError(f"{name} labels must be below {classes}, found {strange}")
-    image = torch.arange(len(true), device=true.device)[:, None, None].expand(true.shape)
-    index = (image[known] * classes + true[known].long()) * classes + pred[known].long()
-    return index.bincount(minlength=len(true) * classes**2).view(len(true), classes, classes)
+    for name, labels in (("predicted", pred), ("true", true)):
+        strange = known & ((labels < 0) | (labels >= classes))
+        refuse_labels(labels, strange, f"{name} labels must be below {classes}")
+    image = torch.arange(len(true), device=true.device)[:, None, None]
+    index = ((image * classes + true.long()) * classes + pred.long()).where(known, len(true) * classes**2).flatten()
+    counts = index.new_zeros(len(true) * classes**2 + 1)  # bincount would wait for a GPU; the last counts IGNORE
+    counts = counts.scatter_add_(0, index, torch.ones_like(index))
+    return counts[:-1].view(len(true), classes, classes)
 
 
 def counts_of(confusions: Tensor) -> Counts:

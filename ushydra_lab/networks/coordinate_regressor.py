@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ushydra_lab.devices import sent
 from ushydra_lab.networks.unet import Encoder, extended
 
 
@@ -45,4 +46,4 @@ class CoordinateRegressor(nn.Module):
         # Autocast would lower a product of matrices to 8 bits, half a px in 128; a sum of products it leaves alone.
         outputs = (pooled[:, None] * self.to_points.weight).sum(-1) + self.to_points.bias
         height, width = padded.shape[-2:]
-        return (0.5 + outputs.unflatten(1, (-1, 2))) * outputs.new_tensor([width, height])
+        return (0.5 + outputs.unflatten(1, (-1, 2))) * sent([width, height], outputs, outputs.dtype)

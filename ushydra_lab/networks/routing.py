@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
+from ushydra_lab.devices import ensure, sent
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.boxes import box_mask
 
@@ -52,6 +53,16 @@ def _moments(values: Tensor, weights: Tensor) -> Tensor:
 def combined(styles: Tensor) -> Tensor:
     """(m, s), (..., 2), of styles (..., 4) or of differences between them."""
     return (styles[..., :2] + styles[..., 2:]) / 2
+
+
+def rows_by_domain(domains: Tensor) -> dict[int, Tensor]:
+    """Domain -> the rows (n,) of its images, from the domain (B,) of each; domains and rows ascend.
+
+    Reads the domains, the one wait for a GPU in a step: which images a decoder sees decides the shapes of all it makes.
+    """
+    known = domains.tolist()
+    rows = {domain: [row for row, own in enumerate(known) if own == domain] for domain in sorted(set(known))}
+    return {domain: sent(own, domains, torch.long) for domain, own in rows.items()}
 
 
 def soft_weights(distances: Tensor, temperature: float) -> Tensor:
@@ -112,12 +123,14 @@ class Router(nn.Module):
         """
         if how not in get_args(Distance):
             raise ValueError(f"unknown distance {how!r}: choose weighted, zscored or mahalanobis")
-        if self.mean.isnan().any():
-            raise ValueError("the router has no statistics yet: fit it to training images, or load a checkpoint")
+        ensure(
+            ~self.mean.isnan(),
+            lambda: "the router has no statistics yet: fit it to training images, or load a checkpoint",
+        )
         away = styles - self.mean
         if how == "mahalanobis":
             return torch.einsum("bdi,ij,bdj->bd", away, self.precision, away).clamp(min=0).sqrt()
-        factors = away.new_tensor([1.0, weight]) if how == "weighted" else 1 / self.scale
+        factors = sent([1.0, weight], away, away.dtype) if how == "weighted" else 1 / self.scale
         return (combined(away).abs() * factors).sum(-1)
 
     def _check(self, styles: Tensor, domains: Tensor) -> None:
@@ -193,19 +206,19 @@ class Hydra(nn.Module):
         Raises:
             ValueError: a route that names no decoder, or not one for each image.
         """
-        strange = sorted(set(route.tolist()) - set(range(len(self.decoders))))
+        rows = rows_by_domain(route)
+        strange = sorted(rows.keys() - set(range(len(self.decoders))))
         if route.shape != x.shape[:1] or strange:
             raise ValueError(
                 f"a route needs a decoder below {len(self.decoders)} for each of {len(x)} images, "
                 f"got shape {tuple(route.shape)}, found {strange}"
             )
         shared = self.encode(x) if len(self.encoders) == 1 else None
-        rows, logits = [], []
-        for domain in route.unique().tolist():
-            rows.append((route == domain).nonzero()[:, 0])
-            features = self.encode(x[rows[-1]], domain) if shared is None else shared.rows(rows[-1])
+        logits = []
+        for domain, own in rows.items():
+            features = self.encode(x[own], domain) if shared is None else shared.rows(own)
             logits.append(self.decode(features, domain))
-        return torch.cat(logits)[torch.cat(rows).argsort()]
+        return torch.cat(logits)[torch.cat(list(rows.values())).argsort()]
 
     def encodings(self, x: Tensor) -> list[Features]:
         """Features by every encoder: one, or one for each domain."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ushydra_lab.prediction.frames import Shown, batch_of
+from ushydra_lab.prediction.batches import FrameBatch
+from ushydra_lab.prediction.frames import Shown
 from ushydra_lab.prediction.intervals import bounds
 from ushydra_lab.prediction.members import Ensemble
 from ushydra_lab.prediction.systems.base import Cells, Drawn, System
@@ -39,7 +40,13 @@ class Prediction:
     drawn: Drawn
 
     def __getitem__(self, column: str) -> Any:
-        """A cell of the row, by its column; None where it cannot be said."""
+        """A cell of the row, by its column; None where it cannot be said.
+
+        Raises:
+            KeyError: there is no such column; the message names those that there are.
+        """
+        if column not in self.cells:
+            raise KeyError(f"{column}: no column; there are {', '.join(self.cells)}")
         return self.cells[column]
 
     @property
@@ -63,18 +70,21 @@ def columns(ensemble: Ensemble) -> list[str]:
 
 
 @torch.inference_mode()
-def predict_frames(ensemble: Ensemble, shown: Sequence[Shown]) -> list[Prediction]:
-    """Answer frames that are on the ensemble's canvas, all in one batch."""
-    system, batch = ensemble.system, batch_of(shown, ensemble.device)
-    answered = [member.answer(batch) for member in ensemble.members]
+def predict_frames(ensemble: Ensemble, batch: FrameBatch) -> list[Prediction]:
+    """The answers to a batch's frames, which are on the ensemble's canvas; none to a batch of problems alone."""
+    if not batch.shown:
+        return []
+    system, shown = ensemble.system, [one for _, one in batch.shown]
+    asked = {name: values.to(ensemble.device) for name, values in batch.tensors.items()}
+    answered = [member.answer(asked) for member in ensemble.members]
     answers = [answer for answer, _ in answered]
     scores = [of_member for _, of_member in answered if of_member]
     judged = [ensemble.judge(one.refused, [own[k] for own in scores]) for k, one in enumerate(shown)]
     together = system.joined(answers)
-    said = system.task.describe(together, batch)
+    said = system.task.describe(together, asked)
     if len(answers) > 1:
-        said |= system.spread(answers, batch)
-    drawn = system.drawn(together, batch)
+        said |= system.spread(answers, asked)
+    drawn = system.drawn(together, asked)
     each = zip(shown, _listed(said), drawn, judged, strict=True)
     return [Prediction(one, system, _row(ensemble, one, of, image, how), image) for one, of, image, how in each]
 

@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 from ushydra_lab.data.io.image import ImageProblem
 from ushydra_lab.prediction.decode import frames, still
-from ushydra_lab.prediction.frames import Shown, show
+from ushydra_lab.prediction.frames import Shown, batch_of, show
 from ushydra_lab.prediction.inputs import Item
 from ushydra_lab.prediction.progress import Problem
+from ushydra_lab.tasks.base import Batch
 
 
 @dataclass
@@ -26,6 +28,11 @@ class FrameBatch:
     key: str
     shown: list[tuple[Item, Shown]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    @cached_property
+    def tensors(self) -> Batch:
+        """What networks are asked with, on the CPU; there is at least one frame."""
+        return batch_of([shown for _, shown in self.shown])
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,16 @@ def _gathered(key: str, items: list[Item], results: list[Future[Shown | str]]) -
 
 
 def ahead(batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
-    """The same batches, the next one made in a thread while this one is used."""
+    """The same batches, the next one made in a thread, with its tensors, while this one is used."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches, None)
+        coming = pool.submit(_next, batches)
         while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
+            coming = pool.submit(_next, batches)
             yield batch
+
+
+def _next(batches: Iterator[FrameBatch]) -> FrameBatch | None:
+    batch = next(batches, None)
+    if batch and batch.shown:
+        _ = batch.tensors
+    return batch

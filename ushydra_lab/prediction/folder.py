@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,12 @@ def write_pictures(folder: Path, item: Item, prediction: Prediction, overlay: bo
     return prediction.cells | {OVERLAY: f"overlays/{name}.jpg"}
 
 
-def write_tables(progress: Progress, columns: list[str], legend: Mapping[int, str]) -> dict[str, Any]:
+def write_tables(
+    progress: Progress, columns: list[str], legend: Mapping[int, str], members: Sequence[str], notices: Sequence[str]
+) -> dict[str, Any]:
     """The tables and the page of all batches that are done; how many frames and problems there are.
 
-    Rows are written one after another: there may be more than memory holds.
+    Rows are written one after another: there may be more than memory holds. members, notices: told on the page.
     """
     folder, frames, problems, shown = progress.folder, 0, [], []
     with _table(folder / "predictions.csv") as table:
@@ -63,7 +65,7 @@ def write_tables(progress: Progress, columns: list[str], legend: Mapping[int, st
         table.writerows([("image", "reason"), *(map(_cell, problem) for problem in problems)])
     if legend:
         write_text(folder / "masks" / "labels.json", json.dumps(legend, indent=2) + "\n")
-    write_text(folder / "index.html", _page(shown, columns, len(problems)))
+    write_text(folder / "index.html", _page(shown, columns, len(problems), members, notices))
     return {"frames": frames, "not_read": len(problems)}
 
 
@@ -83,7 +85,7 @@ def _cell(value: Any) -> Any:
     return "" if value is None else inert(value)
 
 
-def _page(rows: list[Cells], columns: list[str], problems: int) -> str:
+def _page(rows: list[Cells], columns: list[str], problems: int, members: Sequence[str], notices: Sequence[str]) -> str:
     own = [column for column in columns if column not in WHERE]
     filled = [column for column in own if any(row.get(column) is not None for row in rows)]
     environment = jinja2.Environment(
@@ -97,7 +99,7 @@ def _page(rows: list[Cells], columns: list[str], problems: int) -> str:
     doubt = "" if "status" in filled else next((word for word in DOUBT if word.lstrip("-") in filled), "")
     return environment.get_template("page.html").render(
         cards=cards, columns=[c for c in filled if any(isinstance(row.get(c), float) for row in rows)], doubt=doubt,
-        problems=problems, judged="status" in filled,
+        problems=problems, judged="status" in filled, members=members, notices=notices,
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def show(frame: Frame, canvas: tuple[int, int]) -> Shown:
     return Shown(frame, fit, fit.apply_image(frame.grey), pixel_reasons(frame.grey))
 
 
-def batch_of(shown: Sequence[Shown], device: torch.device) -> Batch:
+def batch_of(shown: Sequence[Shown]) -> Batch:
     """A batch of all that is known of these frames, as `data.datamodule` makes it of a manifest's rows."""
     pixels = torch.from_numpy(np.stack([one.pixels for one in shown]))
     numbers = {
@@ -89,5 +89,4 @@ def batch_of(shown: Sequence[Shown], device: torch.device) -> Batch:
     for name in {name for one in shown for name in one.frame.boxes}:
         numbers[name] = [one.fit.apply_box(one.frame.boxes.get(name, NOWHERE)) for one in shown]
     batch = {name: torch.tensor(np.array(values), dtype=torch.float32) for name, values in numbers.items()}
-    image = pixels.unsqueeze(1).float().div_(255)
-    return {name: values.to(device) for name, values in {"image": image, **batch}.items()}
+    return {"image": pixels.unsqueeze(1).float().div_(255), **batch}

@@ -97,7 +97,8 @@ def read_input(path: Path, match: str = "*", pixel_mm: float | None = None) -> I
     else:
         raise UserError(f"{path}: no such file or folder; INPUT is an image, a video, a folder or a table of images")
     if not found:
-        raise UserError(f"{path}: nothing to predict in it; known are {', '.join(ENDINGS)} and DICOM files")
+        named = f" whose names match {match}" if path.is_dir() and match != "*" else ""
+        raise UserError(f"{path}: nothing to predict in it{named}; known are {', '.join(ENDINGS)} and DICOM files")
     spaced = [_with_spacing(item, pixel_mm) for item in found]
     return Input([replace(item, stem=stem) for item, stem in zip(spaced, _stems(spaced), strict=True)], ignored)
 

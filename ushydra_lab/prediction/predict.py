@@ -27,9 +27,6 @@ from ushydra_lab.prediction.members import Ensemble
 from ushydra_lab.prediction.progress import ELSE, Progress
 from ushydra_lab.prediction.systems.base import Cells
 
-Written = tuple[FrameBatch, list[Future[Cells]]]
-"""A batch, and for each of its frames the row, when its pictures are written."""
-
 
 @dataclass(frozen=True)
 class Done:
@@ -50,8 +47,13 @@ def predictions(ensemble: Ensemble, given: Input, every: int = 1) -> Iterator[Pr
     for batch in ahead(Batches(ensemble.canvas, ensemble.members[0].batch_size, every).of(given.items)):
         for name, reason in batch.problems:
             raise UserError(f"{name}: {reason}")
-        if batch.shown:
-            yield from predict_frames(ensemble, [shown for _, shown in batch.shown])
+        yield from predict_frames(ensemble, batch)
+
+
+def notices_of(ensemble: Ensemble, given: Input) -> list[str]:
+    """What the user should know beside the answers, a sentence each."""
+    lacking = ensemble.system.lacking({name for item in given.items for name in item.boxes})
+    return [*ensemble.notices, *([lacking] if lacking else [])]
 
 
 def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -> Done:
@@ -85,7 +87,9 @@ def _predict_rest(
     batches = Batches(ensemble.canvas, ensemble.members[0].batch_size, every, progress.done)
     answered = _answer_all(progress, ensemble, ahead(batches.of(given.items)), every)
     seconds = time.perf_counter() - started
-    counts = write_tables(progress, columns(ensemble), ensemble.system.legend)
+    made_by = [f"{one.run.experiment.name}/{one.run.name}" for one in ensemble.members]
+    notices = notices_of(ensemble, given)
+    counts = write_tables(progress, columns(ensemble), ensemble.system.legend, made_by, notices)
     speed = {"seconds": round(seconds, 3), "frames_per_second": round(answered / seconds, 2)}
     progress.end(counts | about | speed)
     return counts
@@ -105,25 +109,26 @@ def _about(ensemble: Ensemble) -> dict[str, Any]:
 def _answer_all(progress: Progress, ensemble: Ensemble, batches: Iterator[FrameBatch], every: int) -> int:
     """Answer batches and write them, the pictures of one in threads while the next is answered; how many frames."""
     answered = 0
-    waiting: Written | None = None
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    noted: Future[None] | None = None
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, ThreadPoolExecutor(1) as notes:
         for batch in batches:
-            made = predict_frames(ensemble, [shown for _, shown in batch.shown]) if batch.shown else []
+            made = predict_frames(ensemble, batch)
             answered += len(made)
             pictures = [
                 pool.submit(write_pictures, progress.folder, item, one, _is_drawn(one.shown.frame, every))
                 for (item, _), one in zip(batch.shown, made, strict=True)
             ]
-            _note(progress, waiting)
-            waiting = batch, pictures
-        _note(progress, waiting)
+            if noted:
+                noted.result()
+            noted = notes.submit(_note, progress, batch, pictures)
+        if noted:
+            noted.result()
     return answered
 
 
-def _note(progress: Progress, waiting: Written | None) -> None:
-    if waiting:
-        batch, pictures = waiting
-        progress.note(batch.key, [picture.result() for picture in pictures], batch.problems)
+def _note(progress: Progress, batch: FrameBatch, pictures: list[Future[Cells]]) -> None:
+    """Note the rows of a batch when its pictures are written."""
+    progress.note(batch.key, [picture.result() for picture in pictures], batch.problems)
 
 
 def _is_drawn(frame: Frame, every: int) -> bool:

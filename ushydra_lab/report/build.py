@@ -70,8 +70,8 @@ class NoFinishedRun(UserError):
     """An experiment has no run to report on."""
 
 
-def report(experiment: Path) -> None:
-    """Write the tables of one experiment, then print them; say which runs are missing from them.
+def report(experiment: Path) -> Collected:
+    """Write the tables of one experiment, then print them; say which runs are missing from them. Returns its runs.
 
     Raises:
         NoFinishedRun: there is no finished run, which the page says too.
@@ -81,14 +81,15 @@ def report(experiment: Path) -> None:
     with disk_errors(folder, "run the report on a copy of the runs"):
         remove_temporary(folder, OLD_S)
         if collected.images.empty:
-            page = html.write(collected, [], [], {}, experiment)
+            page = html.write(collected, html.Results(), experiment)
             reasons = [f"{run.path}: {reason.text}" for run, reason in collected.unfinished.items()]
             raise NoFinishedRun.listing(f"No finished run below {experiment}; {page} says so too.", reasons)
         collected, replaced = _without_infinities(collected)
         claims = claim.stated(experiment, collected)
         sections, changes = build(collected, folder)
-        results = [*claim.section(claims, collected, folder), *replaced, *sections]
-        page = html.write(collected, claims, results, changes, experiment)
+        answered, rest = claim.section(claims, collected, folder), [*replaced, *sections]
+        results = [*answered, *rest]
+        page = html.write(collected, html.Results(claims, answered, rest, changes), experiment)
         whole = [*title(collected, experiment.name), *results, *unfinished(collected)]
         write_text(folder / "tables.md", markdown.render(whole))
         write_text(folder / "tables.tex", latex.render(whole))
@@ -96,6 +97,7 @@ def report(experiment: Path) -> None:
     damaged = [reason.text for reason in collected.unfinished.values() if reason.damaged]
     if damaged := [*damaged, *(one for block in results if isinstance(block, Gap) for one in block.damage)]:
         raise UserError.listing("Damaged, and so not in the tables:", damaged)
+    return collected
 
 
 def build(collected: Collected, folder: Path) -> tuple[Document, dict[str, pd.DataFrame]]:

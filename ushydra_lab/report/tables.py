@@ -14,9 +14,9 @@ from ushydra_lab.results.statistics import spread
 from ushydra_lab.tasks.columns import Metric
 
 PART_TITLES = {
-    "val": "validation images of the seen sites",
-    SEEN_TEST: "test images of the seen sites",
     "test": "unseen site",
+    SEEN_TEST: "test images of the seen sites",
+    "val": "validation images of the seen sites",
 }
 """How the evaluated parts are described, in the order of the tables."""
 NOT_RUN, NOTHING = "not run", "–"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ushydra_lab.data.vocabulary import groups
+from ushydra_lab.data.vocabulary import LABEL_FLAG, PUBLISHED, groups
 from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import CONFIG, Run, runs_below
@@ -39,7 +39,7 @@ class Collected:
     """The finished and unfinished runs below one experiment's directory.
 
     images: held_out (sorted by it), fold, seed, variant, method, stage, part, record, site, subject, every metric and
-        the groups of the data (`group_NAME`, texts).
+        the groups of the data (`group_NAME`, texts); PUBLISHED and LABEL_FLAG where the splits have them.
         A method that has fewer folds or seeds than the others says so, 'train scratch (3 of 5 folds)': `method` is
         `method_name`, 'train scratch', and `missing_runs`, ' (3 of 5 folds)' or '' where none are missing.
     stages: held_out, fold, seed, variant, stage, method, run, key (of its weights), task (its
@@ -144,8 +144,9 @@ def _stages(run: Run) -> list[dict[str, Any]]:
 
 
 def _images(run: Run) -> pd.DataFrame:
-    """One run's images; subjects and groups come from its split, since the per-image table does not name them."""
-    of_split = run.split[["record", "subject", *groups(run.split)]]
+    """One run's images; what the per-image table does not name comes from its split."""
+    besides = [column for column in (PUBLISHED, LABEL_FLAG) if column in run.split]
+    of_split = run.split[["record", "subject", *besides, *groups(run.split)]]
     return run.images.merge(of_split, how="left", on="record").assign(**_run_cells(run))
 
 

@@ -115,6 +115,12 @@ class RunDirectory:
                 "run_root=FOLDER"
             )
 
+    def declare(self) -> None:
+        """Keep what is declared now of a finished job's images: whether they are free of burnt-in names."""
+        if self.run.deidentified is not (now := self.experiment.deidentified is True):
+            file = self.path / SUMMARY
+            write_json(file, {**read_json(file, self.run.remedy, old=True), "deidentified": now})
+
     @property
     def done(self) -> bool:
         """Whether the directory holds the complete results of a finished job, whatever its data.

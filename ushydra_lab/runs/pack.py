@@ -160,7 +160,7 @@ def _copy_weights(source: Path, target: Path) -> None:
 
 
 def _with_pictures(run: Run) -> bool:
-    return run.config["deidentified"] is True and (run.path / "figures").is_dir()
+    return run.deidentified and (run.path / "figures").is_dir()
 
 
 def _readme(run: Run, made: Path, out: Path) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 
 from ushydra_lab.data.split import LeaveSitesOut
-from ushydra_lab.data.vocabulary import GROUP, SEEN_TEST
+from ushydra_lab.data.vocabulary import GROUP, LABEL_FLAG, PUBLISHED, SEEN_TEST
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import DamagedFile, read_json, read_table, refuse_change, sha256
 from ushydra_lab.runs.safe_yaml import read_config
@@ -37,7 +37,7 @@ from ushydra_lab.runs.summary import FINISHED, Summary, parse_summary
 SUMMARY, CONFIG, SPLIT, IMAGES = "run.json", "config.yaml", "split.csv", "per_image.csv"
 IMAGE_TEXTS = {"stage", "part", "site"}
 """Columns of per_image.csv that are texts; all others are numbers."""
-SPLIT_TEXTS = {"image", "site", "subject", "part"}
+SPLIT_TEXTS = {"image", "site", "subject", "part", PUBLISHED, LABEL_FLAG}
 SEED = re.compile(r"seed\d+")
 """The directory of all variants of one seed."""
 
@@ -120,13 +120,22 @@ class Run:
         return read_config(self.path / CONFIG, self.remedy)
 
     @property
+    def deidentified(self) -> bool:
+        """Whether its images are declared free of burnt-in names, when it was started or later."""
+        declared = self.summary.deidentified
+        return self.config.get("deidentified") is True if declared is None else declared
+
+    @property
     def _split(self) -> dict[str, Any]:
         split = self.config.get("split")
         return split if isinstance(split, dict) else {}
 
     @cached_property
     def split(self) -> pd.DataFrame:
-        """record, image, site, subject, part (ALL_PARTS, unused), groups of every image; it names subjects."""
+        """record, image, site, subject, part (ALL_PARTS, unused), groups of every image; it names subjects.
+
+        PUBLISHED and LABEL_FLAG too, where there are any.
+        """
         return self._table(SPLIT, SPLIT_TEXTS, {"record", "site", "subject", "part"}, GROUP)
 
     @property
@@ -190,7 +199,8 @@ class Run:
         """
         if not (self.path / SUMMARY).exists():
             layout = "multirun/<experiment>/<held out>/seed<seed>/<variant>"
-            raise UserError(f"{self.path} is no run directory (no run.json). They are {layout}.")
+            what = "is no run directory (no run.json)" if self.path.exists() else "does not exist"
+            raise UserError(f"{self.path} {what}. Run directories are {layout}.")
         if self.summary.status != FINISHED:
             raise UserError(f"{self.path} is not finished ({self.summary.status}). Its own command continues it.")
 

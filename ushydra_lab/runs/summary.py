@@ -51,7 +51,8 @@ class Summary:
     its manifest; files: path below the run -> SHA-256, None where the version before 0.3.0 wrote none; now: the stage
     that is being trained; error: what ended it, which may name paths; public: what a report may say of that; packed: by
     `runs.pack`, without names of subjects and images; seen_sites: then known here; columns: declarations of those of
-    its per-image table that the lab does not know by itself.
+    its per-image table that the lab does not know by itself; deidentified: where it was declared after the run had
+    finished.
     """
 
     status: str
@@ -76,6 +77,7 @@ class Summary:
     packed: bool = False
     seen_sites: list[str] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
+    deidentified: bool | None = None
 
 
 def parse_summary(content: dict[str, Any]) -> Summary:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
@@ -24,6 +25,7 @@ from ushydra_lab.runs.plan import write_plans
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
 from ushydra_lab.sweep.libraries import import_jobs
+from ushydra_lab.sweep.progress import at_start, so_far
 from ushydra_lab.sweep.sweeper import JobSweeper, drop_missing_keys, expand, typed_words
 
 
@@ -33,6 +35,7 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self.jobs: list[Path] = []
         self.sweep = uuid.uuid4().hex
+        self.began, self.told = time.time(), ""
         Plugins.instance().class_name_to_class["hydra_plugins.ushydra_lab.sweeper"] = JobSweeper  # Hydra finds no other
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -54,6 +57,7 @@ class Sweep(Callback):
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
+            self._tell(at_start(self._states()))
         except UserError as error:
             _leave(str(error))
         except HydraException as error:
@@ -61,6 +65,10 @@ class Sweep(Callback):
         except Exception:  # Hydra would turn it into a warning and start the jobs
             traceback.print_exc()
             _leave("The jobs could not be checked; none was started.")
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Called in the job's process; of jobs that were finished before it says nothing."""
+        self._tell(so_far(self._states(), self.sweep, time.time() - self.began))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         self._end()
@@ -80,16 +88,24 @@ class Sweep(Callback):
         if not reported:
             _leave("All jobs finished, but the tables could not be written, or not in full: see above.")
 
+    def _states(self) -> list[JobState]:
+        return [job_state(Run(path), self.sweep) for path in self.jobs]
+
+    def _tell(self, words: str) -> None:
+        if len(self.jobs) > 1 and words != self.told:
+            print(words, flush=True)
+        self.told = words
+
     def _settled(self) -> list[JobState]:
         """The jobs, once no other process is running one of them."""
-        jobs = [job_state(Run(path), self.sweep) for path in self.jobs]
+        jobs = self._states()
         if running := [str(one.run.path) for one in jobs if one.state == RUNNING]:
             print(
                 f"Another process is running {', '.join(running)}; waiting for it. Ctrl-C leaves it alone.", flush=True
             )
         while any(one.state == RUNNING for one in jobs):
             time.sleep(1)
-            jobs = [job_state(Run(path), self.sweep) for path in self.jobs]
+            jobs = self._states()
         return jobs
 
 

@@ -28,11 +28,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ushydra_lab.cores import threads_of_each
 from ushydra_lab.errors import use_any_display
 from ushydra_lab.training.calls import start
 
 log = logging.getLogger("ushydra_lab")
 NEEDS = {"ray": "ray", "slurm": "submitit"}
+SLURM_THREADS = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}}"
 Failure = str | None
 
 
@@ -91,18 +93,21 @@ class SweepLauncher(Launcher):
 
 
 class JoblibLauncher(SweepLauncher):
-    """Runs n_jobs at a time on this machine; -1: as many as there are cores."""
+    """Runs n_jobs at a time on this machine; -1: as many as there are cores. Each has its share of the cores' threads,
+    also where fewer jobs are left: another number of threads gives other last bits.
+    """
 
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_jobs = n_jobs
 
     def run(self, jobs: list[WorkerJob]) -> Iterator[tuple[WorkerJob, Failure]]:
-        from joblib import Parallel, delayed
+        from joblib import Parallel, delayed, effective_n_jobs
 
+        threads = threads_of_each(effective_n_jobs(self.n_jobs))
         running: list[subprocess.Popen[bytes]] = []
 
         def alone(job: WorkerJob) -> tuple[WorkerJob, Failure]:
-            running.append(process := start(job, Path(folder) / str(job.number)))
+            running.append(process := start(job, Path(folder) / str(job.number), **threads))
             code = process.wait()
             return job, f"its process ended with {code}" if code else None
 
@@ -163,7 +168,8 @@ class SlurmLauncher(SweepLauncher):
     """Runs an array of SLURM jobs; `parameters` are submitit's.
 
     Each is queued again, by submitit, `signal_delay_s` before its time limit and on preemption, and then continues.
-    Lightning is told nothing of SLURM, else it would queue it a second time. Ctrl-C cancels the jobs.
+    Lightning is told nothing of SLURM, else it would queue it a second time. Ctrl-C cancels the jobs. A job has as many
+    threads as SLURM gave it cores, which not every cluster enforces.
     """
 
     def __init__(self, folder: str, max_num_timeout: int, poll_s: float = 5, **parameters: Any) -> None:
@@ -174,7 +180,7 @@ class SlurmLauncher(SweepLauncher):
         import submitit
 
         executor = submitit.SlurmExecutor(self.folder, max_num_timeout=self.max_num_timeout)
-        executor.update_parameters(**self.parameters)
+        executor.update_parameters(**self.parameters | {"setup": [*self.parameters.get("setup", []), SLURM_THREADS]})
         with executor.batch():
             submitted = [executor.submit(job) for job in jobs]
         waiting = {handle.job_id: (job, handle) for job, handle in zip(jobs, submitted, strict=True)}

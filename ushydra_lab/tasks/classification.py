@@ -17,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, Mul
 from torchmetrics.utilities import dim_zero_cat
 
 from ushydra_lab.data.vocabulary import ANNOTATIONS, nearest
+from ushydra_lab.devices import sent
 from ushydra_lab.networks.activation import grad_cam
 from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.from_logits import FromLogits
@@ -40,7 +41,7 @@ class Codes:
         """The place (B,) of each image's word, -1 where it is another or unknown."""
         if self.category not in batch:
             return torch.full_like(batch["record"], -1)
-        return self.places.to(batch["record"].device)[batch[self.category]]
+        return sent(self.places, batch["record"])[batch[self.category]]
 
     def __str__(self) -> str:
         return f"{self.category} among {', '.join(self.words)}"
@@ -86,16 +87,16 @@ class Classification(FromLogits):
         return super().lacking(batch) | {str(self.planes): self.planes(batch) < 0}
 
     def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
-        self.refuse([batch])
+        self.refuse_now(batch)
         return {"ce": F.cross_entropy(output, self.planes(batch))}
 
     def curves(self) -> dict[str, Metric]:
         """Accuracy, and the means over the planes of F1 and of the area under the ROC curve, one against the rest."""
         classes = len(self.planes.words)
         return {
-            "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "f1": MulticlassF1Score(classes, average="macro"),
-            "auroc": _AUROC(classes, average="none"),
+            "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+            "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+            "auroc": _AUROC(classes, average="none", validate_args=False),
         }
 
     def observe(self, output: Tensor, batch: Batch) -> dict[str, tuple[Tensor, ...]]:

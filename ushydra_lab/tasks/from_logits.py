@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from ushydra_lab.devices import reading_waits
 from ushydra_lab.errors import UserError
 from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.from_output import FromOutput
@@ -36,6 +37,11 @@ class FromLogits(FromOutput):
 
     def check_images(self, batches: Iterable[Batch]) -> None:
         self.refuse(batches)
+
+    def refuse_now(self, batch: Batch) -> None:
+        """`refuse` in a step: not on an accelerator, where it would wait; `rehearse` has read the manifest's words."""
+        if not reading_waits(batch["record"]):
+            self.refuse([batch])
 
     def refuse(self, batches: Iterable[Batch]) -> None:
         """Raises UserError naming all images that lack anything."""

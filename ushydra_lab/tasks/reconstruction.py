@@ -15,6 +15,7 @@ from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from ushydra_lab.config.regions import Regions, regions
+from ushydra_lab.devices import sent
 from ushydra_lab.losses.dino import RoiDino
 from ushydra_lab.losses.reconstruction import thumbnail_error
 from ushydra_lab.losses.roi import roi_l1
@@ -139,7 +140,7 @@ class Reconstruction(FromOutput):
         if "label_weight" in batch:
             weights = weights * batch["label_weight"].nan_to_num(1)
         if self.quality:
-            weights = weights * weights.new_tensor(self.quality_weights)[self.quality(batch)]
+            weights = weights * sent(self.quality_weights, weights, weights.dtype)[self.quality(batch)]
         return weights
 
     def weighed(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:

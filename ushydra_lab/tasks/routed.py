@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ushydra_lab.metrics.routing import routing_scores
-from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Router, soft_weights
+from ushydra_lab.networks.routing import WEIGHT, Distance, Features, Router, rows_by_domain, soft_weights
 from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.by_quality import ByQuality, blank_unknown, where_known
 from ushydra_lab.tasks.classification import Classification
@@ -49,13 +49,12 @@ class Specialise(ByQuality):
         return self.network.forward_routed(batch["image"], self.own_decoder(batch).clamp(min=0)).float()
 
     def loss_terms(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
-        self.refuse([batch])
-        own, total = self.own_decoder(batch), dict[str, Tensor]()
-        for domain in own.unique().tolist():
-            rows = own == domain
+        self.refuse_now(batch)
+        total = dict[str, Tensor]()
+        for rows in rows_by_domain(self.own_decoder(batch)).values():
             terms = super().loss_terms(output[rows], {key: values[rows] for key, values in batch.items()})
             for name, term in terms.items():
-                total[name] = total.get(name, 0) + rows.float().mean() * term
+                total[name] = total.get(name, 0) + len(rows) / len(output) * term
         return total
 
     def answer(self, image: Tensor, content: Tensor) -> Answer:

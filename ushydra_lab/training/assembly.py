@@ -191,13 +191,15 @@ def build_trainer(trainer: Node, callbacks: list[Callback], max_epochs: int | No
         UserError: the trainer refuses its settings, or a strategy that would start the whole sweep once a device.
     """
     quieten_lightning()
+    # nothing reads memory before it is written; filling it would cost about 200 calls a step
+    torch.utils.deterministic.fill_uninitialized_memory = False
     bar = [RichProgressBar()] if sys.stdout.isatty() else []
     built: L.Trainer = instantiate(
         trainer | parallel(trainer, fits=max_epochs is not None),
         callbacks=[*callbacks, *bar],
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         enable_progress_bar=bool(bar),
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=max_epochs is not None,
         logger=False,  # the history publishes the curves
         max_epochs=max_epochs,
     )

@@ -108,6 +108,7 @@ def _await(others: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
 
 def _as_rank(call: Callable[[], Any], deterministic: tuple[bool, bool], folder: str) -> None:
     torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+    torch.utils.deterministic.fill_uninitialized_memory = False  # as in `build_trainer`
     (Path(folder) / f"{os.environ['LOCAL_RANK']}.ready").touch()
     call()
 

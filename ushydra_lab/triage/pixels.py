@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Grey = NDArray[np.uint8]
 SMALLEST = 64
@@ -29,23 +30,31 @@ def pixel_reasons(grey: Grey) -> tuple[str, ...]:
     """
     if min(grey.shape) < SMALLEST:
         return ("too_small",)
-    cumulative = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
+    counts = np.array(Image.fromarray(grey).histogram())
+    cumulative = np.cumsum(counts) / grey.size
     dark = np.searchsorted(cumulative, 0.995) < DARKEST
     bright = np.searchsorted(cumulative, 0.5) > BRIGHTEST
-    found = {"too_dark": dark, "no_region": not _speckled(grey), "inverted": bright}
+    found = {"too_dark": dark, "no_region": not _speckled(grey, _variance(counts)), "inverted": bright}
     return tuple(reason for reason, holds in found.items() if holds)
 
 
-def _speckled(grey: Grey) -> bool:
+def _variance(counts: NDArray[np.int64]) -> float:
+    """Of grey values, by how many px have each."""
+    levels, total = np.arange(len(counts)), counts.sum()
+    return float(counts @ levels**2 / total - (counts @ levels / total) ** 2)
+
+
+def _speckled(grey: Grey, variance: float) -> bool:
     """Whether px differ from their neighbours, but less than from any other px."""
     values = grey.astype(np.int16)
     first = [np.diff(values, axis=axis) for axis in (0, 1)]
     second = [np.diff(each, axis=axis) for axis, each in enumerate(first)]
     roughness = np.sqrt(np.mean([_power(each) for each in second]))
-    correlation = 1 - np.mean([_power(each) for each in first]) / (2 * max(float(values.var()), 1e-9))
+    correlation = 1 - np.mean([_power(each) for each in first]) / (2 * max(variance, 1e-9))
     return bool(roughness > ROUGHNESS and correlation > CORRELATION)
 
 
 def _power(values: NDArray[np.int16]) -> float:
-    """Mean square; differences of 8 bits reach 1,020, so their squares need 32."""
-    return float(np.square(values, dtype=np.int32).mean())
+    """Mean square, in single precision along a row and double precision over rows."""
+    single = values.astype(np.float32)
+    return float(np.einsum("ij,ij->i", single, single).sum(dtype=np.float64) / single.size)

@@ -45,9 +45,10 @@ class Rule:
             return ""
         need = units_needed(self.alpha)
         if self.n_subjects >= need:
-            return f"{self.code}: no threshold, for more than {self.alpha:.0%} of the validation images have no score"
-        there = f"validation subjects, there are {self.n_subjects}"
-        return f"{self.code}: a threshold at {self.alpha:.0%} needs {need} {there}"
+            why = f"more than {self.alpha:.0%} of the validation images have no score"
+        else:
+            why = f"a threshold at {self.alpha:.0%} needs {need} validation subjects, there are {self.n_subjects}"
+        return f"Triage sends no image to review for `{self.code}`: {why}. An accepted image was not compared by it"
 
     def excess(self, scores: Mapping[str, float]) -> float:
         """SDs above the threshold, negative below; of a NaN infinite, without a threshold else minus infinity."""

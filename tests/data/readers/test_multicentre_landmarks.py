@@ -110,6 +110,44 @@ def test_two_pictures_of_one_name_are_refused_unless_their_folder_is_given(root:
         assert table.loc["FP", "image"] == "more/Patient00168_Plane3_1_of_2.png"
 
 
+def machines(root: Path, *rows: str) -> None:
+    """FETAL_PLANES_DB's table, where the whole data set was unpacked."""
+    header = "Image_name;Patient_num;Plane;Brain_plane;Operator;US_Machine;Train "
+    planes = "Fetal brain;Trans-thalamic;Op. 1"
+    csv(root / "Planes" / "FETAL_PLANES_DB_data.csv", header, *(row.replace("*", planes) for row in rows))
+
+
+def test_the_machine_of_an_fp_image_may_be_its_site(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["Patient001_Plane3_1_of_1.png", *(f"Patient168_Plane3_{k}_of_3.png" for k in (1, 2, 3))]
+    subjects = ["1", "168", "168", "168"]
+    rows = [f"{name},1,60,40,{ENDS},{subject},0.15,,Train" for name, subject in zip(names, subjects, strict=True)]
+    csv(root / "FP" / "annotations" / "Head.csv", HEAD, *rows)
+    of = dict(zip(names, ("Aloka", "Voluson E6", "Aloka", "Voluson E6"), strict=True))
+    machines(root, *(f"{name.removesuffix('.png')};{name[7:10]};*;{of[name]};1" for name in names))
+    plain = multicentre_landmarks.read(root).table
+    table = multicentre_landmarks.read(root, fp_by_machine=True).table
+    fp = table[table["image"].isin(names)].set_index("image")
+    assert fp["site"].to_dict() == {names[0]: "Aloka", names[1]: "Voluson_E6", names[3]: "Voluson_E6"}
+    assert "1 images of subjects seen with several machines are left out" in capsys.readouterr().out
+    others = plain[plain["site"] != "FP"]  # of which HC18 has a subject 001, too
+    assert table.loc[others.index].equals(others)
+    assert "FP" not in set(table["site"])
+
+
+def test_an_image_without_a_machine_is_named(root: Path) -> None:
+    with pytest.raises(UserError, match=r"fp_by_machine=true takes one FETAL_PLANES_DB_data.csv .* not there"):
+        multicentre_landmarks.read(root, fp_by_machine=True)
+    machines(root, "Patient00001_Plane3_1_of_1;1;*;Aloka;1")
+    with pytest.raises(UserError, match=r"(?s)no machine of .*fp_by_machine=false.*2 of FP/.*Patient00168_Plane3"):
+        multicentre_landmarks.read(root, fp_by_machine=True)
+    machines(root, "Patient00168_Plane3_1_of_2;168;*;;1")
+    with pytest.raises(UserError, match="Patient00168_Plane3_1_of_2"):
+        multicentre_landmarks.read(root, fp_by_machine=True)
+    machines(root, *["Patient00168_Plane3_1_of_2;168;*;Aloka;1"] * 2)
+    with pytest.raises(UserError, match=r"(?s)one row.*line 3: Patient00168_Plane3_1_of_2"):
+        multicentre_landmarks.read(root, fp_by_machine=True)
+
+
 def test_what_is_not_there_is_said_with_the_remedy(root: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no Head.csv in a folder named HC18.*data.root"):

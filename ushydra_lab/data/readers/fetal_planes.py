@@ -7,6 +7,7 @@ US_Machine, Train) stands beside the folder `Images`. 12,400 images of 1,792 pat
 
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 
 import pandas as pd
 
@@ -57,7 +58,7 @@ def read(
     table = pd.DataFrame(
         {
             "image": "Images/" + rows["Image_name"].str.removesuffix(".png") + ".png",
-            "site": rows["US_Machine"].str.replace(r"[^\w.+-]+", "_", regex=True) if by_machine else NAME,
+            "site": _as_site(rows["US_Machine"]) if by_machine else NAME,
             "subject": rows["Patient_num"],
             "part": words["Train"],
             "plane": words["Plane"],
@@ -67,6 +68,20 @@ def read(
         }
     )
     return Source(table, f"{NAME} ({SHEET})", folder, partial=True, strict=strict)
+
+
+def machines(sheet: Path) -> pd.Series:
+    """Image name without suffix -> its machine as the name of a site. Raises UserError: no such table, names twice."""
+    rows = read_table(sheet, ["Image_name", "US_Machine"], absent=DOWNLOAD).apply(lambda cells: cells.str.strip())
+    names = rows["Image_name"].str.removesuffix(".png")
+    twice = [f"line {line}: {name}" for line, name in names[names.duplicated()].items()]
+    if twice:
+        raise UserError.listing(f"{sheet}: an image has one row; these have a second", twice)
+    return _as_site(rows["US_Machine"]).set_axis(names)
+
+
+def _as_site(machine: pd.Series) -> pd.Series:
+    return machine.str.replace(r"[^\w.+-]+", "_", regex=True)
 
 
 def translated(rows: pd.DataFrame, sheet: PathLike[str], words: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

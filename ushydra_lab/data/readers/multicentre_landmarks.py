@@ -15,9 +15,17 @@ import pandas as pd
 
 from ushydra_lab.data.io.files import files
 from ushydra_lab.data.io.resample import resampled
-from ushydra_lab.data.readers import folders
+from ushydra_lab.data.readers import fetal_planes, folders
 from ushydra_lab.data.readers.hc18 import subject_of
-from ushydra_lab.data.readers.tables import digest, file_names, files_by_name, read_table, shift_coordinates, stacked
+from ushydra_lab.data.readers.tables import (
+    digest,
+    file_names,
+    files_by_name,
+    of_one_unit,
+    read_table,
+    shift_coordinates,
+    stacked,
+)
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.vocabulary import ANNOTATIONS, DECLARED, nearest
 from ushydra_lab.errors import UserError
@@ -36,6 +44,7 @@ def read(
     anatomy: str = "head",
     images: Mapping[str, str] | None = None,
     resample: str | None = None,
+    fp_by_machine: bool = False,
     cache: str | PathLike[str] = "",
     strict: bool = False,
 ) -> Source:
@@ -46,8 +55,9 @@ def read(
     with a point outside the image (a skull that the image cuts) have none. Where no subject is given it is the name's
     number: 002_3HC.jpeg is the third image of 002. The published parts of UCL share some of these: their training
     images are then of no part. The tables tell each image's size: copies that were stretched are left out by the check,
-    or with resample='declared' brought back to it, as PNG in `cache`. strict: see `Source`. Raises UserError: no CSV of
-    that anatomy, two different images of one name.
+    or with resample='declared' brought back to it, as PNG in `cache`. fp_by_machine: a site of FP's images is their
+    ultrasound machine, by the table of FETAL_PLANES_DB below root. strict: see `Source`. Raises UserError: no CSV of
+    that anatomy, two different images of one name; fp_by_machine without that table, or with images that it lacks.
     """
     root = Path(os.path.abspath(folders.existing(root, DOWNLOAD)))  # noqa: PTH100 (links are followed only where they are checked)
     if anatomy not in ANATOMIES:
@@ -55,7 +65,9 @@ def read(
     tables = {path.relative_to(root).as_posix(): _table(path, site, anatomy) for path, site in _csvs(root, anatomy)}
     table = stacked(tables)
     table["image"] = _images(table, root, images or {})
-    source = Source(_kept_apart(table), f"multicentre_landmarks ({anatomy})", root, partial=True, strict=strict)
+    table = _kept_apart(table)
+    table = _by_machine(table, root) if fp_by_machine else table
+    source = Source(table, f"multicentre_landmarks ({anatomy})", root, partial=True, strict=strict)
     return resampled(source, cache, resample)
 
 
@@ -146,3 +158,19 @@ def _kept_apart(table: pd.DataFrame) -> pd.DataFrame:
             f"({', '.join(subjects)}): their {shared.sum()} training images are left out of both"
         )
     return table.assign(part=table["part"].mask(shared, ""))
+
+
+def _by_machine(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """FP's rows with their machine as the site; of a subject seen with several only those of the most used one."""
+    sheets = files_by_name(root, (".csv",)).get(fetal_planes.SHEET, [])
+    if len(set(map(digest, sheets))) != 1:
+        found = f"{len(sheets)} different ones: {', '.join(map(str, sheets))}" if sheets else "it is not there"
+        raise UserError(f"data.fp_by_machine=true takes one {fetal_planes.SHEET} below {root}; {found}")
+    fp = table["site"] == SITES["fp"]
+    names = table.loc[fp, "image"].map(lambda path: Path(path).stem)
+    rows = table[fp].assign(site=fetal_planes.machines(sheets[0]).reindex(names, fill_value="").to_numpy())
+    if lacking := [f"line {line}: {name}" for line, name in names[rows["site"] == ""].items()]:
+        raise UserError.listing(f"{sheets[0]}: no machine of these images of FP; data.fp_by_machine=false", lacking)
+    kept = of_one_unit(rows, "subject", "site")
+    print(f"multicentre_landmarks: {(~kept).sum()} images of subjects seen with several machines are left out")
+    return pd.concat([table[~fp], rows[kept]])

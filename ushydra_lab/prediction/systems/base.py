@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,10 @@ class System:
     def routes(self) -> list[str]:
         """The decoders among which a router chooses by the image; none where there is no choice."""
         return self.task.domains.words if isinstance(self.task, Routed) and not self.task.single else []
+
+    def lacking(self, boxes: Collection[str]) -> str:
+        """What cannot be said of images with these boxes alone, as a sentence; nothing of most systems."""
+        return ""
 
     def joined(self, answers: Sequence[Answer]) -> Answer:
         """The answer of several members together; of one its own."""

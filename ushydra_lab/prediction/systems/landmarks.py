@@ -18,6 +18,7 @@ from ushydra_lab.tasks.base import Answer, Batch
 from ushydra_lab.tasks.landmarks import canonical
 
 MEASURED = [f"{measure}_{unit}" for unit in ("px", "mm") for measure in MEASURES]
+ENDS = [f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]
 SURE = ["entropy", "ofd_spread_mm", "bpd_spread_mm"]
 SPREAD = [f"{measure}_sd_{unit}" for unit in ("px", "mm") for measure in MEASURES]
 
@@ -32,7 +33,7 @@ class LandmarkSystem(System):
 
     @property
     def columns(self) -> list[str]:
-        return [*(f"{name}_{axis}" for name in LANDMARKS for axis in "xy"), *MEASURED, *SURE, *SPREAD]
+        return [*MEASURED, *SPREAD, *SURE, *ENDS]
 
     def joined(self, answers: Sequence[Answer]) -> Answer:
         """The mean of the members' points, ends exchanged where that brings them nearer to the first's."""
@@ -55,7 +56,7 @@ class LandmarkSystem(System):
 
     def cells(self, said: Mapping[str, float], shown: Shown, drawn: Drawn) -> Cells:
         ends = shown.points(drawn).ravel().tolist()
-        points = dict(zip(self.columns[: len(ends)], ends, strict=True))
+        points = dict(zip(ENDS, ends, strict=True))
         return points | renamed(said, {name: name for name in [*MEASURED, *SURE, *SPREAD]})
 
     def overlay(self, picture: Image.Image, shown: Shown, cells: Cells, drawn: Drawn) -> Image.Image:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ushydra_lab.report.document import Document, Note
 from ushydra_lab.report.papers.declared import papers_of
+from ushydra_lab.report.papers.multicentre import tables as multicentre
 from ushydra_lab.report.papers.nt import ablation, calibration, phases
 from ushydra_lab.report.papers.nt import probes as nt_probes
 from ushydra_lab.report.papers.thesis import tables as thesis
@@ -34,6 +35,7 @@ PAPERS = {
     "nt/ablation": Paper((ablation.section, nt_probes.section_if_probed), frozenset(ablation.COLUMNS)),
     "nt/calibration": Paper((calibration.section, nt_probes.section_if_probed), frozenset(calibration.ERRORS)),
     "biometry": Paper((probes.section,)),  # what it prints is in the tables of all landmark experiments
+    "multicentre": Paper((multicentre.section, probes.section), frozenset(multicentre.METRICS)),
     "ushydranet/planes": Paper((partial(ushydranet.section, PLANES), probes.section), frozenset({"true", "predicted"})),
     "ushydranet/hearts": Paper((partial(ushydranet.section, HEARTS), probes.section), frozenset({"dice_lv"})),
     "thesis": Paper((thesis.section, probes.section), frozenset({"hits_csp"})),

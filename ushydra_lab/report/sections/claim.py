@@ -33,8 +33,11 @@ UNSTATED = (
 FOREST = "Change at each hospital that was held out"
 FOREST_CAPTION = (
     "One row per held-out hospital, each by networks that had not been trained on it: change and its own 95 % "
-    "interval. Diamond: the mean over hospitals and its 95 % interval (Hartung and Knapp, equal weights); the line "
-    "below it: what to expect of a new hospital like these (95 % prediction interval). Dotted: the margin that matters."
+    "interval. Dotted: the margin that matters."
+)
+ACROSS_CAPTION = (
+    f"{FOREST_CAPTION} Diamond: the mean over hospitals and its 95 % interval (Hartung and Knapp, equal weights); the "
+    "line below it: what to expect of a new hospital like these (95 % prediction interval)."
 )
 
 
@@ -176,7 +179,9 @@ def _reserves(found: Answer, collected: Collected) -> list[str]:
 
 
 def section(claims: list[Stated], collected: Collected, folder: Path) -> Document:
-    """Each claim's answer and forest plot; without a claim, a word on that and a forest plot of the last method."""
+    """Each claim's answer and forest plot; without a claim, a word on that and, of several hospitals, a forest plot of
+    the last method.
+    """
     blocks: Document = [Heading("The claim", 2)]
     if not claims:
         blocks.append(Note(UNSTATED))
@@ -184,7 +189,8 @@ def section(claims: list[Stated], collected: Collected, folder: Path) -> Documen
         blocks += _answered(one.answer, folder / f"claim{number + 1 if number else ''}")
         blocks += [Note(text) for text in (one.headline, *one.details)]
     if not claims and (claim := _default(collected)):
-        blocks += _answered(answer(claim, collected), folder / "hospitals")
+        found = answer(claim, collected)
+        blocks += _answered(found, folder / "hospitals") if isinstance(found, Answer) and found.across else []
     return blocks
 
 
@@ -200,33 +206,36 @@ def _default(collected: Collected) -> Claim | None:
 
 
 def _answered(found: Answer | Unanswered, file: Path) -> Document:
-    """The forest plot of a claim at several hospitals, and its numbers."""
-    if isinstance(found, Unanswered) or found.across is None:
+    """The forest plot of a claim, and its numbers."""
+    if isinstance(found, Unanswered):
         return []
     table = effects_table(found)
+    if not np.isfinite(table[["low", "high"]].to_numpy(float)).all(axis=1).any():
+        return []  # one seed, or too few subjects: no interval to draw
     write_csv(file.with_name(f"{file.name}_hospitals.csv"), table)
     title = f"{FOREST}: {found.method} against {found.against}, {found.metric.label}"
-    figure = save_figure(draw(found, table), file.with_name(f"{file.name}_forest"), title, FOREST_CAPTION)
+    caption = ACROSS_CAPTION if found.across else FOREST_CAPTION
+    figure = save_figure(draw(found, table), file.with_name(f"{file.name}_forest"), title, caption)
     return [figure, Table(table.astype(object).where(table.notna(), "n/a"))]
 
 
 def effects_table(found: Answer) -> pd.DataFrame:
-    """One row per hospital, then their mean and a new hospital: change, low, high, seeds, subjects."""
+    """One row per hospital, then of several their mean and a new hospital: change, low, high, seeds, subjects."""
     rows = [
         {"held out": held_out, "change": one.change, "low": one.interval()[0], "high": one.interval()[1],
          "seeds": str(one.seeds), "subjects": str(one.subjects)}
         for held_out, one in found.effects.items()
     ]  # fmt: skip
-    assert found.across is not None
-    for what, (low, high) in {"mean": found.across.interval(), "a new hospital": found.across.prediction}.items():
-        rows.append(
-            {"held out": what, "change": found.across.mean, "low": low, "high": high, "seeds": "", "subjects": ""}
-        )
+    if across := found.across:
+        for what, (low, high) in {"mean": across.interval(), "a new hospital": across.prediction}.items():
+            rows.append(
+                {"held out": what, "change": across.mean, "low": low, "high": high, "seeds": "", "subjects": ""}
+            )
     return pd.DataFrame(rows).round(found.metric.change_digits + 2)
 
 
 def draw(found: Answer, table: pd.DataFrame) -> Figure:
-    """Draw the forest plot: hospitals from the top, then their mean and what to expect of a new one."""
+    """Draw the forest plot: hospitals from the top, then of several their mean and what to expect of a new one."""
     figure = Figure(figsize=(7.5, 1.2 + 0.34 * len(table)), layout="constrained")
     axis = figure.subplots()
     places = -np.arange(len(table))

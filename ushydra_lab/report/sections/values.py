@@ -24,7 +24,8 @@ TYPICAL_CAPTION = (
 MOST_MOVERS = 5
 """Where more images move a mean, it is small or of few images, and no single label is to blame."""
 CHANGE_CAPTION = (
-    f"Change from the method named last, on the same images and seeds: % of its mean, or Δ the difference; {INTERVAL}. "
+    "Change from the method named last, on the images and seeds where both have a value, which may be fewer than the "
+    f"means above rest on: % of its mean, or Δ the difference; {INTERVAL}. "
     "* p < 0.05, Holm-adjusted for all comparisons of the report on images of this part, of at least six subjects. One "
     "seed gives neither interval nor star."
 )

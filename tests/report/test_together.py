@@ -1,0 +1,72 @@
+"""Several experiments side by side: compared where they tested the same images, and only there."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ushydra_lab.commands import report as command
+from ushydra_lab.report.together import ALONE, EXPLORATORY
+from ushydra_lab.results.collect import collect
+
+from .test_claim import CLAIM, experiment, planned
+from .test_same_tables import fast
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast(monkeypatch)
+
+
+def said(page: Path) -> str:
+    text = re.sub(r"<(style|script)>.*?</\1>", "", page.read_text(), flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def both(tmp_path: Path, of_data: tuple[str, str]) -> list[Path]:
+    """An experiment with a claim, and one with other gains; of_data: fingerprints of their images."""
+    folders = []
+    for name, gains, data in zip(("first", "second"), ((0.0, 0.3), (0.1, 0.2)), of_data, strict=True):
+        root = experiment(tmp_path / "made", ("anna",), (1, 2, 3), *gains)
+        for file in root.rglob("run.json"):
+            file.write_text(file.read_text().replace('"status"', f'"data": "{data}", "status"', 1))
+        folders.append(Path(shutil.move(root, tmp_path / name)))
+    planned(folders[0], (CLAIM, 0))
+    return folders
+
+
+def test_experiments_of_the_same_images_are_compared_and_link_to_their_pages(tmp_path: Path) -> None:
+    folders = both(tmp_path, ("same", "same"))
+    assert command.main([str(folder) for folder in folders]) == 0
+    page = tmp_path / "together" / "first+second" / "index.html"
+    text = said(page)
+    assert "it is shown that phase2 roi is better" in text
+    assert "No claim was stated before its results." in text
+    assert EXPLORATORY in text
+    for link in re.findall(r'<h2><a href="([^"]+)"', page.read_text()):
+        assert (page.parent / link).exists()
+    values = pd.read_csv(page.parent / "anna_test_values.csv").set_index("method")
+    for folder in folders:
+        images = collect(folder).images
+        own = images[(images["part"] == "test") & (images["method"] == "phase2 roi")].groupby("seed")["roi_mae"].mean()
+        assert float(values.loc[f"{folder.name}: phase2 roi", "ROI-MAE ↓"].split(" ± ")[0]) == pytest.approx(
+            own.mean(), abs=1e-5
+        )
+    pairs = pd.read_csv(page.parent / "anna_test_changes.csv")[["method", "against"]].drop_duplicates()
+    assert len(pairs) == 6, "all pairs of four methods"
+
+
+@pytest.mark.parametrize("of_data", [("one", "another"), ("", "")])
+def test_experiments_of_other_images_are_shown_and_not_compared(tmp_path: Path, of_data: tuple[str, str]) -> None:
+    folders = both(tmp_path, of_data)
+    command.main([str(folder) for folder in folders])
+    assert ALONE in said(tmp_path / "together" / "first+second" / "index.html")
+    assert not list((tmp_path / "together").rglob("*.csv"))
+
+
+def test_a_folder_of_experiments_has_no_such_page(tmp_path: Path) -> None:
+    both(tmp_path / "all", ("same", "same"))
+    command.main([str(tmp_path / "all")])
+    assert not list(tmp_path.rglob("together"))
