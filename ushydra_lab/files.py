@@ -18,6 +18,7 @@ import pandas as pd
 
 from ushydra_lab.errors import UserError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 CHECKSUM = "checksum"
 """The key under which a JSON file carries the SHA-256 of all its other content."""
 FORMULA = re.compile(r"'*([=@\t\r＝＠]|[+＋-](?![\d.,eE%±\[\] +-]*\Z))")
@@ -236,6 +237,5 @@ def _torch_reason(error: RuntimeError) -> str | None:
 
 def unwritable(folder: Path, error: OSError, need: str) -> UserError:
     """A folder below cache_dir that is full or cannot be used; `need` says what it is for."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = "no space left" if full else f"cannot be used ({error.strerror})"
+    reason = "no space left" if error.errno in FULL else f"cannot be used ({error.strerror})"
     return UserError(f"{folder}: {reason}; {need}: free some space or set cache_dir to another folder")

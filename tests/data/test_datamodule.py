@@ -1,6 +1,8 @@
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.data.fields import missing
 from ushydra_lab.data.io.masks import MaskCode
 from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.sampler import EpochSampler
@@ -472,3 +475,33 @@ def test_a_seed_of_the_split_leaves_the_split_alone_whatever_the_seed(
 
     assert parts(1) != parts(2)
     assert parts(1, 7) == parts(2, 7) == parts(7)
+
+
+def test_a_process_that_a_data_set_is_sent_to_maps_the_canvases_itself(annotated: pd.DataFrame, tmp_path: Path) -> None:
+    data = data_of(annotated, tmp_path)
+    before = batches(data, "train")
+    assert not {"pixels", "fields"} & {key for key, value in data.__getstate__().items() if value is not None}
+    sent = cloudpickle.loads(cloudpickle.dumps(data))
+    for old, new in zip(before, batches(sent, "train"), strict=True):
+        assert old.keys() == new.keys()
+        assert all(torch.equal(old[key], new[key]) or old[key].isnan().any() for key in old)
+    assert sent.fingerprint() == data.fingerprint()
+
+
+def test_the_fingerprint_is_that_of_all_values_at_once_however_few_are_read_at_a_time(
+    annotated: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of(annotated, tmp_path)
+    data.setup()
+    expected = hashlib.sha256(repr(CANVAS).encode())
+    for part in ("train", "val"):
+        rows = np.flatnonzero(data.part.iloc[data.records] == part)
+        expected.update(f"{part} {len(rows)}".encode() + b"".join(data.digests[row] for row in rows))
+        expected.update("\0".join(data.manifest.table["site"].iloc[data.records[rows]]).encode())
+        for name in data.manifest.annotations:
+            values = data.fields[name][rows]
+            if not missing(values).all():
+                expected.update(name.encode() + values.numpy().tobytes())
+    for chunk in (1, 5000, 2**26):
+        monkeypatch.setattr("ushydra_lab.data.fields.CHUNK_BYTES", chunk)
+        assert data.fingerprint() == expected.hexdigest()

@@ -17,13 +17,13 @@ def labels() -> torch.Tensor:
 
 
 def test_images_with_a_rare_structure_weigh_more() -> None:
-    assert Oversample(["csp", "lv"], 3).weights(labels(), CODE).tolist() == [3, 3, *[1] * 8]
-    assert Oversample(["csp"], 5).weights(labels(), CODE).tolist() == [5, *[1] * 9]
+    assert Oversample(["csp", "lv"], 3).weights(labels().split(3), CODE).tolist() == [3, 3, *[1] * 8]
+    assert Oversample(["csp"], 5).weights(labels().split(3), CODE).tolist() == [5, *[1] * 9]
 
 
 def test_an_unknown_structure_is_named() -> None:
     with pytest.raises(UserError, match=r"parenchyma, csp, lv, not 'cps' \(did you mean 'csp'"):
-        Oversample(["cps"]).weights(labels(), CODE)
+        Oversample(["cps"]).weights(labels().split(3), CODE)
 
 
 def test_draws_are_in_proportion_to_the_weights_and_a_function_of_seed_and_epoch() -> None:

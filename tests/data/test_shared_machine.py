@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab import phantom
-from ushydra_lab.data.io import cache, convert
+from ushydra_lab.data.io import convert, shown
 from ushydra_lab.data.io.cache import CanvasCache
 from ushydra_lab.data.io.convert import Conversion, Converter
+from ushydra_lab.data.io.stack import ENTRY, PART, STACK
 from ushydra_lab.data.readers import dicom
 from ushydra_lab.data.readers import phantom as phantom_reader
 from ushydra_lab.errors import UserError
@@ -44,60 +46,69 @@ def store(tmp_path: Path) -> CanvasCache:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_a_cache_that_may_not_be_written_is_done_without(
+def test_of_a_cache_that_may_not_be_written_what_is_there_is_used_and_the_rest_made_in_memory(
     paths: list[Path], store: CanvasCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     expected = CanvasCache(tmp_path / "own", (16, 32), 1.0).load(paths)
     store.load(paths[:2])  # by its owner
-    monkeypatch.setattr(cache, "_write", denied(code))
-    monkeypatch.setattr(os, "utime", denied(code))
-    with pytest.warns(UserWarning, match=r"cache: may not be written .*set cache_dir"):
+    monkeypatch.setattr(os, "open", denied(code))
+    monkeypatch.setattr(Path, "touch", denied(code))
+    with warnings.catch_warnings(action="error"):
+        assert isinstance(store.load(paths[:2]).pixels, np.memmap)
+    decode, decoded = shown.decode, list[bytes]()
+    monkeypatch.setattr(shown, "decode", lambda content: (decoded.append(content), decode(content))[1])
+    with pytest.warns(UserWarning, match=r"cache: may not be written .*in memory; set cache_dir"):
         found = store.load(paths)
     np.testing.assert_array_equal(found.pixels, expected.pixels)
     assert found.digests == expected.digests
+    assert sorted(decoded) == sorted(path.read_bytes() for path in paths[2:])
 
 
-def test_entries_that_may_not_be_read_or_removed_are_made_in_memory(
+def test_a_stack_that_may_not_be_read_or_removed_is_done_without(
     paths: list[Path], store: CanvasCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = store.load(paths)
-    private = store.entry(paths[0].read_bytes())
-    read = Path.read_bytes
-    refuse = denied(errno.EACCES)
-    monkeypatch.setattr(Path, "read_bytes", lambda path: refuse() if path == private else read(path))
-    monkeypatch.setattr(cache, "_write", refuse)
+    expected = np.array(store.load(paths).pixels)
+    refuse, opened = denied(errno.EACCES), Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: refuse() if path.suffix == STACK else opened(path, mode))
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.warns(UserWarning, match="may not be written"):
-        np.testing.assert_array_equal(store.load(paths).pixels, expected.pixels)
+        np.testing.assert_array_equal(store.load(paths).pixels, expected)
     monkeypatch.undo()
     monkeypatch.setattr(Path, "unlink", refuse)
-    small = CanvasCache(store.folder, (16, 16), 1e-9)
-    assert len(small.load(paths).pixels) == 4
+    with pytest.warns(UserWarning, match="more than cache_gb=1e-09"):
+        assert len(CanvasCache(store.folder, (16, 16), 1e-9).load(paths).pixels) == 4
+    assert len(list(store.folder.rglob(f"*{STACK}"))) == 2
 
 
-def test_an_entry_that_is_a_folder_is_done_without(paths: list[Path], store: CanvasCache) -> None:
-    expected = store.load(paths)
-    entry = store.entry(paths[0].read_bytes())
-    entry.unlink()
-    (entry / "x").mkdir(parents=True)
+def test_a_stack_that_is_a_folder_is_done_without(paths: list[Path], store: CanvasCache) -> None:
+    expected = np.array(store.load(paths).pixels)
+    (file,) = store.folder.rglob(f"*{STACK}")
+    file.unlink()
+    (file / "x").mkdir(parents=True)
     with pytest.warns(UserWarning, match="may not be written"):
-        np.testing.assert_array_equal(store.load(paths).pixels, expected.pixels)
+        np.testing.assert_array_equal(store.load(paths).pixels, expected)
 
 
-def test_the_canvas_of_another_image_in_an_entry_s_place_is_noticed(paths: list[Path], store: CanvasCache) -> None:
-    expected = store.load(paths)
-    one, other = (store.entry(path.read_bytes()) for path in paths[:2])
-    one.write_bytes(other.read_bytes())
-    with pytest.warns(UserWarning, match="damaged cache entry, made again"):
-        np.testing.assert_array_equal(store.load(paths).pixels, expected.pixels)
+def test_without_locks_all_goes_as_with_them(
+    paths: list[Path], store: CanvasCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcntl.flock", denied(errno.ENOLCK))
+    found = store.load(paths)
+    np.testing.assert_array_equal(store.load(paths).pixels, found.pixels)
+    with pytest.warns(UserWarning, match="more than cache_gb"):
+        small = CanvasCache(store.folder, (16, 16), 1e-9).load(paths).pixels
+    (kept,) = store.folder.rglob(f"*{STACK}")
+    assert kept.stat().st_size == 4 * (16 * 16 + ENTRY)
+    assert small.shape == (4, 16, 16)
 
 
-def test_what_killed_runs_left_in_the_cache_is_removed_by_the_next(paths: list[Path], store: CanvasCache) -> None:
+def test_an_unfinished_stack_waits_a_day_to_be_continued(paths: list[Path], store: CanvasCache) -> None:
     store.load(paths[:2])
-    folder = store.entry(paths[0].read_bytes()).parent
-    killed, at_work = folder / ".killed", folder / ".at_work"
+    (file,) = store.folder.rglob(f"*{STACK}")
+    killed, at_work = file.with_name(f"killed{PART}"), file.with_name(f"at_work{PART}")
     killed.touch()
     at_work.touch()
-    os.utime(killed, (OLD, OLD))
+    os.utime(killed, (OLD - 86400, OLD - 86400))
     store.load(paths)
     assert (killed.exists(), at_work.exists()) == (False, True)
 

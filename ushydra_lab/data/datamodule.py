@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ushydra_lab.data.affine import Batch
 from ushydra_lab.data.augment import Augmentation
-from ushydra_lab.data.fields import labels, missing, on_canvas
+from ushydra_lab.data.fields import chunks, hash_given, on_canvas
 from ushydra_lab.data.io.cache import CanvasCache, Crop
+from ushydra_lab.data.io.mapped import as_tensor, read_ahead
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.needs import required
 from ushydra_lab.data.sampler import EpochSampler, Oversample
@@ -45,7 +46,7 @@ CALIBRATION = 2**31
 
 
 class Canvases(Dataset[Batch]):
-    """Images of one part in memory as uint8; a batch is built in one go, `fields` by fields."""
+    """Images of one part as uint8, mapped into memory; a batch is built in one go, `fields` by fields."""
 
     def __init__(self, pixels: Tensor, fields: Batch, rows: Tensor) -> None:
         """pixels: (N, H, W) uint8; fields: (N, ...) each; rows: which of the N belong to this data set."""
@@ -59,6 +60,7 @@ class Canvases(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         rows = self.rows[indices]
+        read_ahead(rows, self.pixels, *self.fields.values())
         image = self.pixels[rows].unsqueeze(1).float().div_(255)
         return {"image": image, **{key: values[rows] for key, values in self.fields.items()}}
 
@@ -116,17 +118,21 @@ class UltrasoundData(LightningDataModule):
         return weights
 
     def setup(self, stage: str | None = None) -> None:
-        """Letterbox every image in use, or take it from the cache, into memory. Raises UserError."""
+        """Letterbox every image in use, or map those of the cache into memory. Raises UserError."""
         if self._loaded:
             return
         self.records = np.flatnonzero(self.part != UNUSED)
         table = self.manifest.table.iloc[self.records]
         shown = crops(table)
         canvases = self.cache.load(list(table[IMAGE]), shown)
-        self.pixels, self.digests = torch.from_numpy(canvases.pixels), canvases.digests
+        self.pixels, self.digests = as_tensor(canvases.pixels), canvases.digests
         fits = [Letterbox.fit(native, self.canvas, crop) for native, crop in zip(canvases.native, shown, strict=True)]
         self.fields = self._fields(table, fits, shown)
         self._loaded = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which maps the canvases itself."""
+        return vars(self) | dict.fromkeys(("pixels", "fields")) | {"_loaded": False}
 
     def _refuse_empty_parts(self) -> None:
         if empty := [part for part in self.wanted if not (self.part == part).any()]:
@@ -149,7 +155,7 @@ class UltrasoundData(LightningDataModule):
         fields |= {"content": content, "native_px": native}
         for name, annotation in self.manifest.annotations.items():
             if annotation.kind == "mask":
-                fields[name] = labels(self.cache, table[MASK], shown, self.manifest.masks)
+                fields[name] = as_tensor(self.cache.load(list(table[MASK]), shown, self.manifest.masks).pixels)
             else:
                 fields[name] = on_canvas(annotation, table[list(annotation.columns)], fits)
         if self.label_weight is not None:
@@ -173,7 +179,7 @@ class UltrasoundData(LightningDataModule):
         if self.oversample:
             if MASK not in self.fields:
                 raise UserError(f"oversample: {self.manifest.name} has no masks; set oversample=null")
-            weights = self.oversample.weights(self.fields[MASK][dataset.rows], self.manifest.masks)
+            weights = self.oversample.weights(chunks(self.fields[MASK], self._positions("train")), self.manifest.masks)
         return self._loader(dataset, EpochSampler(len(dataset), self.seed, weights))
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -241,9 +247,7 @@ class UltrasoundData(LightningDataModule):
             total.update(b"".join(self.digests[position] for position in positions))
             total.update("\0".join(self.manifest.table[SITE].iloc[self.records[positions]]).encode())
             for name in self.manifest.annotations:
-                values = self.fields[name][positions]
-                if not missing(values).all():  # else whether the key exists is up to the images of other parts
-                    total.update(name.encode() + values.numpy().tobytes())
+                hash_given(total, name, self.fields[name], positions)
         return total.hexdigest()
 
 

@@ -1,29 +1,28 @@
 """Annotations of a manifest's rows on the canvas, as tensors of a batch."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ushydra_lab.data import usable
-from ushydra_lab.data.io.cache import CanvasCache, Crop
-from ushydra_lab.data.io.mask_codes import AnyCode
+from ushydra_lab.data.io.masks import NO_LABEL
 from ushydra_lab.data.vocabulary import Annotation
 from ushydra_lab.geometry.letterbox import Letterbox
 
 NO_LEVEL = -1  # a category that a row lacks
-NO_LABEL = 255  # every pixel of a mask that a row lacks
+CHUNK_BYTES = 2**26
 
 
-def labels(cache: CanvasCache, paths: pd.Series, shown: list[Crop | None], code: AnyCode | None) -> Tensor:
-    """(N, H, W) uint8 label maps, NO_LABEL all over where a row has no mask file."""
-    result = torch.full((len(paths), *cache.canvas), NO_LABEL, dtype=torch.uint8)
-    given = np.flatnonzero(paths != "")
-    pixels = cache.load(list(paths.iloc[given]), [shown[position] for position in given], code).pixels
-    result[given] = torch.from_numpy(pixels)
-    return result
+def chunks(values: Tensor, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+    """values (N, ...) at these rows, in order, so many at a time that 64 MB hold them; at least one."""
+    count = max(1, CHUNK_BYTES // (values[:1].nbytes or 1))
+    for start in range(0, len(rows), count):
+        yield values[rows[start : start + count]]
 
 
 def on_canvas(annotation: Annotation, cells: pd.DataFrame, fits: Sequence[Letterbox]) -> Tensor:
@@ -39,3 +38,15 @@ def missing(values: Tensor) -> Tensor:
     if values.is_floating_point():
         return flat.isnan().any(dim=1)
     return (flat == (NO_LABEL if values.dtype == torch.uint8 else NO_LEVEL)).all(dim=1)
+
+
+def hash_given(total: "hashlib._Hash", name: str, values: Tensor, rows: NDArray[np.int64]) -> None:
+    """Add an annotation, name and values (N, ...), of these rows to a sha256.
+
+    Nothing where all of them lack it: whether there are values at all is then up to other rows.
+    """
+    if all(missing(some).all() for some in chunks(values, rows)):
+        return
+    total.update(name.encode())
+    for some in chunks(values, rows):
+        total.update(some.numpy().data)

@@ -1,9 +1,10 @@
 """Samplers of training images: the order is a function of (seed, epoch) alone, so a resumed run continues it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -70,12 +71,14 @@ class Oversample:
     structures: Sequence[str]
     factor: float = 3.0
 
-    def weights(self, labels: Tensor, masks: AnyCode | None) -> NDArray[np.float64]:
-        """The weight of each image, (N,), from label maps (N, H, W). Raises UserError for an unknown structure."""
+    def weights(self, labels: Iterable[Tensor], masks: AnyCode | None) -> NDArray[np.float64]:
+        """The weight of each image, (N,), from label maps (N, H, W) that come in parts along N.
+
+        Raises UserError for an unknown structure.
+        """
         known = masks.structures if masks else ()
         if unknown := [f"{name!r}{nearest(name, known)}" for name in self.structures if name not in known]:
             raise UserError(f"oversample.structures: the masks show {', '.join(known)}, not {', '.join(unknown)}")
-        shown = np.zeros(len(labels), bool)
-        for name in self.structures:
-            shown |= (labels == known.index(name) + 1).flatten(1).any(dim=1).numpy()
-        return np.where(shown, self.factor, 1.0)
+        wanted = torch.tensor([known.index(name) + 1 for name in self.structures], dtype=torch.uint8)
+        shown = [torch.isin(some, wanted).flatten(1).any(dim=1) for some in labels]
+        return np.where(torch.cat(shown).numpy(), self.factor, 1.0)

@@ -1,52 +1,55 @@
-"""A disk cache of letterboxed images and label maps, keyed by the content of the file, how it is read, the part of it
-that is shown, the canvas size and the letterbox version.
+"""A disk cache of letterboxed images and label maps: a stack of canvases for each list of images and canvas size.
 
-An entry is native rows and columns (two little-endian uint32), the canvas (uint8, row-major) and the sha256
-of its name and both. It is written to a temporary file and renamed, so several processes may share a folder and an
-interrupted run goes on where it stopped; an entry that does not verify is made again. A folder that outgrows its limit
-loses the entries that were not used for longest. Of a folder that other users share, what may not be read or written is
-done without.
+A canvas is known by the content of its file, how that is read, the part of it that is shown, the canvas size and the
+letterbox version; a stack by its canvases in their order (`stack`). It is written once, by one process, while others
+that want it wait; an interrupted writer is continued, and canvases that another stack has are copied from it. All
+processes map the one file. A stack that is not as it was written is made again. One whose size, time of change and
+inode are those that it had when all of it was verified is trusted: damage that changes none of them is not noticed.
+
+A folder that outgrows its limit loses the stacks that were not used for longest, never one in use. Of a folder that
+other users share, what may not be read or written is done without: canvases are then made in memory.
 """
 
 import contextlib
 import errno
 import hashlib
-import os
 import time
-import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ushydra_lab.data.io.image import ImageProblem, decode, in_threads, read_bytes
+from ushydra_lab.data.io.image import ImageProblem, in_threads
 from ushydra_lab.data.io.mask_codes import AnyCode
-from ushydra_lab.data.io.masks import MaskCode
+from ushydra_lab.data.io.shown import Canvas, Crop, Shown
+from ushydra_lab.data.io.stack import PART, STACK, Entry, Put, Stack, last_used, note_verified, remove, size_of, writing
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import unwritable
 from ushydra_lab.geometry import letterbox
-from ushydra_lab.geometry.letterbox import Letterbox
 
-DIGEST = 32
-HEADER = 8
 GIGABYTE = 10**9
-ABANDONED_S = 3600  # a temporary file this old is an interrupted process's
-FORMAT = 2  # of an entry's bytes
+ABANDONED_S = 86400  # an unfinished stack waits so long to be continued
+FORMAT = 3  # of a stack's bytes
+OLD_ENTRIES = "*/??/*"  # files of one canvas, of format 2
 NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)  # another user's, or a read-only file system
-
-Crop = Sequence[float]
 
 
 @dataclass(frozen=True)
 class Canvases:
-    """pixels: (N, rows, columns) uint8; native: N pairs (rows, columns); digests: sha256 of each of both."""
+    """pixels: (N, rows, columns) uint8, not to be written to; native: N pairs (rows, columns); digests: sha256 of each
+    of both.
+    """
 
-    pixels: NDArray[np.uint8]
+    pixels: Canvas
     native: list[tuple[int, int]]
     digests: list[bytes]
+
+    @classmethod
+    def of(cls, pixels: Canvas, entries: Sequence[Entry]) -> Self:
+        return cls(pixels, [entry.native for entry in entries], [entry.digest for entry in entries])
 
 
 @dataclass(frozen=True)
@@ -60,112 +63,143 @@ class CanvasCache:
     def load(
         self, paths: Sequence[str | Path], crops: Sequence[Crop | None] | None = None, masks: AnyCode | None = None
     ) -> Canvases:
-        """The canvas of every image, in order; of every label map if `masks` tells how they are read.
+        """The canvas of every image, in order; of every label map if `masks` tells how they are read. A row without
+        one, whose path is empty, has NO_LABEL all over.
 
         crops: boxes (x1, y1, x2, y2) of the parts that are shown, native px. Raises UserError: unreadable images,
-        folder not writable.
+        disk full, folder that cannot be used.
         """
-        pixels = np.empty((len(paths), *self.canvas), np.uint8)
-        windows = crops or [None] * len(paths)
-        made: list[Path] = []
-
-        def fill(position: int) -> tuple[tuple[int, int], bytes, str]:
-            try:
-                path = Path(paths[position])
-                content, code = read_bytes(path), masks.at(path) if masks else None
-                entry = self.entry(content, windows[position], code)
-                if not (body := self._stored(entry)):
-                    body = self._make(content, windows[position], code)
-                    if self._keep(entry, body):
-                        made.append(entry)
-            except ImageProblem as problem:
-                return (0, 0), b"", f"{paths[position]}: {problem}"
-            pixels[position] = np.frombuffer(body, np.uint8, offset=HEADER).reshape(self.canvas)
-            rows, columns = np.frombuffer(body, "<u4", count=2).tolist()
-            return (rows, columns), hashlib.sha256(body).digest(), ""
-
+        files = [Path(path) if str(path) or not masks else None for path in paths]
+        codes = [masks.at(file) if masks and file else None for file in files]
+        images = [Shown(*each) for each in zip(files, crops or [None] * len(files), codes, strict=True)]
+        keys = self._keys(images)
         try:
-            results = in_threads(fill, range(len(paths)), "Letterboxing")
+            return self._mapped(images, keys, self.stack(keys, "images" if masks is None else "labels"))
         except OSError as error:
-            size = len(paths) * (HEADER + self.canvas[0] * self.canvas[1] + DIGEST)
-            need = f"the canvases of {len(paths)} images need {size:,} bytes in all"
+            need = f"the canvases of {len(keys)} images need {size_of(len(keys), self.canvas):,} bytes in all"
             raise unwritable(self.folder, error, need) from error
-        if problems := [problem for _, _, problem in results if problem]:
-            raise UserError.listing("images changed since the manifest was checked", problems)
-        if made:
-            self._shrink()
-        return Canvases(pixels, [native for native, _, _ in results], [digest for _, digest, _ in results])
 
-    def entry(self, content: bytes, crop: Crop | None = None, masks: MaskCode | None = None) -> Path:
-        """Path of the cached canvas of a file with this content."""
-        key = hashlib.sha256(content).hexdigest()
-        size = "x".join(map(str, self.canvas))
-        kind = f"labels-{masks.key}" if masks else "canvas"
-        shown = "" if crop is None else "-" + "-".join(f"{edge:g}" for edge in crop)
-        return self.folder / f"{kind}-v{letterbox.VERSION}.{FORMAT}-{size}" / key[:2] / f"{key}{shown}"
+    def stack(self, keys: Sequence[bytes], kind: str) -> Path:
+        """The file of the canvases with these keys."""
+        shape = "x".join(map(str, self.canvas))
+        name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+        return self.folder / f"{kind}-v{letterbox.VERSION}.{FORMAT}-{shape}" / f"{name}{STACK}"
 
-    def _stored(self, entry: Path) -> bytes | None:
+    def _keys(self, images: Sequence[Shown]) -> list[bytes]:
+        def key(image: Shown) -> bytes | None:
+            try:
+                return image.key(image.content(), self.canvas)
+            except ImageProblem:
+                return None
+
+        def problem(image: Shown) -> str:
+            try:
+                image.made(image.content(), self.canvas)
+            except ImageProblem as found:
+                return f"{image.path}: {found}"
+            return ""
+
+        keys = in_threads(key, images, "Reading images")
+        if None in keys:
+            _refuse(in_threads(problem, images, "Looking for more problems"))
+        return [key or b"" for key in keys]
+
+    def _mapped(self, images: Sequence[Shown], keys: Sequence[bytes], file: Path) -> Canvases:
         try:
-            stored = entry.read_bytes()
-        except OSError:  # not made yet, another process is shrinking the folder, or another user's
-            return None
-        body, digest = stored[:-DIGEST], stored[-DIGEST:]
-        if len(body) == HEADER + self.canvas[0] * self.canvas[1] and _seal(entry, body) == digest:
-            with contextlib.suppress(OSError):  # another user's
-                os.utime(entry)
-            return body
-        warnings.warn(f"{entry}: damaged cache entry, made again", stacklevel=2)
-        return None
-
-    def _make(self, content: bytes, crop: Crop | None, masks: MaskCode | None) -> bytes:
-        pixels = masks.decode(content) if masks else decode(content).grey
-        rows, columns = pixels.shape
-        canvas = Letterbox.fit((rows, columns), self.canvas, crop).apply_image(pixels, nearest=masks is not None)
-        return np.array(pixels.shape, "<u4").tobytes() + canvas.tobytes()
-
-    def _keep(self, entry: Path, body: bytes) -> bool:
-        """Whether the entry could be written; where it may not, the run goes on without."""
-        try:
-            _write(entry, body + _seal(entry, body))
+            while not (found := self._sound(file, keys) or self._written(images, keys, file)):
+                pass  # another process has just written it
         except OSError as error:
             if error.errno not in NOT_OURS:
                 raise
-            need = "its canvases are made anew each time; set cache_dir to a folder of your own to keep them"
-            warnings.warn(f"{self.folder}: may not be written ({error.strerror}): {need}", stacklevel=2)
-            return False
-        return True
+            need = "its canvases are made anew each time, in memory; set cache_dir to a folder of your own to keep them"
+            warnings.warn(f"{self.folder}: may not be written ({error.strerror}): {need}", stacklevel=4)
+            return self._in_memory(images, keys, file.parent)
+        return Canvases.of(found.pixels, [entry for entry in found.entries if entry])
 
-    def _shrink(self) -> None:
-        """Remove what was not used for longest until the folder fits its limit; what others are writing stays."""
+    def _sound(self, file: Path, keys: Sequence[bytes]) -> Stack | None:
+        """The stack of these keys, None where there is none or it is damaged."""
+        try:
+            found = Stack.opened(file, self.canvas)
+            if found.keys != keys or not (found.verified or not found.damaged("Verifying canvases")):
+                raise ValueError
+        except OSError:  # not written yet, another process is shrinking the folder, or another user's
+            return None
+        except ValueError:
+            warnings.warn(f"{file}: damaged canvases, made again", stacklevel=5)
+            return None
+        note_verified(file)
+        return found
+
+    def _written(self, images: Sequence[Shown], keys: Sequence[bytes], file: Path) -> Stack | None:
+        """The stack of these keys after writing it, None if another process was faster."""
+        with writing(file, len(keys), self.canvas) as mine:
+            if not mine:
+                return None
+            put, lacking = mine
+            self._make(images, keys, file.parent, put, lacking)
+        note_verified(file)
+        found = self._sound(file, keys)  # before others are removed, which then know that it is in use
+        self._shrink(file)
+        return found
+
+    def _in_memory(self, images: Sequence[Shown], keys: Sequence[bytes], folder: Path) -> Canvases:
+        pixels, entries = np.empty((len(keys), *self.canvas), np.uint8), dict[int, Entry]()
+
+        def put(position: int, entry: Entry, canvas: Canvas) -> None:
+            pixels[position], entries[position] = canvas, entry
+
+        self._make(images, keys, folder, put, range(len(keys)))
+        return Canvases.of(pixels, [entries[position] for position in range(len(keys))])
+
+    def _make(
+        self, images: Sequence[Shown], keys: Sequence[bytes], folder: Path, put: Put, positions: Sequence[int]
+    ) -> None:
+        """Copy the canvases at these positions from other stacks, or letterbox their images."""
+        others = self._others(folder, {keys[position] for position in positions})
+
+        def make(position: int) -> str:
+            key, image = keys[position], images[position]
+            if (kept := others.get(key)) and (entry := kept[0].sound(kept[1])):
+                put(position, entry, kept[0].pixels[kept[1]])
+                return ""
+            try:
+                content = image.content()
+                if image.key(content, self.canvas) != key:
+                    raise ImageProblem("was changed while it was read; run the same command again")
+                native, canvas = image.made(content, self.canvas)
+            except ImageProblem as problem:
+                return f"{image.path}: {problem}"
+            put(position, Entry.of(key, native, canvas), canvas)
+            return ""
+
+        _refuse(in_threads(make, positions, "Letterboxing"))
+
+    def _others(self, folder: Path, keys: set[bytes]) -> dict[bytes, tuple[Stack, int]]:
+        """Where other stacks, also unfinished and damaged ones, have the canvases with these keys."""
+        found: dict[bytes, tuple[Stack, int]] = {}
+        for file in (*folder.glob(f"*{STACK}"), *folder.glob(f"*{PART}")):
+            with contextlib.suppress(OSError, ValueError):
+                other = Stack.opened(file, self.canvas)
+                found |= {key: (other, at) for at, key in enumerate(other.keys) if key in keys}
+        return found
+
+    def _shrink(self, made: Path) -> None:
+        """Remove what was not used for longest until the folder fits its limit; and unfinished stacks of long ago."""
+        if (size := made.stat().st_size) > self.limit_gb * GIGABYTE:
+            more = f"{size / GIGABYTE:.3g} GB, more than cache_gb={self.limit_gb:g}"
+            warnings.warn(f"{made}: {more}: all canvases that are not in use make room; set it higher", stacklevel=5)
         found, now = [], time.time()
-        for path in self.folder.glob("*/??/*"):
+        for path in (path for kind in (f"*/*{STACK}", f"*/*{PART}", OLD_ENTRIES) for path in self.folder.glob(kind)):
             with contextlib.suppress(OSError):  # removed meanwhile, or another user's
-                status = path.stat()
-                if not path.name.startswith("."):
-                    found.append((status.st_mtime, status.st_size, path))
-                elif now - status.st_mtime > ABANDONED_S:
-                    path.unlink()
+                found.append((last_used(path), path.stat().st_size, path))
         excess = sum(size for _, size, _ in found) - self.limit_gb * GIGABYTE
-        for _, size, path in sorted(found):
-            if excess <= 0:
-                break
-            with contextlib.suppress(OSError):
-                path.unlink()
-            excess -= size
+        for used, size, path in sorted(found):
+            abandoned = path.suffix == PART and now - used > ABANDONED_S
+            if (excess > 0 or abandoned) and path != made and remove(path):
+                excess -= size
 
 
-def _seal(entry: Path, body: bytes) -> bytes:
-    """sha256 of an entry's place and content: the bytes of another entry are damage, too."""
-    return hashlib.sha256("/".join(entry.parts[-3:]).encode() + b"\0" + body).digest()
-
-
-def _write(entry: Path, stored: bytes) -> None:
-    temporary = entry.with_name(f".{uuid.uuid4().hex}")
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(stored)
-        temporary.replace(entry)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+def _refuse(problems: Sequence[str]) -> None:
+    if any(problems):
+        headline = "images changed since the manifest was checked"
+        raise UserError.listing(headline, [problem for problem in problems if problem])

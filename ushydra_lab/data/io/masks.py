@@ -16,6 +16,7 @@ from ushydra_lab.geometry.ellipse import Ellipse, fit
 
 Colour = tuple[int, int, int]
 BLACK: Colour = (0, 0, 0)
+NO_LABEL = 255  # every pixel of a mask that a row lacks
 LISTED = 6
 OFF_OUTLINE = 3.0  # px an outline's pixel may lie off the fitted ellipse; lines are drawn 3 px wide
 
