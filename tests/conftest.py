@@ -3,6 +3,9 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the test processes share the cores
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""What processes that tests start import, whichever package is installed."""
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
 from collections.abc import Callable
 from pathlib import Path
