@@ -1,18 +1,21 @@
 """What several test modules share: tiny image folders with their tables, and the real samples."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the test processes share the cores
+ROOT = Path(__file__).parents[1]
+"""The checkout, which processes that tests start import, whichever package is installed."""
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-REAL = Path(os.environ.get("USHYDRA_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+REAL = Path(os.environ.get("USHYDRA_REAL_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture

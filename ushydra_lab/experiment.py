@@ -52,11 +52,14 @@ def run(experiment: Experiment, path: Path) -> None:
 def nothing_to_do(experiment: Experiment, directory: RunDirectory) -> bool:
     """Whether a job is finished with the data as they are now, its files being as large and old as when verified.
 
-    False also where that is not known or a file is damaged: the job itself then compares checksums.
+    False also where that is not known or a file is damaged: the job itself then compares checksums; and where it has to
+    note that its images are free of burnt-in names, or not.
     """
     run = directory.run
     try:
         finished = (run.path / SUMMARY).exists() and run.summary.status == FINISHED
+        if finished and run.deidentified is not (experiment.deidentified is True):
+            return False
         return finished and is_unchanged(run) and directory.made_of(data_fingerprint(experiment))
     except DamagedFile:
         return False
