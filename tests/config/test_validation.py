@@ -212,6 +212,10 @@ def test_every_option_of_every_group_composes(path: Path) -> None:
     check(composed(f"+experiment={home}", f"{PLACES.get(group, group)}={path.stem}", *extra))
 
 
+ARM = ("/arm", "override /arm")
+"""How an experiment chooses an arm."""
+
+
 def arms() -> Iterator[tuple[str, str]]:
     """Experiments that choose an arm by themselves, with every arm of its folder."""
     for experiment in sorted((CONF / "experiment").glob("*.yaml")):
@@ -227,7 +231,9 @@ def test_every_arm_composes_and_names_its_variant(experiment: str, arm: str) -> 
 
 
 def test_every_folder_of_arms_is_of_some_experiment() -> None:
-    assert {arm.partition("/")[0] for _, arm in arms()} == {path.name for path in (CONF / "arm").iterdir()}
+    files = [OmegaConf.load(file) for file in (CONF / "experiment").glob("*.yaml")]
+    chosen = [entry[key] for file in files for entry in file.defaults for key in ARM if key in entry]
+    assert {arm.partition("/")[0] for arm in chosen} == {path.name for path in (CONF / "arm").iterdir()}
 
 
 @pytest.mark.parametrize(

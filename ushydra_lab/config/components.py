@@ -27,6 +27,7 @@ PACKAGES = (
     "ushydra_lab.data.split",
     "ushydra_lab.geometry.heatmaps",
     "ushydra_lab.losses",
+    "ushydra_lab.metrics.postprocessing",
     "ushydra_lab.networks",
     "ushydra_lab.tasks",
 )

@@ -154,7 +154,8 @@ class Segmentation(FromLogits):
         if logits.shape[1] != self.classes:
             raise ValueError(f"network.classes={logits.shape[1]}, but {self.classes - 1} structures and background")
         if self.postprocess:
-            self.postprocess(logits.argmax(1), self.classes)
+            nothing = torch.zeros(1, *canvas, dtype=torch.long, device="cpu")  # logits may have a shape and no values
+            self.postprocess(nothing, self.classes)
 
     def labels(self, logits: Tensor, content: Tensor) -> Tensor:
         """The predicted label map, (B,H,W) integers, of logits (B,K,H,W); background outside the boxes (B,4) px."""
