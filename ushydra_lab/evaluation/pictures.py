@@ -157,7 +157,7 @@ def _save(figure: Figure, file: Path) -> None:
     figure.draw_without_rendering()  # which lays it out
     ends = [f"{1 - axis.get_position().y0:.4f}" for axis in figure.axes if axis.get_gid() == FIRST_ROW]
     with atomic(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata=dict.fromkeys([FIRST_ROW] * bool(ends), *ends))
+        figure.savefig(temporary, format="png", dpi=110, metadata=dict(zip([FIRST_ROW], ends, strict=False)))
 
 
 def _examples(batch: Batch, count: int) -> Batch:

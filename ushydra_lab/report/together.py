@@ -10,13 +10,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from ushydra_lab.files import disk_errors, write_csv, write_text
-from ushydra_lab.report.comparisons import compare_sites, comparison_cells
-from ushydra_lab.report.document import Document, Heading, Note, Table
+from ushydra_lab.files import disk_errors, write_text
+from ushydra_lab.report.comparisons import compare_sites
+from ushydra_lab.report.document import Document, Note
 from ushydra_lab.report.render import html
-from ushydra_lab.report.sections import claim
-from ushydra_lab.report.sections.values import CAPTION, CHANGE_CAPTION
-from ushydra_lab.report.tables import PART_TITLES, last_stage, plural, values_table
+from ushydra_lab.report.sections import claim, values
+from ushydra_lab.report.tables import PART_TITLES, last_stage
 from ushydra_lab.results.collect import Collected
 
 FOLDER = "together"
@@ -65,20 +64,12 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 def _results(experiments: Mapping[str, Collected], folder: Path) -> Document:
     blocks: Document = []
     same = _same_images(experiments)
-    for part, where in PART_TITLES.items():
+    for part in PART_TITLES:
         chosen = {site: images[images["part"] == part] for site, images in same.items()}
         chosen = {site: images for site, images in chosen.items() if len(images)}
         changes = compare_sites(chosen)
         for held_out, images in chosen.items():
-            file = folder / f"{held_out}_{part}"
-            write_csv(file.with_name(f"{file.name}_values.csv"), values := values_table(images))
-            write_csv(file.with_name(f"{file.name}_changes.csv"), changes[held_out])
-            seeds = plural(images["seed"].nunique(), "seed")
-            blocks += [
-                Heading(f"{where}, held out {held_out} ({images['record'].nunique()} images, {seeds})", 2),
-                Table(values, CAPTION.format("")),
-                Table(comparison_cells(changes[held_out]), CHANGE_CAPTION),
-            ]
+            blocks += values.main_tables(images, changes[held_out], held_out, part, folder / f"{held_out}_{part}")
     return [Note(EXPLORATORY), *blocks] if blocks else [Note(ALONE)]
 
 

@@ -33,6 +33,14 @@ CHANGE_CAPTION = (
 
 def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: str, file: Path) -> Document:
     """Two tables and one sentence per method. changes: `tables.comparisons` of these images."""
+    blocks = main_tables(images, changes, held_out, part, file)
+    blocks += [Note(sentence) for sentence in summaries(changes)]
+    typical, moved = typical_values(images)
+    return [*blocks, Table(typical, TYPICAL_CAPTION), *(Note(text) for text in moved)]
+
+
+def main_tables(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: str, file: Path) -> Document:
+    """A heading, the values of every method and, where there are some, the comparisons; both tables as CSV besides."""
     values = values_table(images)
     file.with_name(f"{file.name}_changes.csv").unlink(missing_ok=True)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
@@ -42,9 +50,7 @@ def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: st
     if len(changes):
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
         blocks.append(Table(comparison_cells(changes), CHANGE_CAPTION))
-    blocks += [Note(sentence) for sentence in summaries(changes)]
-    typical, moved = typical_values(images)
-    return [*blocks, Table(typical, TYPICAL_CAPTION), *(Note(text) for text in moved)]
+    return blocks
 
 
 def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
