@@ -46,8 +46,10 @@ def colours_of(names: Iterable[Name]) -> dict[Name, str]:
 def tidy(figure: Figure) -> None:
     """Show names from data as the texts they are: no mathematics, no control characters, no path."""
     for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
-        if isinstance(axis.get_major_locator(), FixedLocator):  # ticks that were given names
-            axis.set_ticklabels([_shown(label.get_text()) for label in axis.get_majorticklabels()])
+        if not isinstance(axis.get_major_locator(), FixedLocator):
+            continue
+        if labels := [_shown(tick.get_text()) for tick in axis.get_majorticklabels()]:  # none inside of shared axes
+            axis.set_ticklabels(labels)
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if MATHEMATICS not in (words := text.get_text()) and words:
