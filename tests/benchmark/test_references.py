@@ -1,18 +1,22 @@
 """What is compared does the same work."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from ushydra_lab.benchmark import loss
 from ushydra_lab.benchmark.growth import SEEN, check_rows, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess, PlainImages, PlainTraining, plain_ms_ssim
 from ushydra_lab.benchmark.predict import rows
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.geometry.heatmaps import OFFSET, draw
 from ushydra_lab.runs.stage_store import StageFolder
 
 
@@ -139,3 +143,25 @@ def test_loops_over_files_write_the_masks_of_predict(tmp_path: Path) -> None:
     for found in masks[1:]:
         assert found.keys() == masks[0].keys()
         assert all(np.array_equal(found[name], mask) for name, mask in masks[0].items())
+
+
+def of_all(works: dict[str, Callable[..., torch.Tensor]], *given: Any) -> None:
+    """Assert that all give the same, and have the same gradient with respect to a first tensor of floats."""
+    found = {name: work(*given) for name, work in works.items()}
+    for value in found.values():
+        torch.testing.assert_close(value, found["ours"].to(value.dtype), equal_nan=True, rtol=1e-4, atol=1e-4)
+    if given[0].requires_grad:
+        gradients = [torch.autograd.grad(value.sum(), given[0])[0] for value in found.values()]
+        for gradient in gradients[1:]:
+            torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-7)
+
+
+def test_other_losses_and_scores_are_the_same_function() -> None:
+    noise = torch.randn(3, 4, 64, 80, generator=torch.Generator().manual_seed(0))
+    pred, true = loss.patches(noise), loss.patches(noise.flip(0))
+    of_all(loss.HYBRIDS, noise.requires_grad_(), true)
+    of_all(loss.DICE, pred, true.where(true != 3, 0), 4)
+    points = torch.tensor([[[61.3, 70.2], [80.9, 40.0]]])
+    maps = torch.logit(draw(points, (64, 80), loss.STRIDE, loss.SIGMA).clamp(1e-9, 0.999)) - OFFSET
+    of_all(loss.SOFT_ARGMAX, maps)
+    torch.testing.assert_close(loss.ours_points(maps), points, rtol=0, atol=0.1)
