@@ -56,7 +56,6 @@ class Lab:
 
     def experiment(self, name: str, *overrides: str) -> Experiment:
         """One of the experiments, at the size of this scale."""
-        register_resolvers()
         size = SIZES[self.scale]
         roi = name == ROI_EXPERIMENT
         chosen = [
@@ -69,8 +68,7 @@ class Lab:
             "logger.mode=disabled",
             *(size.overrides if roi else ()),
         ]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return check(compose("config", overrides=[*chosen, *overrides]))
+        return composed([*chosen, *overrides])
 
     def task(self, experiment: Experiment, stage: str) -> Task:
         """A stage's task on the device, in training mode."""
@@ -78,6 +76,13 @@ class Lab:
 
     def to_device(self, batch: Batch) -> Batch:
         return {name: values.to(self.device) for name, values in batch.items()}
+
+
+def composed(words: list[str]) -> Experiment:
+    """The experiment that these words of a command line mean."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("config", overrides=words))
 
 
 def data_of(experiment: Experiment) -> UltrasoundData:

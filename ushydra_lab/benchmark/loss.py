@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from monai.metrics import DiceMetric
 from torch import Tensor
 
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab
-from ushydra_lab.benchmark.plain import batch_as_channels, plain_ms_ssim
+from ushydra_lab.benchmark.plain import Similarity, batch_as_channels, plain_ms_ssim
 from ushydra_lab.benchmark.rows import Row, faster
 from ushydra_lab.benchmark.timing import Work, interleaved
 from ushydra_lab.geometry.heatmaps import TEMPERATURE, log_map, soft_argmax
@@ -35,9 +35,10 @@ def rows(lab: Lab) -> Iterator[Row]:
     x_hat = 0.9 * x + 0.05
     plain = plain_ms_ssim()
     works = {"ours": ms_ssim, PLAIN: plain, COMPETENT: batch_as_channels(plain)}
-    losses = {name: backward(lambda y, work=work: (1 - work(y, x)).mean(), x_hat) for name, work in works.items()}
+    losses = {name: backward(partial(_dissimilarity, work, x), x_hat) for name, work in works.items()}
     yield from _beside(lab, "MS-SSIM forward+backward", x, losses)
     heads = lab.experiment("brain_attention_unet")
+    assert heads.structures
     classes = 1 + len(heads.structures)
     z = torch.randn(heads.batch_size, classes, *heads.canvas, device=lab.device)
     pred, true = (patches(z.roll(shift, 0)) for shift in (0, 1))
@@ -47,16 +48,24 @@ def rows(lab: Lab) -> Iterator[Row]:
     dice = {name: partial(score, pred, true, classes) for name, score in DICE.items()}
     yield from _beside(lab, "Dice of label maps", pred, dice)
     maps = torch.randn(heads.batch_size, POINTS, *(side // int(STRIDE) for side in heads.canvas), device=lab.device)
-    points = {name: backward(lambda y, work=work: work(y).mean(), maps) for name, work in SOFT_ARGMAX.items()}
+    points = {name: backward(partial(_mean, work), maps) for name, work in SOFT_ARGMAX.items()}
     yield from _beside(lab, "soft-argmax forward+backward", maps, points)
 
 
-def _beside(lab: Lab, what: str, of: Tensor, works: dict[str, Work]) -> Iterator[Row]:
+def _beside(lab: Lab, what: str, of: Tensor, works: Mapping[str, Work]) -> Iterator[Row]:
     """Ours beside the plain and then the competent way, of tensors of a shape."""
     ours, *others = works
     times, size = interleaved(works, lab.repeats, lab.device), "x".join(map(str, of.shape))
     for against, aim in zip(others, (None, 1.0), strict=True):
         yield faster(PART, what, size, times[ours], against, times[against], aim)
+
+
+def _dissimilarity(similarity: Similarity, x: Tensor, x_hat: Tensor) -> Tensor:
+    return (1 - similarity(x_hat, x)).mean()
+
+
+def _mean(work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return work(x).mean()
 
 
 def backward(loss: Callable[[Tensor], Tensor], at: Tensor) -> Work:
