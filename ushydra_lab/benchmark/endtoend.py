@@ -31,10 +31,10 @@ SHARING, SEPARATE = "script, one Phase 1 for all variants", "script, a Phase 1 f
 
 @dataclass(frozen=True)
 class Sweep:
-    """An experiment with settings; what is left of it at the tiny scale."""
+    """An experiment, what it sweeps over in place of its own values, and settings for the tiny scale."""
 
     experiment: str
-    settings: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
     tiny: tuple[str, ...] | None = None
 
 
@@ -63,7 +63,7 @@ def _beside(lab: Lab, sweep: Sweep) -> Iterator[Row]:
         with quiet():
             images = build_data(composed(words)).manifest.table  # which draws the phantom before the clock starts
         for name in ("ours", "again"):
-            times[name].append(seconds(partial(command, "ushydra_lab", *words), lab.device))
+            times[name].append(seconds(partial(command, "ushydra_lab", *words, *sweep.swept), lab.device))
         runs = runs_below(root / sweep.experiment)
         plan = plan_of(runs, images, root / "script")
         times[SHARING].append(_scripted(lab, plan))
@@ -76,10 +76,10 @@ def _beside(lab: Lab, sweep: Sweep) -> Iterator[Row]:
 
 
 def typed(lab: Lab, sweep: Sweep, root: Path) -> list[str]:
-    """The words of the command. The phantom lies outside of the folder that the other files of the sweep go to."""
+    """The words of the command, without what it sweeps over. The phantom lies outside of the folder that the other files of the sweep go to."""
     tiny = sweep.tiny or () if lab.scale == "tiny" else ()
     places = f"run_root='{root}'", f"data.root='{lab.cache_dir.resolve()}/phantom'"
-    return [f"+experiment={sweep.experiment}", "scale=laptop", *places, *sweep.settings, *tiny]
+    return [f"+experiment={sweep.experiment}", "scale=laptop", *places, *tiny]
 
 
 def plan_of(runs: list[Run], images: pd.DataFrame, out: Path) -> Plan:

@@ -48,11 +48,10 @@ def evaluate(network: ConvAutoencoder, stages: Weights, images: Images, batch_si
             rows = images.rows(part)
             for start in range(0, len(rows), batch_size):
                 chosen = rows[start : start + batch_size]
-                measured = {
-                    name: values.cpu().numpy() for name, values in _measure(network, images.batch(chosen)).items()
-                }
-                where = {"stage": stage, "part": part, "record": images.records[chosen], "site": images.sites[chosen]}
-                tables.append(pd.DataFrame(where | {name: of.cpu().numpy() for name, of in measured.items()}))
+                measured = _measure(network, images.batch(chosen))
+                values = pd.DataFrame({name: scores.cpu().numpy() for name, scores in measured.items()})
+                known = {"record": images.records[chosen], "site": images.sites[chosen]}
+                tables.append(values.assign(stage=stage, part=part, **known))
     return pd.concat(tables, ignore_index=True)
 
 

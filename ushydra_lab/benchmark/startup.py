@@ -7,20 +7,23 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
-from ushydra_lab.__main__ import VERBS
 from ushydra_lab.benchmark.lab import Lab
 from ushydra_lab.benchmark.rows import Row, longer
 from ushydra_lab.benchmark.timing import Work, interleaved
 
 PART = "startup"
 PYTHON, TORCH = "python -c pass", "python -c 'import torch'"
-FEW = {"tiny": ["claims"]}
+VERBS = (
+    "train", "import", "check", "runs", "report", "evaluate", "predict", "probes", "robustness", "boxes", "claims",
+    "dashboard", "doctor", "benchmark",
+)  # fmt: skip
+FEW = {"tiny": ("claims",)}
 """Verbs that are started at a scale, in place of all."""
 
 
 def rows(lab: Lab) -> Iterator[Row]:
     """Each in a process of its own, which the page cache knows from the first call."""
-    verbs = FEW.get(lab.scale, list(VERBS))
+    verbs = FEW.get(lab.scale, VERBS)
     works: dict[str, Work] = {PYTHON: partial(_start, "-c", "pass"), TORCH: partial(_start, "-c", "import torch")}
     works |= {f"{verb} --help": partial(_start, "-m", "ushydra_lab", verb, "--help") for verb in verbs}
     times = interleaved(works, lab.repeats, lab.device)
