@@ -76,7 +76,7 @@ def _beside(lab: Lab, sweep: Sweep) -> Iterator[Row]:
 
 
 def typed(lab: Lab, sweep: Sweep, root: Path) -> list[str]:
-    """The words of the command, without what it sweeps over. The phantom lies outside of the folder that the other files of the sweep go to."""
+    """The words of the command, without what it sweeps over. The phantom lies elsewhere: all rounds have it."""
     tiny = sweep.tiny or () if lab.scale == "tiny" else ()
     places = f"run_root='{root}'", f"data.root='{lab.cache_dir.resolve()}/phantom'"
     return [f"+experiment={sweep.experiment}", "scale=laptop", *places, *tiny]
