@@ -18,7 +18,9 @@ def trained(lab: Lab) -> Path:
     short = [f"stages.{phase}.max_epochs=1" for phase in ("phase1", "phase2")]
     place = lab.folder / "one" / "hospital_c" / "seed0" / "roi"
     with quiet():
-        experiment.run(lab.experiment(ROI_EXPERIMENT, "seed=0", "panel_images=1", *short), place)
+        experiment.run(
+            lab.experiment(ROI_EXPERIMENT, "seed=0", "panel_images=1", "data.images_per_site=6", *short), place
+        )
     return place
 
 
