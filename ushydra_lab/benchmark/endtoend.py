@@ -38,8 +38,10 @@ class Sweep:
     tiny: tuple[str, ...] | None = None
 
 
-TINY = ("seed=1000", "network.widths=[2,4,4,8]", "canvas=[168,176]", "data.images_per_site=6",
-        "stages.phase1.max_epochs=2", "stages.phase2.max_epochs=2", "panel_images=1", "logger.mode=disabled")  # fmt: skip
+TINY = (
+    "seed=1000", "network.widths=[2,4,4,8]", "canvas=[168,176]", "data.images_per_site=6", "panel_images=1",
+    "stages.phase1.max_epochs=2", "stages.phase2.max_epochs=2", "logger.mode=disabled",
+)  # fmt: skip
 SWEEPS = (
     Sweep("nt_phase2", tiny=TINY),
     Sweep("nt_ablation", ("loss=global,l1,sobel,roi",)),

@@ -16,11 +16,10 @@ VARIANTS = "global", "roi"
 def trained(lab: Lab) -> Path:
     """The directory of a job that has trained for an epoch."""
     short = [f"stages.{phase}.max_epochs=1" for phase in ("phase1", "phase2")]
+    short += ["seed=0", "panel_images=1", "data.images_per_site=6"]
     place = lab.folder / "one" / "hospital_c" / "seed0" / "roi"
     with quiet():
-        experiment.run(
-            lab.experiment(ROI_EXPERIMENT, "seed=0", "panel_images=1", "data.images_per_site=6", *short), place
-        )
+        experiment.run(lab.experiment(ROI_EXPERIMENT, *short), place)
     return place
 
 
