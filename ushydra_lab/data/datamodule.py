@@ -190,8 +190,10 @@ class UltrasoundData(LightningDataModule):
     def _loader(self, dataset: Canvases, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         # A loader draws from its generator: from the global one it would shift what the network draws.
         own = torch.Generator()
-        sent = self._device.type == "cuda" and not dataset.pixels.is_cuda
-        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own, pin_memory=sent)
+        pinned = self._device.type == "cuda" and not dataset.pixels.is_cuda
+        return DataLoader(
+            dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own, pin_memory=pinned
+        )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments training batches on their device by (seed, batches trained on), so a resumed run sees the same."""
