@@ -2,8 +2,8 @@
 
 All take finite logits (B, K, H, W), labels (B, H, W) of integers 0 to K - 1, and weights of the classes (K,) or None,
 and return a scalar for the batch. A pixel labelled IGNORE counts nowhere; a batch of such pixels alone has
-cross-entropy and focal loss 0 without gradient. All work is done in float32 or better whatever the network's precision, and with
-operations that are reproducible on a GPU (PyTorch's own cross-entropy of images is not).
+cross-entropy and focal loss 0 without gradient. All work is done in float32 or better whatever the network's precision,
+and with operations that are reproducible on a GPU (PyTorch's own cross-entropy of images is not).
 """
 
 import torch
