@@ -114,7 +114,7 @@ def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path, 
     here, found, rate = lab(tmp_path, cache), {}, 0.01
     for seed in (1000, 1001):
         settings = [f"seed={seed}", f"stages.phase1.task.optimizer.lr={rate}", "augment=null"]
-        experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=20", *settings)
+        experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=40", *settings)
         data = data_of(experiment)
         fast = BareLoop(here, here.task(experiment, "phase1"), data)
         plain, loader = (
