@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -93,7 +95,8 @@ def hashes(name: str) -> dict[str, dict[str, str]]:
     """Scale -> run directory -> hash of its settings, of an experiment or of a command of the README."""
     register_resolvers()
     found: dict[str, dict[str, str]] = {}
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    without_gpu = patch.object(torch.cuda, "is_available", return_value=False)  # where the precision is another
+    with without_gpu, initialize_config_dir(str(CONF), version_base="1.3"):
         for scale in SCALES:
             typed = name.startswith("+")
             jobs = [compose("config", overrides=[f"scale={scale}", *name.split()])] if typed else own_jobs(name, scale)

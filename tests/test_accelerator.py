@@ -18,6 +18,7 @@ from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
+from ushydra_lab.data import canvases
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.errors import UserError
 from ushydra_lab.tasks.base import Batch, Task
@@ -154,6 +155,14 @@ def fit(experiment: Experiment, stage: str, task: Task, data: UltrasoundData, on
     fitted = trainer(callbacks, on)
     fitted.fit(task, data)
     return {name: float(near(value)) for name, value in fitted.callback_metrics.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room() -> Iterator[None]:
+    """For all images of a training on the accelerator; those of an evaluation are sent, a batch at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canvases, "has_room", lambda device, _: device == DEVICE)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,6 +9,7 @@ from typing import cast
 from unittest.mock import patch
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from ushydra_lab.config.paths import CONF
@@ -32,7 +33,8 @@ def identities(name: str, scale: str) -> dict[str, str]:
     """Beginnings of the hashes of the job and of each stage, whatever the lab's version."""
     register_resolvers()
     overrides = [f"+experiment={name}", f"scale={scale}", "data.root=here"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    without_gpu = patch.object(torch.cuda, "is_available", return_value=False)  # where the precision is another
+    with without_gpu, initialize_config_dir(str(CONF), version_base="1.3"):
         experiment = check(compose("config", overrides=overrides))
     images = cast(UltrasoundData, Images())
     keys: dict[str, str] = {}

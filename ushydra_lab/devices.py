@@ -27,6 +27,11 @@ def sent(values: Values, like: Tensor, dtype: torch.dtype | None = None) -> Tens
     return torch.as_tensor(values, dtype=dtype).to(like.device, non_blocking=True)
 
 
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether a GPU has four times as many bytes free: with other jobs on it, and the network's own memory to come."""
+    return device.type == "cuda" and 4 * size <= torch.cuda.mem_get_info(device)[0]
+
+
 def ensure(holds: Tensor, problem: Callable[[], str]) -> None:
     """Raise ValueError(problem()) unless `holds` is true everywhere.
 

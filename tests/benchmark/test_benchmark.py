@@ -5,8 +5,10 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
+import torch
 
-from ushydra_lab.benchmark import PART_NAMES, run
+from ushydra_lab.benchmark import LONG, PART_NAMES, run, training
+from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess
 from ushydra_lab.benchmark.systems import SYSTEMS
 
 from ..cli import call
@@ -32,13 +34,31 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *parts: str) -> list[di
     return content["rows"]
 
 
+class SameProcess(OtherProcess):
+    """A training in this process, of which another would import all again."""
+
+    def __init__(self, training, network, images, batch_size, device) -> None:  # type: ignore[no-untyped-def]
+        made = training(network, device)
+        self.works = {
+            "step": lambda: made.step(torch.stack([images[row] for row in range(batch_size)])),
+            "epoch": lambda: made.epoch(CompetentTraining.batches(images, batch_size)),
+        }
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _do(self, what: str) -> None:
+        self.works[what]()
+
+
 @pytest.mark.slow
 def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is_compared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "ProcessPoolExecutor", Here)
-    rows = ran(monkeypatch, tmp_path, *PART_NAMES)
-    assert {row["part"] for row in rows} == {*PART_NAMES, "data"}
+    monkeypatch.setattr(training, "OtherProcess", SameProcess)
+    usual = [name for name in PART_NAMES if name not in LONG]  # what takes long has a test of its own
+    rows = ran(monkeypatch, tmp_path, *usual)
+    assert {row["part"] for row in rows} == {*usual, "data"}
     for row in rows:
         assert row["value"]["low"] <= row["value"]["median"] <= row["value"]["high"]
         unbounded = "exponent" in row["what"] or "slope" in row["what"] or row["part"] == "evidence"
@@ -52,7 +72,7 @@ def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is
     assert systems == [f"{name}: {what}" for name in SYSTEMS for what in
                        ("training step", "answer, an image", "evaluation, an image")]  # fmt: skip
     exponents = [row["size"] for row in rows if row["what"].endswith("exponent")]
-    assert exponents == ["canvas px", "images", "seeds", "sites", "rows", "rows"]
+    assert exponents == ["canvas px", "images", "seeds", "sites", "rows", "rows", "runs"]
     printed = capsys.readouterr().out
     assert "pytorch-msssim" in printed
     assert str(tmp_path) not in json.dumps(rows) + printed

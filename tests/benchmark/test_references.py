@@ -1,27 +1,37 @@
 """What is compared does the same work."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from ushydra_lab.benchmark import loss
 from ushydra_lab.benchmark.growth import SEEN, check_rows, manifest_rows
 from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess, PlainImages, PlainTraining, plain_ms_ssim
 from ushydra_lab.benchmark.predict import rows
 from ushydra_lab.data.datamodule import UltrasoundData
+from ushydra_lab.geometry.heatmaps import OFFSET, draw
 from ushydra_lab.runs.stage_store import StageFolder
 
 
-def lab(folder: Path, repeats: int = 1) -> Lab:
-    return Lab("tiny", repeats, torch.device("cpu"), folder, folder / "cache")
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the phantoms are, drawn once for all tests."""
+    return tmp_path_factory.mktemp("cache")
 
 
-def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(tmp_path: Path) -> None:
-    here = lab(tmp_path, repeats=2)
+def lab(folder: Path, cache: Path, repeats: int = 1) -> Lab:
+    return Lab("tiny", repeats, torch.device("cpu"), folder, cache)
+
+
+def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(tmp_path: Path, cache: Path) -> None:
+    here = lab(tmp_path, cache, repeats=2)
     experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=10")
     data, bare_task = data_of(experiment), here.task(experiment, "phase1")
     times = timed_fit(here, experiment, "phase1", data, {})
@@ -35,8 +45,8 @@ def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(t
         assert torch.equal(weights, trained[name]), name
 
 
-def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
-    here = lab(tmp_path)
+def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path, cache: Path) -> None:
+    here = lab(tmp_path, cache)
     experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=10")
     data = data_of(experiment)
     batch = next(iter(data.part_loader("train")))
@@ -45,8 +55,8 @@ def test_a_plain_image_is_the_one_of_our_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("training", [PlainTraining, CompetentTraining])
-def test_their_step_makes_the_step_of_ours(training: type[PlainTraining], tmp_path: Path) -> None:
-    here = lab(tmp_path)
+def test_their_step_makes_the_step_of_ours(training: type[PlainTraining], tmp_path: Path, cache: Path) -> None:
+    here = lab(tmp_path, cache)
     experiment = here.experiment(ROI_EXPERIMENT)
     ours, plain = here.task(experiment, "phase1"), training(here.task(experiment, "phase1").network, here.device)
     generator = torch.Generator().manual_seed(0)
@@ -62,9 +72,9 @@ def test_their_step_makes_the_step_of_ours(training: type[PlainTraining], tmp_pa
 
 
 @pytest.mark.parametrize("training", [PlainTraining, CompetentTraining])
-def test_each_trains_on_all_images_as_they_are(training: type[PlainTraining], tmp_path: Path) -> None:
-    here = lab(tmp_path)
-    data = data_of(here.experiment(ROI_EXPERIMENT, "data.images_per_site=5"))
+def test_each_trains_on_all_images_as_they_are(training: type[PlainTraining], tmp_path: Path, cache: Path) -> None:
+    here = lab(tmp_path, cache)
+    data = data_of(here.experiment(ROI_EXPERIMENT, "data.images_per_site=10"))
     images = PlainImages(list(data.manifest.table["image"]), data.canvas)
     of_epoch = torch.cat(list(training.batches(images, 4)))
     expected = torch.stack([images[row] for row in range(len(images))])
@@ -73,13 +83,15 @@ def test_each_trains_on_all_images_as_they_are(training: type[PlainTraining], tm
     torch.testing.assert_close(of_epoch, expected[order])
 
 
-def test_another_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(tmp_path: Path) -> None:
-    here = lab(tmp_path)
-    experiment = here.experiment(ROI_EXPERIMENT)
+def test_another_way_runs_in_a_process_that_ends_with_its_use_and_is_missed_if_it_dies(
+    tmp_path: Path, cache: Path
+) -> None:
+    here = lab(tmp_path, cache)
+    experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=10")
     data = data_of(experiment)
     images = PlainImages(list(data.manifest.table["image"]), data.canvas)
     network = here.task(experiment, "phase1").network
-    with OtherProcess(PlainTraining, network, images, 4, here.device) as plain:
+    with OtherProcess(CompetentTraining, network, images, 4, here.device) as plain:
         plain.step()
         plain.epoch()
         assert plain.process.is_alive()
@@ -97,9 +109,9 @@ def similarity(network: torch.nn.Module, data: UltrasoundData) -> float:
     return float(torch.cat(values).mean())
 
 
-def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path) -> None:
+def test_three_epochs_the_fast_way_end_where_the_plain_way_does(tmp_path: Path, cache: Path) -> None:
     """Within a tenth of the difference that another seed makes."""
-    here, found, rate = lab(tmp_path), {}, 0.01
+    here, found, rate = lab(tmp_path, cache), {}, 0.01
     for seed in (1000, 1001):
         settings = [f"seed={seed}", f"stages.phase1.task.optimizer.lr={rate}", "augment=null"]
         experiment = here.experiment(ROI_EXPERIMENT, "data.images_per_site=40", *settings)
@@ -129,13 +141,35 @@ def test_the_rows_that_are_checked_are_a_faultless_manifest_of_eight_sites() -> 
     assert all(SEEN % (sites - 1) == 0 for sites in (3, 5, 9))
 
 
-def test_loops_over_files_write_the_masks_of_predict(tmp_path: Path) -> None:
-    list(rows(lab(tmp_path)))
+def test_loops_over_files_write_the_masks_of_predict(tmp_path: Path, cache: Path) -> None:
+    list(rows(lab(tmp_path, cache)))
     written = [path.parent for path in tmp_path.rglob("hospital_c") if next(path.glob("*.jpg"), None)]
     ways = [folder for folder in written if folder.name != "overlays"]
     ways += list(tmp_path.glob("*/masks"))
     masks = [{file.relative_to(way): np.array(Image.open(file)) for file in way.rglob("*.png")} for way in ways]
-    assert len(ways) == 6
+    assert len(ways) == 7
     for found in masks[1:]:
         assert found.keys() == masks[0].keys()
         assert all(np.array_equal(found[name], mask) for name, mask in masks[0].items())
+
+
+def of_all(works: dict[str, Callable[..., torch.Tensor]], *given: Any) -> None:
+    """Assert that all give the same, and have the same gradient with respect to a first tensor of floats."""
+    found = {name: work(*given) for name, work in works.items()}
+    for value in found.values():
+        torch.testing.assert_close(value, found["ours"].to(value.dtype), equal_nan=True, rtol=1e-4, atol=1e-4)
+    if given[0].requires_grad:
+        gradients = [torch.autograd.grad(value.sum(), given[0])[0] for value in found.values()]
+        for gradient in gradients[1:]:
+            torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-7)
+
+
+def test_other_losses_and_scores_are_the_same_function() -> None:
+    noise = torch.randn(3, 4, 64, 80, generator=torch.Generator().manual_seed(0))
+    pred, true = loss.patches(noise), loss.patches(noise.flip(0))
+    of_all(loss.HYBRIDS, noise.requires_grad_(), true)
+    of_all(loss.DICE, pred, true.where(true != 3, 0), 4)
+    points = torch.tensor([[[61.3, 70.2], [80.9, 40.0]]])
+    maps = torch.logit(draw(points, (64, 80), loss.STRIDE, loss.SIGMA).clamp(1e-9, 0.999)) - OFFSET
+    of_all(loss.SOFT_ARGMAX, maps)
+    torch.testing.assert_close(loss.ours_points(maps), points, rtol=0, atol=0.1)

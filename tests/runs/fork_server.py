@@ -57,6 +57,7 @@ def run(request: dict[str, Any]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(request["env"])
+    checkpoint_io.EVERY_S = float(os.environ.get("EVERY_S", 0))
     if limit := request["file_limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     if checkpoint := int(os.environ.get("DIE_WRITING", 0)):

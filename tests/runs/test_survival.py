@@ -114,7 +114,7 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
     draw, root = random.Random(KILLS), tmp_path / "runs"
     for _ in range(KILLS):
         store, seen = root / ".stages", draw.randrange(1, 5)
-        process = fork_server.start(root)
+        process = fork_server.start(root, EVERY_S=str(draw.choice([0, 60])))
         before = _newest(store)
         while seen and status_or_none(root) != ["finished", "finished"]:  # as many epochs, then a random moment
             time.sleep(0.002)

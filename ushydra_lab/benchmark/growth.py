@@ -1,4 +1,4 @@
-"""Growth of the cost with images, sites, seeds, canvas and rows of a manifest, which should be linear."""
+"""Growth of the cost with images, sites, seeds, canvas, rows of a manifest and runs, which should be linear."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SIZES, Lab, data_of
+from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, SIZES, Lab, data_of, quiet
 from ushydra_lab.benchmark.loop import TRAINING, timed_fit
+from ushydra_lab.benchmark.many_runs import copied, trained
 from ushydra_lab.benchmark.rows import Row
 from ushydra_lab.benchmark.steps import Step
 from ushydra_lab.benchmark.timing import Quartiles, Work, growth_exponent, interleaved, seconds
@@ -22,6 +23,7 @@ from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.data.manifest import Manifest
 from ushydra_lab.data.source import Source
 from ushydra_lab.data.split import LeaveOneSiteOut
+from ushydra_lab.report.build import report
 
 PART, STAGE = "growth", "phase1"
 AIM = 1.1
@@ -29,6 +31,8 @@ AIM = 1.1
 REPEATS = 2
 ROWS = {"tiny": (500, 1000, 2000)}
 MANY_ROWS = (30_000, 100_000, 300_000)
+RUNS = {"tiny": (2, 4)}
+MANY_RUNS = (20, 60, 200)
 SEEN = 16
 """Images that are trained or validated on with a site held out; divisible by 2, 4 and 8."""
 
@@ -42,6 +46,11 @@ def rows(lab: Lab) -> Iterator[Row]:
     for what, work in (("check of a manifest", check_rows), ("split of a manifest", _split)):
         work(tables[min(tables)])  # warms up: the largest takes long
         yield from size_rows(what, "rows", {n: [seconds(partial(work, tables[n]), lab.device)] for n in tables})
+    run = trained(lab)
+    places = {n: copied(run, lab.folder / f"runs{n}", n) for n in RUNS.get(lab.scale, MANY_RUNS)}
+    with quiet():
+        times = {n: [seconds(partial(report, place), lab.device)] for n, place in places.items()}
+    yield from size_rows("report", "runs", times)
 
 
 def _grown(lab: Lab, what: str, of: str, works: Mapping[int, Work]) -> Iterator[Row]:
@@ -83,9 +92,10 @@ def _fits(lab: Lab) -> Iterator[Row]:
         "images",
         {n: timed_fit(lab, experiment, STAGE, data, {})[TRAINING] for n, data in found.items()},
     )
-    seeds = {n: partial(_every_seed, lab, experiment, parts[of_site // 4], n) for n in (1, 2, 4)}
+    few = lab.scale == "tiny"
+    seeds = {n: partial(_every_seed, lab, experiment, parts[of_site // 4], n) for n in ((1, 2) if few else (1, 2, 4))}
     yield from _grown(lab, "one epoch for every seed", "seeds", seeds)
-    sites = {n: partial(_every_site, lab, experiment, manifest, n) for n in (3, 5, 9)}
+    sites = {n: partial(_every_site, lab, experiment, manifest, n) for n in ((2, 3) if few else (3, 5, 9))}
     yield from _grown(lab, "one epoch for every held-out site", "sites", sites)
 
 

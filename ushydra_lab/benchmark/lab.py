@@ -23,25 +23,34 @@ from ushydra_lab.training.stage_tasks import build_task
 
 @dataclass(frozen=True)
 class Scale:
-    """conf: the experiments' own scale; images: a site, of the NT phantom; overrides: of the NT experiment."""
+    """conf: the experiments' own scale; images: a site, of the NT phantom; overrides: of the NT experiment.
+
+    others, others_overrides: of the other systems.
+    """
 
     conf: str
     images: int
     overrides: tuple[str, ...] = ()
+    others: int = 12
+    others_overrides: tuple[str, ...] = ()
 
 
 SIZES = {
-    "tiny": Scale("laptop", 20, ("network.widths=[2,4,4,8]", "canvas=[168,176]")),
+    "tiny": Scale(
+        "laptop",
+        20,
+        ("network.widths=[2,4,4,8]", "canvas=[168,176]"),
+        6,
+        ("network.widths=[2,4,8]", "canvas=[64,64]"),
+    ),
     "laptop": Scale("laptop", 40),
     "paper": Scale("paper", 20),
 }
 """With a fifth of them in validation, these images, and a half and a quarter of them, make whole batches of 8.
 
 `tiny` only shows that all of it runs.
-"""
+"""  # fmt: skip
 ROI_EXPERIMENT = "nt_phase2"
-OTHERS_IMAGES = 12
-"""A site, of the other systems' phantoms."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +65,19 @@ class Lab:
 
     def experiment(self, name: str, *overrides: str) -> Experiment:
         """One of the experiments, at the size of this scale."""
-        register_resolvers()
         size = SIZES[self.scale]
         roi = name == ROI_EXPERIMENT
         chosen = [
             f"+experiment={name}",
             f"scale={size.conf}",
-            f"data.images_per_site={size.images if roi else OTHERS_IMAGES}",
+            f"data.images_per_site={size.images if roi else size.others}",
             "split.val_fraction=0.2",
             f"run_root='{self.folder}'",
             f"cache_dir='{self.cache_dir}'",
             "logger.mode=disabled",
-            *(size.overrides if roi else ()),
+            *(size.overrides if roi else size.others_overrides),
         ]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return check(compose("config", overrides=[*chosen, *overrides]))
+        return composed([*chosen, *overrides])
 
     def task(self, experiment: Experiment, stage: str) -> Task:
         """A stage's task on the device, in training mode."""
@@ -78,6 +85,13 @@ class Lab:
 
     def to_device(self, batch: Batch) -> Batch:
         return {name: values.to(self.device) for name, values in batch.items()}
+
+
+def composed(words: list[str]) -> Experiment:
+    """The experiment that these words of a command line mean."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("config", overrides=words))
 
 
 def data_of(experiment: Experiment) -> UltrasoundData:

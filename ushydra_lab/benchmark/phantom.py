@@ -31,10 +31,10 @@ TOLERANCE = 0.25
 """How far from the real statistic one at `real` may be, in parts of it; a mean may be one real SD away."""
 SLOWER = 1.5
 """An image at `real` may take so many times as long as one at `easy`."""
-IMAGES = {"tiny": 4}
-MANY_IMAGES = 24
+IMAGES, TIMED = {"tiny": 3}, {"tiny": 1}
+MANY_IMAGES, TIMED_IMAGES = 24, 6
 """A site and difficulty."""
-REAL_IMAGES, TIMED_IMAGES = 80, 6
+REAL_IMAGES = 80
 
 Statistics = Mapping[str, tuple[float, float]]
 """Name -> value and, of a mean, the SD over images within a site (else 0)."""
@@ -143,14 +143,14 @@ def _spread(value: tuple[float, float]) -> Quartiles:
 
 def _cost(lab: Lab, scene: str) -> Row:
     """Images of all sites in turn, at `real` and at `easy`."""
-    sites = phantom.SCENES[scene].sites()
+    sites, count = phantom.SCENES[scene].sites(), TIMED.get(lab.scale, TIMED_IMAGES)
 
     def draw(difficulty: str) -> None:
         for site in sites:
-            for index in range(TIMED_IMAGES):
+            for index in range(count):
                 phantom.render(scene, 0, site, index, difficulty)
 
     works = {difficulty: lambda difficulty=difficulty: draw(difficulty) for difficulty in ("real", phantom.EASY)}
     times = interleaved(works, lab.repeats, lab.device)
-    each = {difficulty: [one / (TIMED_IMAGES * len(sites)) for one in taken] for difficulty, taken in times.items()}
+    each = {difficulty: [one / (count * len(sites)) for one in taken] for difficulty, taken in times.items()}
     return longer(PART, f"{scene}: an image", "real", each["real"], "easy", each[phantom.EASY], at_most=SLOWER)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ushydra_lab import experiment
+from ushydra_lab.benchmark.counting import peak_bytes
 from ushydra_lab.benchmark.lab import Lab, canvas_of, data_of, quiet
+from ushydra_lab.benchmark.memory import MIB
 from ushydra_lab.benchmark.rows import Row, faster
-from ushydra_lab.benchmark.timing import interleaved
+from ushydra_lab.benchmark.timing import Quartiles, interleaved
 from ushydra_lab.data.vocabulary import IMAGE
 from ushydra_lab.geometry.letterbox import Letterbox
 from ushydra_lab.prediction.inputs import read_input
@@ -52,6 +54,10 @@ def rows(lab: Lab) -> Iterator[Row]:
     ):
         size = f"{len(files)} files, {canvas_of(trained)}"
         yield faster(PART, "masks, overlays, table, triage", size, times["ours"], against, times[name], aim)
+    each = Quartiles.of([one / len(files) for one in times["ours"]])
+    yield Row(PART, "an image of these", canvas_of(trained, 1), each, "s")
+    held = Quartiles.exact(peak_bytes(loops.ours, lab.device) / MIB)
+    yield Row(PART, "tensors at their peak", canvas_of(trained), held, "MiB")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ushydra_lab.benchmark import PART_NAMES, SCALES
+from ushydra_lab.benchmark import LONG, PART_NAMES, SCALES
 from ushydra_lab.commands.parser import new_parser
 
 
@@ -19,9 +19,9 @@ def main(arguments: list[str]) -> int:
     """Measure and print the chosen parts."""
     parser = new_parser("benchmark", __doc__)
     parser.add_argument("--scale", choices=SCALES, nargs="+", default=["laptop"])
-    parser.add_argument(
-        "--only", choices=PART_NAMES, nargs="+", default=list(PART_NAMES), metavar="PART", help=", ".join(PART_NAMES)
-    )
+    usual = [name for name in PART_NAMES if name not in LONG]
+    names = f"{', '.join(usual)}; and, only where named, {', '.join(LONG)}"
+    parser.add_argument("--only", choices=PART_NAMES, nargs="+", default=usual, metavar="PART", help=names)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cache-dir", type=Path, default=Path("multirun/.cache"), help="where phantoms are kept")
     parser.add_argument("--json", type=Path, help="write the figures here as well")

@@ -34,6 +34,16 @@ def join(names: Sequence[str]) -> str:
     return "+".join(names) or "none"
 
 
+def precision_at(scale: str) -> str:
+    """The trainer's precision: `bf16-mixed` at the papers' sizes where there is a GPU that computes in it."""
+    if scale != "paper":
+        return "32-true"
+    import torch  # here alone, since whatever composes a configuration would load it
+
+    gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if gpu else "32-true"
+
+
 def run_label(*, _root_: DictConfig) -> str:
     """`<held out>/seed<seed>/<variant>`: the run directory below `<run_root>/<experiment>`."""
     seed = str(_root_.seed)
@@ -51,8 +61,8 @@ def options_by_group() -> str:
 
 def register_resolvers() -> None:
     """Make known to OmegaConf what configuration files call as `${name:arguments}`; may be called again."""
-    resolvers = (present_or_all, if_equal, join, length_with_background, run_label, options_by_group)
-    for name, resolver in {"length": len, **{one.__name__: one for one in resolvers}}.items():
+    named = present_or_all, if_equal, join, length_with_background, precision_at, run_label, options_by_group
+    for name, resolver in {"length": len, **{one.__name__: one for one in named}}.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 

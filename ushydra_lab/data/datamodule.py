@@ -161,10 +161,10 @@ class UltrasoundData(LightningDataModule):
             if MASK not in self.fields:
                 raise UserError(f"oversample: {self.manifest.name} has no masks; set oversample=null")
             weights = self.oversample.weights(chunks(self.fields[MASK], self._positions("train")), self.manifest.masks)
-        return self._loader(dataset, EpochSampler(len(dataset), self.seed, weights))
+        return self._loader(dataset.near(self._device), EpochSampler(len(dataset), self.seed, weights))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self.part_loader("val")
+        return self._loader(self._dataset("val").near(self._device))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self.part_loader("test")
@@ -172,6 +172,11 @@ class UltrasoundData(LightningDataModule):
     def predict_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader for each of `parts`."""
         return [self.part_loader(part) for part in self.parts]
+
+    @property
+    def _device(self) -> torch.device:
+        """Where the trainer computes; the CPU without one."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _dataset(self, part: str) -> Canvases:
         self.setup()
@@ -185,7 +190,10 @@ class UltrasoundData(LightningDataModule):
     def _loader(self, dataset: Canvases, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         # A loader draws from its generator: from the global one it would shift what the network draws.
         own = torch.Generator()
-        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own)
+        pinned = self._device.type == "cuda" and not dataset.pixels.is_cuda
+        return DataLoader(
+            dataset, self.batch_size, sampler=sampler, collate_fn=_as_is, generator=own, pin_memory=pinned
+        )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments training batches on their device by (seed, batches trained on), so a resumed run sees the same."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ushydra_lab.files import DamagedFile, atomic
+
+EVERY_S = 60.0
+"""Seconds of training that a kill may cost, besides those of an epoch."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -38,6 +44,25 @@ class StageCheckpoint(ModelCheckpoint):
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
         moved = {"dirpath": self.dirpath, "best_k_models": best, **{key: here(state_dict[key]) for key in files}}
         super().load_state_dict({**state_dict, **moved})
+
+
+class LatestCheckpoint(StageCheckpoint):
+    """The whole state after an epoch, from which a killed stage goes on.
+
+    Written after the first epoch of a process, then when `EVERY_S` have passed since, and whenever an epoch may be the
+    last: so short epochs do not wait for the disk. What was trained since is trained again, to the same weights.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+        self._written = -math.inf
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        ends = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop or trainer.received_sigterm
+        due = ends or time.monotonic() - self._written >= EVERY_S
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all processes that train together write
+            super().on_train_epoch_end(trainer, pl_module)
+            self._written = time.monotonic()
 
 
 def damage(checkpoint: Path) -> str | None:

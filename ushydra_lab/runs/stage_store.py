@@ -58,7 +58,7 @@ class StageFolder:
 
     @property
     def resume(self) -> Path:
-        """The whole training state after the last complete epoch; removed when the stage is done."""
+        """The whole training state after an epoch of the last minute; removed when the stage is done."""
         return self.path / "last.ckpt"
 
     @property

@@ -20,7 +20,7 @@ from ushydra_lab.config.identity import determining, digest
 from ushydra_lab.config.instantiate import instantiate
 from ushydra_lab.config.schema import Epoch, Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.runs.checkpoint_io import StageCheckpoint, read_checkpoint
+from ushydra_lab.runs.checkpoint_io import LatestCheckpoint, StageCheckpoint, read_checkpoint
 from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.stage_store import StageFolder, open_stage
@@ -156,7 +156,7 @@ def fit(
     best = StageCheckpoint(
         folder.path, "best", monitor=task.selection, save_weights_only=True, enable_version_counter=False
     )
-    last = StageCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    last = LatestCheckpoint(folder.path)
     history = History(folder.history, name, logger.epochs)
     callbacks: list[Callback] = [EpochSeed(experiment.seed), FiniteLoss(name)]
     callbacks += map(instantiate, stage.callbacks.values())
