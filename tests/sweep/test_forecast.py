@@ -147,6 +147,7 @@ def test_damaged_records_tell_no_time(trained: Trained, tmp_path: Path) -> None:
         ),
         (Duration(600, 1200, (), 3, (), True), "about 10 min, at most 20 min for one job after another, as 3 jobs"),
         (Duration(600, 600, (), 1, ("phase2",), True), "without phase2, of which nothing is known yet"),
+        (Duration(600, 600, ("phase1",), 0, (), True, shared=True), "other programs use the cores now"),
     ],
 )
 def test_the_words_say_what_the_time_rests_on(time: Duration, words: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ushydra_lab.config.schema import Experiment
+from ushydra_lab.cores import BUSY, busy
 from ushydra_lab.runs.pace import Pace, recorded
 from ushydra_lab.sweep.missing_work import MissingStage, MissingWork, missing_work
 from ushydra_lab.sweep.progress import minutes
@@ -34,7 +35,8 @@ JOB_BYTES = 10e6
 class Duration:
     """Seconds that were to be expected and at most, of all work whose pace is known; trials: stages timed just now.
 
-    known: jobs that the paces come from; unknown: stages of unknown pace; evaluated: whether evaluations are in it.
+    known: jobs that the paces come from; unknown: stages of unknown pace; evaluated: whether evaluations are in it;
+    shared: whether other processes used the cores during the trials.
     """
 
     expected: float
@@ -43,6 +45,7 @@ class Duration:
     known: int
     unknown: tuple[str, ...]
     evaluated: bool
+    shared: bool = False
 
 
 def forecast(jobs: Sequence[Experiment], here: bool) -> list[str]:
@@ -59,6 +62,7 @@ def forecast(jobs: Sequence[Experiment], here: bool) -> list[str]:
 
 def duration(work: MissingWork, known: Mapping[str, Pace], here: bool) -> Duration:
     """Time by what was recorded of the same settings, else by a trial."""
+    shared = busy() > BUSY  # before a trial makes it so
     tried = _trials(work, known) if here else {}
     paces, expected, most = {**tried, **known}, 0.0, 0.0
     for stage in work.stages:
@@ -74,6 +78,7 @@ def duration(work: MissingWork, known: Mapping[str, Pace], here: bool) -> Durati
         max((known[key].jobs for key in used if key in known), default=0),
         tuple(dict.fromkeys(one.name for key, one in used.items() if key not in paces)),
         len(evaluations) == len(work.evaluations),
+        shared and bool(tried),
     )
 
 
@@ -111,6 +116,8 @@ def _grounds(time: Duration) -> Iterator[str]:
         yield f"as {time.known} job{'s' * (time.known > 1)} with these settings took"
     if time.trials:
         yield f"by a few steps of {', '.join(time.trials)} just now; early stopping may end them sooner"
+    if time.shared:
+        yield "other programs use the cores now, without them it takes less"
     if time.unknown:
         yield f"without {', '.join(time.unknown)}, of which nothing is known yet"
     if not time.evaluated:
