@@ -6,7 +6,7 @@ SWEEP  ?=
 BASE   ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-mutants same-numbers test-kill test-gpu test-slurm test-ray lint ablation report benchmark clean
+.PHONY: help setup demo test test-full test-mutants same-numbers test-kill test-gpu test-slurm test-ray lint docs ablation report benchmark clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: setup  ## the documentation as a site, docs/_build/html/index.html; runs its notebook (minutes the first time)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(RUN) docs/run_notebook.py docs/_build/notebook
+	$(RUN) -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 ablation: setup  ## which Phase-2 loss terms help, all from one Phase-1 checkpoint per seed (Tables 2 and 9)
 	$(RUN) -m ushydra_lab +experiment=nt_ablation $(SWEEP)

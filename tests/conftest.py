@@ -1,6 +1,7 @@
 """What several test modules share: tiny image folders with their tables, and the real samples."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the test processes share the cores
@@ -16,6 +17,12 @@ import pytest
 from PIL import Image
 
 REAL = Path(os.environ.get("USHYDRA_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_finish() -> None:
+    """Runs of tests draw one image of each kind: drawing is most of the time of a training of seconds."""
+    if pictures := sys.modules.get("ushydra_lab.evaluation.pictures"):
+        vars(pictures)["EXTREMES"] = dict.fromkeys(vars(pictures)["EXTREMES"], 1)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from PIL import Image
 
 import ushydra_lab
 from tests.fake_runs import write
-from tests.small_systems import train, words, write_images
 from ushydra_lab.prediction.members import Ensemble
 
 ROOT = Path(__file__).parents[1]
@@ -116,15 +115,6 @@ def test_a_report_is_of_one_experiment_with_runs(tmp_path: Path) -> None:
 
 def lines_of_the_readme() -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-
-
-@pytest.mark.slow
-def test_the_readme_s_first_lines_measure_images_with_a_finished_run(tmp_path: Path) -> None:
-    manifest = write_images("nt_phase2", tmp_path / "images")
-    train(words("nt_phase2", manifest, tmp_path / "multirun", epochs=1))
-    first, _ = lines_of_the_readme()
-    rows = python(first.replace("images.csv", str(manifest)), tmp_path).splitlines()
-    assert len([row for row in rows if re.fullmatch(r"\S+\.png (accept|review|refuse) \S+ \S+", row)]) == 30
 
 
 @pytest.mark.slow

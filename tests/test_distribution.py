@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+MADE = {"__pycache__", "_build"}
 
 
 def below(folder: str) -> set[str]:
-    files = (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = (path for path in (ROOT / folder).rglob("*") if path.is_file() and not MADE & {*path.parts})
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 

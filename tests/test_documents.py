@@ -1,5 +1,6 @@
 """README, CONTRIBUTING, CHANGELOG and docs/ name files, verbs and layers that there are."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -109,4 +110,38 @@ def test_what_a_document_links_to_is_there(document: str) -> None:
 def test_every_page_and_picture_is_shown_to_whoever_starts_at_the_readme() -> None:
     linked = {(ROOT / one).parent / link for one in DOCUMENTS for link in LINK.findall(text_of(one))}
     shown = {file.resolve() for file in linked}
-    assert [file.name for file in (ROOT / "docs").glob("**/*.[mp][dn]*") if file.resolve() not in shown] == []
+    kept = [file for place in ("*.md", "*.ipynb", "pictures/**/*.png") for file in (ROOT / "docs").glob(place)]
+    assert len(kept) > 50
+    assert [file.name for file in kept if file.resolve() not in shown] == []
+
+
+def test_every_page_has_its_place_in_the_site_and_in_the_index() -> None:
+    index = text_of("docs/index.md")
+    trees = re.findall(r"```\{toctree\}\n(?::[^\n]*\n)*(.*?)```", index, re.DOTALL)
+    listed = [name for tree in trees for name in tree.split()]
+    pages = {file.stem for file in ROOT.glob("docs/*.md")} - {"index"}
+    places = [name for name in listed if (ROOT / "docs" / f"{name}.md").exists()]
+    assert sorted(places) == sorted(pages)
+    assert {link.removesuffix(".md") for link in LINK.findall(index)} >= pages
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_link_to_a_heading_finds_it(document: str) -> None:
+    for page, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text_of(document)):
+        if "://" not in page:
+            target = (ROOT / document).parent / page if page else ROOT / document
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings]
+
+
+def test_notebooks_are_kept_without_what_they_put_out() -> None:
+    cells = [cell for file in ROOT.glob("docs/*.ipynb") for cell in json.loads(file.read_text("utf-8"))["cells"]]
+    assert len(cells) > 3
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_the_gallery_has_the_figures_of_every_section_that_draws_some_and_none_is_large() -> None:
+    sections = (PACKAGE / "report" / "sections").glob("*.py")
+    drawing = {f"report/sections/{file.name}" for file in sections if "save_figure(" in file.read_text("utf-8")}
+    assert drawing <= set(QUOTED.findall(text_of("docs/gallery.md")))
+    assert [file.name for file in ROOT.glob("docs/pictures/**/*.png") if file.stat().st_size > 150_000] == []

@@ -63,6 +63,13 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
         (tmp_path / "absent").read_text()
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="Linux alone has such a place")
+def test_a_place_that_takes_no_folder_is_named() -> None:
+    place = Path("/proc/predictions/hospital")
+    with pytest.raises(UserError, match=r"/proc/predictions/hospital: no folder can be made there"), disk_errors(place):
+        place.mkdir(parents=True)
+
+
 def test_a_written_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

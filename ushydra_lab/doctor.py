@@ -77,7 +77,7 @@ def _packages() -> Iterator[Finding]:
     found = [
         _package(needed, tested.get(canonicalize_name(needed.name)), extra)
         for needed in declared
-        if (extra := _extra(needed)) != "dev"
+        if (extra := _extra(needed)) not in ("dev", "docs")
     ]
     good = sum(one.state is State.GOOD for one in found)
     yield Finding("packages", f"{good} of {len(found)} as tested; the tested versions: {CONSTRAINTS}")

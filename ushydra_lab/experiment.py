@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import lightning as L
@@ -20,7 +21,7 @@ from ushydra_lab.runs.run import SUMMARY
 from ushydra_lab.runs.summary import FINISHED
 from ushydra_lab.runs.verified import is_unchanged
 from ushydra_lab.training.assembly import data_fingerprint, job_data, open_logger
-from ushydra_lab.training.stages import train_stages
+from ushydra_lab.training.stages import train_stages, work_of
 from ushydra_lab.triage.files import write_triage
 from ushydra_lab.triage.fit import fit_triage
 from ushydra_lab.triage.images import judged_images
@@ -84,6 +85,7 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
     with open_logger(experiment, path, identity) as logger:
         trained = train_stages(experiment, directory, data, logger)
         tasks = {name: stage.task for name, stage in trained.items()}
+        began = time.monotonic()
         table = evaluate_stages(experiment, tasks, data)
         draw_extremes(experiment, tasks, path, data, table)
         draw_sites(experiment, tasks, path, data)
@@ -94,6 +96,7 @@ def _run(experiment: Experiment, directory: RunDirectory) -> None:
         for shortage in triage.shortages:
             log.info("%s", shortage)
         judged = judged_images(triage, last, data)
+        directory.note_pace(work_of(experiment, None), (time.monotonic() - began) / len(data.records))
         directory.write_results(
             {name: stage.summary for name, stage in trained.items()},
             {name: stage.folder for name, stage in trained.items()},

@@ -223,6 +223,8 @@ def disk_errors(folder: Path, remedy: str = "choose another folder with run_root
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.filename and Path(error.filename) in (folder, *folder.parents):
+            reasons[errno.ENOENT] = "no folder can be made there"  # as below /proc
         reason = reasons.get(error.errno or 0) if isinstance(error, OSError) else _torch_reason(error)
         if reason is None:
             raise

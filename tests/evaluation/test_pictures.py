@@ -18,6 +18,8 @@ from ushydra_lab.evaluation import pictures
 from ushydra_lab.tasks.base import Task
 from ushydra_lab.training.stage_tasks import build_task
 
+EXTREMES = pictures.EXTREMES
+
 
 def prepared(manifest: Path, root: Path) -> tuple[Experiment, dict[str, Task], UltrasoundData]:
     register_resolvers()
@@ -34,6 +36,7 @@ def test_the_ten_hardest_images_are_drawn_worst_first_with_their_record_and_scor
     file = phantom.write(tmp_path / "heads", "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 24))
     settings, tasks, data = prepared(file, tmp_path)
     drawn: dict[str, tuple[list[int], list[str]]] = {}
+    monkeypatch.setattr(pictures, "EXTREMES", EXTREMES)
     monkeypatch.setattr(
         pictures, "_draw", lambda c, t, batch, f, captions: drawn.update({f.stem: (batch["record"].tolist(), captions)})
     )

@@ -70,3 +70,12 @@ def test_a_figure_is_written_without_a_word(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.INFO):
         save_figure(figure, tmp_path / "figure", "title", "caption")
     assert not caplog.records
+
+
+def test_panels_that_share_an_axis_keep_its_names() -> None:
+    figure = Figure()
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis in axes:
+        axis.set_yticks([0, 1], ["low", "high"])
+    tidy(figure)
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["low", "high"]

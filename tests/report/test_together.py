@@ -70,3 +70,11 @@ def test_a_folder_of_experiments_has_no_such_page(tmp_path: Path) -> None:
     both(tmp_path / "all", ("same", "same"))
     command.main([str(tmp_path / "all")])
     assert not list(tmp_path.rglob("together"))
+
+
+def test_many_experiments_with_long_names_have_a_page(tmp_path: Path) -> None:
+    one, other = both(tmp_path, ("same", "same"))
+    copies = [Path(shutil.copytree(one, tmp_path / f"{number:03}_{'long' * 20}")) for number in range(3)]
+    command.main([str(folder) for folder in (*copies, other)])
+    (page,) = (tmp_path / "together").rglob("index.html")
+    assert all(copy.name in said(page) for copy in copies)

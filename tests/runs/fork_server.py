@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ushydra_lab import __main__ as command
 from ushydra_lab import experiment  # noqa: F401  imported by every job
+from ushydra_lab.evaluation import pictures
 from ushydra_lab.networks.conv_autoencoder import ConvAutoencoder
 from ushydra_lab.report import build as report  # noqa: F401  and after every sweep
 from ushydra_lab.runs import checkpoint_io
@@ -84,4 +85,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
+    pictures.EXTREMES = dict.fromkeys(pictures.EXTREMES, 1)  # drawing is most of the time of a training of seconds
     main()

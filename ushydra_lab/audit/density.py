@@ -82,6 +82,6 @@ def _scatter(axis: Axes, panel: Panel, colours: list[str]) -> None:
     seen, alpha = np.isfinite(dots).all(axis=1), float(np.clip((120 / len(panel.places)) ** 0.5, 0.15, 0.8))
     axis.scatter(dots[seen, 0], dots[seen, 1], s=12, c=inks[seen], alpha=alpha, linewidths=0, clip_on=False)
     axis.set(xlim=(0, 1), ylim=(1, 0), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], aspect=panel.aspect)
-    axis.set_xlabel("x / width", fontsize=9)
-    axis.set_ylabel("y / height", fontsize=9)
+    axis.set_xlabel("x (share of the width)", fontsize=9)
+    axis.set_ylabel("y (share of the height)", fontsize=9)
     axis.tick_params(labelsize=8)

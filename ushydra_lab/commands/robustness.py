@@ -40,7 +40,7 @@ def _show(curves: pd.DataFrame, areas: pd.DataFrame) -> None:
     from ushydra_lab.report.render.terminal import new_console, rich_table
 
     console = new_console()
-    spread = curves["sd"].map(lambda sd: f" ± {sd:.3f}", na_action="ignore").fillna("")
+    spread = curves["sd"].map(lambda sd: f" ± {sd:.3f}" if sd == sd else "")  # of one seed there is none
     cells = curves.assign(cell=curves["mean"].map("{:.3f}".format) + spread)
     keys = ["held_out", "variant", "kind", "strength"]
     wide = cells.pivot(index=keys, columns="structure", values="cell").reset_index()

@@ -51,7 +51,7 @@ def check(cfg: DictConfig) -> Experiment:
         raise UserError(f"trust={trusted}: names of your own modules, trust=[my_package]")
     cfg = with_readers(cfg, trusted)
     content = to_plain(cfg)
-    del content["trust"]
+    del content["trust"], content["at_end"]
     known = {key: value for key, value in content.items() if key in _names(Experiment)}
     converted = convert(Experiment, known, "", [])  # what cannot be is told below
     if changed := {key: value for key, value in converted.items() if value != content[key]}:

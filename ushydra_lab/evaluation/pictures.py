@@ -15,7 +15,7 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.canvases import Canvases
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.figures.panels import FIRST_ROW, sample_panel, stage_panel
-from ushydra_lab.figures.style import tidy
+from ushydra_lab.figures.style import lay_out, tidy
 from ushydra_lab.files import atomic
 from ushydra_lab.results.metrics import metrics_of
 from ushydra_lab.tasks.base import Batch, Task
@@ -154,7 +154,7 @@ def _structures(experiment: Experiment) -> list[str]:
 def _save(figure: Figure, file: Path) -> None:
     """Write a PNG that tells, under the name FIRST_ROW, where its first image ends, in parts of the height."""
     tidy(figure)
-    figure.draw_without_rendering()  # which lays it out
+    lay_out(figure)
     ends = [f"{1 - axis.get_position().y0:.4f}" for axis in figure.axes if axis.get_gid() == FIRST_ROW]
     with atomic(file) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata=dict(zip([FIRST_ROW], ends, strict=False)))

@@ -14,6 +14,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
@@ -89,9 +90,9 @@ def stage_panel(
             _frame(axis, images.shape[1:], None if boxes is None else boxes[index], kind == "roi")
     for axis, title in zip(axes[0], columns, strict=True):
         below = "\n" * bool(captions)  # where the first image's caption stands
-        axis.set_title(title + below, fontsize=8, linespacing=1.6)
+        axis.set_title(title + below, fontsize=8, linespacing=1.6, y=1)
     for line, caption in zip(axes[:: len(kinds)], captions, strict=False):
-        line[0].set_title(caption, fontsize=8, loc="left", fontweight="bold", parse_math=False)
+        line[0].set_title(caption, fontsize=8, loc="left", fontweight="bold", parse_math=False, y=1)
     for axis, scale in zip(axes[-1], scales, strict=True) if bars else ():
         _colour_bar(figure, axis, scale)
     axes[len(kinds) - 1, 0].set_gid(FIRST_ROW)
@@ -113,13 +114,13 @@ def sample_panel(rows: Sequence[Sequence[Sample]], structures: Sequence[str] = (
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, line in zip(rows, axes, strict=True):
         for axis in line:
-            axis.set_axis_off()
+            _hide_axis(axis)
         for (caption, image, box, truth), axis in zip(row, line, strict=False):
             _show(axis, image, GREY)
             for values in truth.values():
                 _annotate(axis, values[0])
             _frame(axis, image.shape, None if box is None else box[0], False)
-            axis.set_title(caption, fontsize=8, loc="left", parse_math=False)
+            axis.set_title(caption, fontsize=8, loc="left", parse_math=False, y=1)
     truth = {name: values for row in rows for *_, known in row for name, values in known.items()}
     _legend(figure, _named(truth, structures))
     return figure
@@ -176,7 +177,7 @@ def _show(axis: Axes, picture: Picture, scale: Scale) -> None:
 
 
 def _frame(axis: Axes, shape: tuple[int, ...], box: NDArray[np.float32] | None, enlarge: bool) -> None:
-    axis.set_axis_off()
+    _hide_axis(axis)
     axis.set(xlim=(0, shape[1]), ylim=(shape[0], 0))
     if box is None:
         return
@@ -185,6 +186,12 @@ def _frame(axis: Axes, shape: tuple[int, ...], box: NDArray[np.float32] | None, 
         axis.set(xlim=(x1 - 3, x2 + 3), ylim=(y2 + 3, y1 - 3), aspect="auto")
     else:
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor="#ffb000", linewidth=0.8))
+
+
+def _hide_axis(axis: Axes) -> None:
+    axis.set_axis_off()
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(NullLocator())  # hidden ticks are laid out, too, which takes most of a panel's time
 
 
 def _outline(axis: Axes, labels: NDArray[Any], colour: str, width: float) -> None:

@@ -46,8 +46,10 @@ def colours_of(names: Iterable[Name]) -> dict[Name, str]:
 def tidy(figure: Figure) -> None:
     """Show names from data as the texts they are: no mathematics, no control characters, no path."""
     for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
-        if isinstance(axis.get_major_locator(), FixedLocator):  # ticks that were given names
-            axis.set_ticklabels([_shown(label.get_text()) for label in axis.get_majorticklabels()])
+        if not isinstance(axis.get_major_locator(), FixedLocator):
+            continue
+        if labels := [_shown(tick.get_text()) for tick in axis.get_majorticklabels()]:  # none inside of shared axes
+            axis.set_ticklabels(labels)
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if MATHEMATICS not in (words := text.get_text()) and words:
@@ -59,12 +61,20 @@ def _shown(text: str) -> str:
     return text if MATHEMATICS in text else WITHHELD if PATH.search(text) else printable(text)
 
 
+def lay_out(figure: Figure) -> None:
+    """Give everything its place, once for all files; matplotlib would do it twice for each."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    for axis in figure.axes:
+        axis.apply_aspect()
+
+
 def save(figure: Figure, file: Path) -> None:
     """Write FILE.png and FILE.pdf, the same bytes for the same figure; fonts are embedded as TrueType."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells what becomes of every glyph
     tidy(figure)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what has been laid out need not be for each file
+    lay_out(figure)
     for suffix, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
         embedded = rc_context({"pdf.fonttype": 42})  # journals refuse Type 3, matplotlib's own choice
         with atomic(file.with_name(f"{file.name}.{suffix}")) as temporary, embedded:

@@ -20,6 +20,8 @@ from ushydra_lab.runs.safe_yaml import parse_yaml
 
 NO_TEXTS = ("null", "true", "false", "inf", "nan")
 """Words that Hydra reads as null, a truth value or a number when they are not quoted."""
+OWN = ("logger", "at_end")
+"""Typed keys that concern whoever typed them, and no number."""
 
 
 def missing(collected: Collected) -> list[tuple[str, str]]:
@@ -57,7 +59,7 @@ def command(experiment: Path, **changed: object) -> str:
         typed = [str(word) for word in hydra["overrides"]["task"]]
     except (DamagedFile, ValueError, TypeError, KeyError):
         typed = [f"+experiment={experiment.name}"]
-    shareable = [_shareable(word) for word in typed if re.split(r"[.=]", word.lstrip("+~"))[0] != "logger"]
+    shareable = [_shareable(word) for word in typed if re.split(r"[.=]", word.lstrip("+~"))[0] not in OWN]
     kept = [word for word in shareable if word.partition("=")[0].lstrip("+~") not in changed]
     words = [*kept, *(f"{key}={_quoted(key, str(value))}" for key, value in changed.items())]
     return "python -m ushydra_lab " + " ".join(map(shlex.quote, words))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from ushydra_lab.config.identity import digest
 from ushydra_lab.files import disk_errors, write_text
 from ushydra_lab.report.comparisons import compare_sites
 from ushydra_lab.report.document import Document, Note
@@ -39,7 +40,7 @@ def together(experiments: Mapping[Path, Collected]) -> Path:
     Experiments are compared where the same site was held out of the same images (`Summary.data`).
     """
     names = _names(list(experiments))
-    folder = next(iter(experiments)).parent / FOLDER / "+".join(sorted(names.values()))
+    folder = next(iter(experiments)).parent / FOLDER / _folder_name(sorted(names.values()))
     with disk_errors(folder, "run the report on a copy of the runs"):
         shown = [
             _Shown(
@@ -61,6 +62,12 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: path.name if plain.count(path.name) == 1 else f"{path.parent.name} {path.name}" for path in paths}
 
 
+def _folder_name(names: Sequence[str]) -> str:
+    """All names; where that is long, since a file system takes 255 bytes, how many they are and a digest."""
+    name = "+".join(names)
+    return name if len(name.encode()) <= 200 else f"{len(names)} experiments {digest(list(names))[:8]}"
+
+
 def _results(experiments: Mapping[str, Collected], folder: Path) -> Document:
     blocks: Document = []
     same = _same_images(experiments)
@@ -80,7 +87,9 @@ def _same_images(experiments: Mapping[str, Collected]) -> dict[str, pd.DataFrame
         for held_out, images in collected.images.groupby("held_out"):
             runs = collected.stages.loc[collected.stages["held_out"] == held_out, "run"]
             last = last_stage(images)
-            named = last.assign(method=f"{name}: " + last["method"], stage=pd.Categorical(["last"] * len(last)))
+            named = last.assign(
+                method=f"{name}: " + last["method"], stage=pd.Categorical(["last"] * len(last), ordered=True)
+            )
             data = runs.iloc[0].summary.data or name  # versions before 0.3.0 did not note it
             found.setdefault((str(held_out), data), []).append(named)
     shared = {key: tables for key, tables in found.items() if len(tables) > 1}

@@ -200,6 +200,10 @@ class RunDirectory:
         """Add entries to the content of run.json."""
         self._summary |= known
 
+    def note_pace(self, work: str, seconds: float, epochs: int = 1) -> None:
+        """Note how long a piece of work took (`runs.pace`): seconds of one image's epoch, and how many epochs."""
+        self._summary.setdefault("pace", {})[work] = [seconds, epochs]
+
     def note_progress(self, now: dict[str, Any]) -> None:
         """Write the stage that is being trained into run.json, for `ushydra_lab runs`."""
         self._write(now=now)

@@ -52,7 +52,7 @@ class Summary:
     that is being trained; error: what ended it, which may name paths; public: what a report may say of that; packed: by
     `runs.pack`, without names of subjects and images; seen_sites: then known here; columns: declarations of those of
     its per-image table that the lab does not know by itself; deidentified: where it was declared after the run had
-    finished.
+    finished; pace: hash of a piece of work -> seconds of one image's epoch, and epochs (`runs.pace`).
     """
 
     status: str
@@ -78,6 +78,7 @@ class Summary:
     seen_sites: list[str] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     deidentified: bool | None = None
+    pace: dict[str, list[float]] = field(default_factory=dict)
 
 
 def parse_summary(content: dict[str, Any]) -> Summary:

@@ -25,6 +25,7 @@ from ushydra_lab.runs.plan import write_plans
 from ushydra_lab.runs.run import Run
 from ushydra_lab.runs.summary import FINISHED, RUNNING
 from ushydra_lab.sweep.libraries import import_jobs
+from ushydra_lab.sweep.notice import notify, refuse_command_of_a_file
 from ushydra_lab.sweep.progress import at_start, so_far
 from ushydra_lab.sweep.sweeper import JobSweeper, drop_missing_keys, expand, typed_words
 
@@ -52,12 +53,15 @@ class Sweep(Callback):
         try:
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
+            refuse_command_of_a_file(config)
             planned = import_jobs().validate(jobs())
             write_plans({directory.path: directory.experiment for directory in planned})
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
             self._tell(at_start(self._states()))
+            for line in import_jobs().foretold(planned, here=runs_here(config)):
+                print(line, flush=True)
         except UserError as error:
             _leave(str(error))
         except HydraException as error:
@@ -71,18 +75,19 @@ class Sweep(Callback):
         self._tell(so_far(self._states(), self.sweep, time.time() - self.began))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        self._end()
+        self._end(config)
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:
-        self._end()
+        self._end(config)
 
-    def _end(self) -> None:
+    def _end(self, config: DictConfig) -> None:
         """Tables of every experiment that has one of the jobs: a sweep's jobs may go to several (hydra_baselines)."""
         jobs, reported = self._settled(), True
         for experiment in dict.fromkeys(one.run.experiment for one in jobs):
             reported &= import_jobs().report_on(experiment)
             own = [one for one in jobs if one.run.experiment == experiment]
             new_console().print(table(own, experiment))
+        notify(config.get("at_end"), jobs, reported, time.time() - self.began)
         if unfinished := [one for one in jobs if one.state != FINISHED]:
             _leave(f"{len(unfinished)} of {len(jobs)} jobs did not finish. The same command starts those again.")
         if not reported:
@@ -107,6 +112,11 @@ class Sweep(Callback):
             time.sleep(1)
             jobs = self._states()
         return jobs
+
+
+def runs_here(config: DictConfig) -> bool:
+    """Whether Hydra's own launcher runs the jobs, in this process."""
+    return str(config.hydra.launcher._target_).startswith("hydra.")
 
 
 def _leave(message: str) -> None:

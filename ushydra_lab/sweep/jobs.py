@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose
@@ -20,7 +21,9 @@ from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import NoFinishedRun, report
 from ushydra_lab.report.drawn import is_drawn, remember
 from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
-from ushydra_lab.runs.ledger import failed_in
+from ushydra_lab.runs.ledger import failed_in, job_state
+from ushydra_lab.runs.summary import FINISHED
+from ushydra_lab.sweep.forecast import forecast
 from ushydra_lab.training.assembly import rehearse, usable_sites
 from ushydra_lab.training.memory import release_memory
 
@@ -62,6 +65,15 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     if problems:
         raise UserError("\n".join(problems))
     return list(directories.values())
+
+
+def foretold(directories: Sequence[RunDirectory], here: bool) -> list[str]:
+    """Lines on what the jobs that are not finished will take; none where all are. here: in this process."""
+    try:
+        waiting = [one.experiment for one in directories if job_state(one.run).state != FINISHED]
+        return forecast(waiting, here) if waiting else []
+    except Exception as error:  # what is wrong with a job, the job tells; it starts in any case
+        return [f"time and disk: cannot be told ({type(error).__name__})"]
 
 
 def complete(overrides: list[str]) -> bool:

@@ -24,9 +24,10 @@ def so_far(jobs: Sequence[JobState], sweep: str, seconds: float) -> str:
     left = sum(one.state != FINISHED and one not in run for one in jobs)
     failed = sum(one.state == FAILED for one in run)
     ended = f"{len(jobs) - left} of {len(jobs)} jobs have ended" + (f", {failed} failed" if failed else "")
-    return f"{ended}; about {_minutes(seconds / len(run) * left)} left" if run and left else ended
+    return f"{ended}; about {minutes(seconds / len(run) * left)} left" if run and left else ended
 
 
-def _minutes(seconds: float) -> str:
-    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+def minutes(seconds: float) -> str:
+    """'12 min', '3 h 5 min'"""
+    hours, left = divmod(max(1, round(seconds / 60)), 60)
+    return f"{hours} h {left} min" if hours else f"{left} min"

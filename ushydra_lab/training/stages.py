@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from ushydra_lab import __version__
@@ -36,6 +37,13 @@ from ushydra_lab.training.wandb_logger import RunLogger
 log = logging.getLogger(__name__)
 DETERMINING = ("seed", "canvas", "batch_size", "augment", "oversample", "label_audit", "network", "trainer")
 """Settings of the experiment that change the weights of every stage."""
+
+
+class Images(Protocol):
+    """What a stage's key asks of the images that it is trained on."""
+
+    def fingerprint(self, parts: Sequence[str]) -> str:
+        """Hash of what these parts hold."""
 
 
 @contextmanager
@@ -78,7 +86,9 @@ def train_stages(
                 log.info("%s: found, trained before", name)
             else:
                 init = done[stage.init].folder.weights if stage.init else None
-                fit(experiment, name, images, folder, fresh[name], init, logger)
+                if seconds := fit(experiment, name, images, folder, fresh[name], init, logger):
+                    trained_on = int((images.part == "train").sum())
+                    directory.note_pace(work_of(seen, name), seconds / trained_on, len(folder.curves))
             folder = replace(folder, epoch=stage.epoch)
             summary = folder.summary
             logger.stage(name, folder.curves, summary)
@@ -88,7 +98,7 @@ def train_stages(
     return done
 
 
-def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: dict[str, str]) -> str:
+def stage_key(experiment: Experiment, name: str, data: Images, earlier: dict[str, str]) -> str:
     """Hash of all that determines a stage's weights; the held-out site is not part of it.
 
     experiment: with what the stage has of its own. A folder of weights to begin from counts by what it holds: the same
@@ -103,6 +113,18 @@ def stage_key(experiment: Experiment, name: str, data: UltrasoundData, earlier: 
     init = earlier[stage.init] if stage.init else None
     last = ["last"] if stage.init and experiment.stages[stage.init].epoch is Epoch.last else []
     return digest([__version__, data.fingerprint(("train", "val")), shared, kept["stages"][name], init, *last])
+
+
+def work_of(experiment: Experiment, name: str | None) -> str:
+    """Hash of what decides how long an epoch of a stage takes, but for the number of images; None: the evaluation.
+
+    Seeds and hospitals differ in none of it. experiment: with what the stage has of its own.
+    """
+    settings = determining(experiment.as_dict())
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    tasks = {stage: content["task"] for stage, content in settings["stages"].items()}
+    shared = [settings.get(key) for key in DETERMINING if key != "seed"]
+    return digest([device, shared, tasks if name is None else tasks[name]])[:16]
 
 
 def _weights_by_content(settings: dict[str, Any]) -> dict[str, Any]:
@@ -124,8 +146,8 @@ def fit(
     fresh: FreshTask,
     init: Path | None,
     logger: RunLogger,
-) -> None:
-    """Train one stage, resuming it if it was interrupted."""
+) -> float | None:
+    """Train one stage, resuming it if it was interrupted; the seconds that an epoch took, None where none was left."""
     stage, task = experiment.stages[name], fresh.task
     fresh.restore_generators()
     if init:
@@ -163,6 +185,7 @@ def fit(
         ),
         keep_last=stage.patience is None,
     )
+    return history.epoch_seconds
 
 
 def finished_tasks(run: Run, experiment: Experiment) -> dict[str, Task]:

@@ -38,10 +38,18 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self.trainer: Trainer | None = None
         self.stopped = False
-        self._spoke = time.monotonic()
+        self._spoke = self._began = self._ended = time.monotonic()
+        self._found = 0
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """Seconds of an epoch on average, of those trained since this process began the stage; None without one."""
+        trained = len(self.rows) - self._found
+        return (self._ended - self._began) / trained if trained else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.trainer, trainer.should_stop = trainer, self.stopped
+        self._began, self._found = time.monotonic(), len(self.rows)
         self.publish(self.stage, self.rows)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,6 +60,7 @@ class History(Callback):
         if trainer.is_global_zero:
             write_csv(self.path, pd.DataFrame(self.rows))
         self.publish(self.stage, self.rows)
+        self._ended = time.monotonic()
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if last or time.monotonic() - self._spoke > self.quiet_s:
             self._spoke = time.monotonic()
