@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ushydra_lab.benchmark import LONG, PART_NAMES, run, training
+from ushydra_lab.benchmark import LONG, PART_NAMES, evidence, run, training
 from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess
 from ushydra_lab.benchmark.systems import SYSTEMS
 
@@ -56,6 +56,8 @@ def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is
 ) -> None:
     monkeypatch.setattr(run, "ProcessPoolExecutor", Here)
     monkeypatch.setattr(training, "OtherProcess", SameProcess)
+    monkeypatch.setattr(evidence, "SEEDS", (2, 3))
+    monkeypatch.setattr(evidence, "ARMS", (2,))
     usual = [name for name in PART_NAMES if name not in LONG]  # what takes long has a test of its own
     rows = ran(monkeypatch, tmp_path, *usual)
     assert {row["part"] for row in rows} == {*usual, "data"}

@@ -31,7 +31,7 @@ TOLERANCE = 0.25
 """How far from the real statistic one at `real` may be, in parts of it; a mean may be one real SD away."""
 SLOWER = 1.5
 """An image at `real` may take so many times as long as one at `easy`."""
-IMAGES, TIMED = {"tiny": 3}, {"tiny": 1}
+IMAGES, TIMED = {"tiny": 2}, {"tiny": 1}
 MANY_IMAGES, TIMED_IMAGES = 24, 6
 """A site and difficulty."""
 REAL_IMAGES = 80
