@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from rich.markup import escape
-from rich.progress import track
 from torch import Tensor
 
 from ushydra_lab.config.stored import AS_STORED, Local, on_this_machine
@@ -30,6 +28,7 @@ from ushydra_lab.tasks.base import Batch
 from ushydra_lab.tasks.boxes import LEAST_PX, Boxes, to_canvas, to_native
 from ushydra_lab.tasks.reconstruction import NT, Reconstruction
 from ushydra_lab.training.stages import finished_tasks
+from ushydra_lab.waiting import followed
 
 NAME = "boxes"
 ANNOTATED, DETECTED = "annotated", "detected"
@@ -47,7 +46,7 @@ def box_errors(experiment: Path, detector: Path | None, local: Local = AS_STORED
         UserError: there is no such run, or none of the detector goes with it.
     """
     runs = [run for run in sorted(runs_below(experiment)) if run.summary.status == FINISHED]
-    tables = [measured(run, detector, local) for run in track(runs, escape(experiment.name), transient=True)]
+    tables = [measured(run, detector, local) for run in followed(runs, experiment.name, len(runs))]
     if not tables:
         raise UserError(f"No finished run below {experiment}")
     images, folder = pd.concat(tables, ignore_index=True), experiment / NAME

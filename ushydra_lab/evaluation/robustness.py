@@ -13,8 +13,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.markup import escape
-from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.identity import digest
@@ -42,6 +40,7 @@ from ushydra_lab.runs.summary import FINISHED, UNVERIFIED
 from ushydra_lab.tasks.columns import declared_in, members
 from ushydra_lab.tasks.segmentation import Segmentation
 from ushydra_lab.training.stages import finished_tasks
+from ushydra_lab.waiting import followed
 
 NAME = "robustness"
 KEPT_FAMILIES = {"dice", "dice_empty", "true_px", "true_mm2", "found", "found_px", "found_mm2"}
@@ -130,7 +129,7 @@ def perturbed_images(run: Run, local: Local) -> pd.DataFrame:
     data = own_images(run, settings)
     steps = [(kind, perturb, s) for kind, (perturb, strengths) in SWEEPS.items() for s in strengths]
     rows = []
-    for kind, perturb, strength in track(steps, escape(run.name), transient=True):
+    for kind, perturb, strength in followed(steps, run.name, len(steps)):
         generator = torch.Generator().manual_seed(settings.seed)
         for batch in data.part_loader("test" if "test" in data.parts else "val"):
             with torch.inference_mode():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from joblib import Parallel, cpu_count, delayed
 from PIL import Image
-from rich.progress import track
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import sha256, write_text
 from ushydra_lab.phantom.scenes import DIFFICULTIES, EASY, SCENES, Record, Scene, render, scene_of, severity_of
+from ushydra_lab.waiting import followed
 
 __all__ = ["DIFFICULTIES", "EASY", "SCENES", "SUMS", "VERSION", "Record", "Scene"]
 __all__ += ["render", "scene_of", "severity_of", "write"]
@@ -51,7 +51,7 @@ def write(
         partial = Path(scratch) / root.name
         render_all = Parallel(max(1, workers), return_as="generator")
         rows = render_all(delayed(_save)(partial, scene, seed, site, index, difficulty) for site, index in jobs)
-        _table(partial / "manifest.csv", list(track(rows, f"phantom {scene}", total=len(jobs), transient=True)))
+        _table(partial / "manifest.csv", list(followed(rows, f"phantom {scene}", len(jobs))))
         _write_sums(partial)
         _publish(partial, root)
     return manifest

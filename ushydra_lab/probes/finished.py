@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.markup import escape
-from rich.progress import track
 
 from ushydra_lab import __version__
 from ushydra_lab.config.schema import Experiment
@@ -34,6 +32,7 @@ from ushydra_lab.training.assembly import build_data
 from ushydra_lab.training.stage_tasks import task_class
 from ushydra_lab.training.stages import finished_tasks
 from ushydra_lab.triage import Covariance
+from ushydra_lab.waiting import followed
 
 CALIPER = ["nt_abs_drift_px", "nt_lost"]
 
@@ -117,7 +116,7 @@ def _measure(
     """The scores and the images of every stage and feature."""
     scores: dict[str, Any] = {}
     tables = []
-    for name, task in track(list(tasks.items()), escape(run.name), transient=True):
+    for name, task in followed(tasks.items(), run.name, len(tasks)):
         parts = PartCodes(*(_codes(task, part, data, other) for part in PARTS))
         caliper = None if other else _caliper(run, name)
         for feature in parts.features:

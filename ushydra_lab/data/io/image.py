@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 
 from ushydra_lab.data.io import image_header
 from ushydra_lab.data.io.image_header import ImageProblem
+from ushydra_lab.waiting import followed
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 MAX_PIXELS = 50_000_000  # no scanner's frame comes near it: a bigger one is a decompression bomb or a wrong file
@@ -174,5 +174,5 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str
         chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
         results = (result for chunk in chunks for result in pool.map(work, chunk))
         if len(items) > PROGRESS_FROM:
-            return list(track(results, title, total=len(items), transient=True))
+            return list(followed(results, title, len(items)))
         return list(results)
