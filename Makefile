@@ -29,7 +29,7 @@ test-full: setup  ## all files of the fuzz tests, of which `make test` tries a t
 	USHYDRA_FUZZ=full $(RUN) -m pytest -n auto tests/data tests/claims -k fuzz
 
 test-mutants: setup  ## wrong lines, one at a time: which do the tests not notice? (hours; goes on where it stopped)
-	$(RUN) tests/mutants.py
+	$(RUN) -m tests.mutants
 
 same-numbers: setup  ## does the working tree compute what BASE computed, to the bit? make same-numbers BASE=HEAD~3
 	$(RUN) tests/same_numbers.py $(BASE)

@@ -1,9 +1,10 @@
 """Do the tests notice a wrong line? `make test-mutants` changes one at a time and runs the tests of its module.
 
-    python tests/mutants.py --count 216 --seed 0 --results mutants.jsonl
+    python -m tests.mutants --count 216 --seed 0 --results mutants.jsonl
 
 The sample is stratified by package and the same for the same seed and code. What RESULTS holds is not tried again, so
 that an interrupted command goes on. The mutations are made in a copy; survivors are printed with file, line and change.
+Those that survived the time had not all of their tests: `--again --seconds 1000` tries them on all.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.mutant_trial import KILLED, hold_libraries, run
 
 ROOT = Path(__file__).parents[1]
 STRATA = {
@@ -38,8 +41,6 @@ COMPARED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!="
 COMPUTED = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "*", ast.Mod: "*", ast.Pow: "*",
             ast.BitAnd: "|", ast.BitOr: "&"}  # fmt: skip
 EXCHANGED = {"min": "max", "max": "min", "any": "all", "all": "any", "sum": "max", "mean": "sum", "sorted": "list"}
-TIMEOUT_S = 900
-KILLED, SURVIVED = "killed", "survived"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def mutants_of(stratum: str, file: Path) -> Iterator[Mutant]:
 
 
 def _left_alone(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "zip":
+        yield from node.keywords  # strict asserts what holds
     if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
         yield node.annotation
     if isinstance(node, ast.FunctionDef):
@@ -141,7 +144,7 @@ def sample(count: int, seed: int) -> list[Mutant]:
 
 
 def files_for(file: str) -> list[str]:
-    """The test files that import a module, its own one first, then the others of its package's folder."""
+    """The test files that import a module, its own one first, then those beside it, then the rest of its package's."""
     module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     package, _, name = module.rpartition(".")
     found = []
@@ -152,60 +155,80 @@ def files_for(file: str) -> list[str]:
         if f"{module} import" in text or f"import {module}" in text or parents or typed:
             found.append(test.relative_to(ROOT).as_posix())
     own = file.replace("ushydra_lab/", "tests/", 1).replace(f"/{Path(file).name}", f"/test_{Path(file).name}")
+    package_tests = (ROOT / "tests" / Path(file).parts[1]).rglob("test_*.py")
+    beside = sorted(test.relative_to(ROOT).as_posix() for test in package_tests)
+    beside.sort(key=lambda test: Path(test).parent != Path(own).parent)
     found.sort(key=lambda test: test != own)
-    folder = ROOT / "tests" / Path(file).parts[1]
-    return list(
-        dict.fromkeys([*found, *(test.relative_to(ROOT).as_posix() for test in sorted(folder.rglob("test_*.py")))])
-    )
+    return list(dict.fromkeys([*found, *beside]))
 
 
-def tried(mutant: Mutant, copy: Path) -> str:
+def tried(mutant: Mutant, copy: Path, seconds: float, known: dict[str, float]) -> dict[str, Any]:
     """Whether some test fails, or never ends, once the change is made; 'untested' where none imports the module."""
     tests = files_for(mutant.file)
     if not tests:
-        return "untested"
-    file, environment = copy / mutant.file, {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-    whole = file.read_bytes()
+        return {"outcome": "untested", "by": "", "taken": {}}
+    file = copy / mutant.file
+    whole, before = file.read_bytes(), file.stat().st_mtime
     file.write_bytes(whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :])
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
     try:
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return KILLED
+        return run(copy, tests, seconds, known)
     finally:
         file.write_bytes(whole)
-    return KILLED if done.returncode else SURVIVED
+        os.utime(file, (before, before))  # so that what Python compiled of the wrong line is of another time
+
+
+def read_results(file: Path) -> dict[Mutant, dict[str, Any]]:
+    """Mutant -> what became of it, the last time it was tried."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    contents = [json.loads(line) for line in lines]
+    return {Mutant(**content.pop("mutant")): content for content in contents}
+
+
+def try_all(chosen: list[Mutant], known: dict[Mutant, dict[str, Any]], results: Path, seconds: float) -> list[str]:
+    """Try those not yet known, and add them to `known` and the file; the tests that fail in an unchanged copy too."""
+    taken: dict[str, float] = {}
+    hold_libraries()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "multirun", "*.pyc"))
+        for number, mutant in enumerate(chosen, 1):
+            if mutant not in known:
+                known[mutant] = tried(mutant, copy, seconds, taken)
+                with results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"mutant": asdict(mutant), **known[mutant]}) + "\n")
+            for test, one in known[mutant]["taken"].items():
+                taken[test] = max(one, taken.get(test, 0))
+            print(f"{number}/{len(chosen)} {known[mutant]['outcome']}: {mutant.file}:{mutant.line}", file=sys.stderr)
+        failing = sorted({known[mutant]["by"] for mutant in chosen if "::" in known[mutant]["by"]})
+        return [name for name in failing if run(copy, [name], 600, {})["outcome"] == KILLED]
+
+
+def print_results(outcomes: dict[Mutant, dict[str, Any]], broken: list[str]) -> None:
+    """Counts of each stratum; then each mutant that no test noticed, or none but one that fails anyway."""
+    for stratum in STRATA:
+        counts = Counter(content["outcome"] for mutant, content in outcomes.items() if mutant.stratum == stratum)
+        print(f"{stratum}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    for mutant, content in outcomes.items():
+        if content["outcome"] != KILLED or content["by"] in broken:
+            fails = f"  {content['by']} fails without it, too" * (content["by"] in broken)
+            print(f"{content['outcome']} {mutant.file}:{mutant.line}  {mutant.old}  ->  {mutant.new}{fails}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=216)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=120, help="of CPU for the tests of one mutant")
+    parser.add_argument("--again", action="store_true", help="try those of RESULTS again that were not killed")
     parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"))
     given = parser.parse_args()
-    known = {}
-    if given.results.exists():
-        for line in given.results.read_text(encoding="utf-8").splitlines():
-            content = json.loads(line)
-            known[Mutant(**content["mutant"])] = content["outcome"]
-    chosen, outcomes = sample(given.count, given.seed), {}
+    known = read_results(given.results)
+    if given.again:
+        known = {mutant: content for mutant, content in known.items() if content["outcome"] == KILLED}
+    chosen = sample(given.count, given.seed)
     random.Random(given.seed).shuffle(chosen)  # what an interrupted command has done is a sample of all
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "multirun", "*.pyc"))
-        for number, mutant in enumerate(chosen, 1):
-            outcome = known.get(mutant) or tried(mutant, copy)
-            outcomes[mutant] = outcome
-            if mutant not in known:
-                with given.results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"mutant": asdict(mutant), "outcome": outcome}) + "\n")
-            print(f"{number}/{len(chosen)} {outcome}: {mutant.file}:{mutant.line}", file=sys.stderr, flush=True)
-    for stratum in STRATA:
-        counts = Counter(outcome for mutant, outcome in outcomes.items() if mutant.stratum == stratum)
-        print(f"{stratum}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-    for mutant, outcome in outcomes.items():
-        if outcome != KILLED:
-            print(f"{outcome} {mutant.file}:{mutant.line}  {mutant.old}  ->  {mutant.new}")
+    broken = try_all(chosen, known, given.results, given.seconds)
+    print_results({mutant: known[mutant] for mutant in chosen}, broken)
 
 
 if __name__ == "__main__":

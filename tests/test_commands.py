@@ -53,6 +53,19 @@ def test_a_mistyped_verb_is_answered_with_the_nearest(typed: str, meant: str) ->
         call(typed)
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "inf", "nan", "x"])
+def test_probes_move_codes_by_a_finite_size_above_0(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("probes", "nowhere", "--perturbation", size) == 2
+    assert f"invalid _size value: '{size}'" in capsys.readouterr().err
+    assert status("probes", "nowhere", "--perturbation", "0.5") == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_import_asks_for_the_folder_that_it_shall_make(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("import", "coco", "nowhere") == 2
+    assert "required: --out" in capsys.readouterr().err
+
+
 def test_the_version_is_the_lab_s(capsys: pytest.CaptureFixture[str]) -> None:
     call("--version")
     assert capsys.readouterr().out == f"ushydra_lab {ushydra_lab.__version__}\n"

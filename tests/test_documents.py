@@ -101,6 +101,21 @@ def test_every_verb_has_its_place_in_contributing() -> None:
     assert sorted(rows) == sorted((verb, verb) for verb in VERBS if verb != "train")
 
 
+@pytest.mark.parametrize("package", ["runs", "sweep", "results", "training"])
+def test_every_module_has_tests_of_its_own(package: str) -> None:
+    """As CONTRIBUTING says, tests mirror the packages: what names this module in its place imports it."""
+    modules = [file.relative_to(PACKAGE) for file in (PACKAGE / package).rglob("*.py") if file.stem != "__init__"]
+    tests = {module: ROOT / "tests" / module.with_name(f"test_{module.name}") for module in modules}
+    names = {module: ".".join(["ushydra_lab", *module.with_suffix("").parts]) for module in modules}
+    assert [str(module) for module, test in tests.items() if not test.exists()] == []
+    texts = {module: test.read_text(encoding="utf-8") for module, test in tests.items()}
+    imported = {
+        module: names[module] in text or f"from {names[module].rpartition('.')[0]} import {module.stem}" in text
+        for module, text in texts.items()
+    }
+    assert [str(module) for module in modules if not imported[module]] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_a_document_links_to_is_there(document: str) -> None:
     links = [link for link in LINK.findall(text_of(document)) if "://" not in link]

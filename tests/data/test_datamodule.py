@@ -455,6 +455,22 @@ def test_the_label_audit_sees_training_rows_alone_and_its_weights_reach_the_batc
     assert torch.cat([batch["label_weight"] for batch in data.part_loader("val")]).unique().tolist() == [1]
 
 
+def test_an_audit_multiplies_the_manifest_s_weights_and_an_empty_cell_counts_as_1(
+    write_images: Write, tmp_path: Path
+) -> None:
+    table = write_images({"a": 6}).assign(label_weight=[0.5, np.nan, 1.0, np.nan, 0.25, np.nan])
+    manifest = check_manifest(Source(table, "m", tmp_path))
+    audit = lambda rows: np.full(len(rows), 0.5)  # noqa: E731
+    data = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache", label_audit=audit)
+    for part, factor in (("train", 0.5), ("val", 1.0)):
+        (batch,) = data.part_loader(part)
+        expected = table["label_weight"].fillna(1).to_numpy()[batch["record"]] * factor
+        assert batch["label_weight"].tolist() == expected.tolist()
+    plain = UltrasoundData(manifest, Random(0.5), 0, CANVAS, 8, (), tmp_path / "cache")
+    (batch,) = plain.part_loader("train")
+    assert batch["label_weight"].isnan().tolist() == table["label_weight"].isna().to_numpy()[batch["record"]].tolist()
+
+
 def test_native_px_undoes_the_letterbox_along_either_axis(annotated: pd.DataFrame, tmp_path: Path) -> None:
     batch = next(iter(data_of(annotated, tmp_path).part_loader("train")))
     fit = Letterbox.fit((30, 40), CANVAS)

@@ -96,6 +96,14 @@ def test_a_crop_is_grown_to_whole_pixels_and_shown_alone() -> None:
     assert np.isnan(letterbox.apply_box([20, 0, 25, 20])).all()
 
 
+def test_a_crop_shows_nothing_outside_the_image() -> None:
+    whole = Letterbox.fit((30, 40), (60, 60))
+    assert Letterbox.fit((30, 40), (60, 60), [-5, -3, 47, 31]) == Letterbox.fit((30, 40), (60, 60), [0, 0, 40, 30])
+    assert Letterbox.fit((30, 40), (60, 60), [-5, -3, 47, 31]).content == whole.content
+    left = Letterbox.fit((30, 40), (60, 60), [-5, 10, 20, 99])
+    assert left == Letterbox.fit((30, 40), (60, 60), [0, 10, 20, 30])
+
+
 def test_boxes_are_clipped_to_the_canvas_and_lost_ones_are_nan() -> None:
     letterbox = Letterbox.fit((100, 100), (50, 50))
     boxes = [[-10, -10, 20, 20], [90, 90, 120, 130], [-30, 0, -5, 50], [10, 10, 11, 60], [60, 60, 20, 20]]

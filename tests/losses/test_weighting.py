@@ -1,13 +1,17 @@
 """Weights of loss terms: closed forms of calibration, uncertainty and GradNorm."""
 
+import inspect
 import math
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from ushydra_lab.config.paths import CONF
 from ushydra_lab.losses.weighting import (
     FixedWeights,
     GradNormWeights,
@@ -15,6 +19,7 @@ from ushydra_lab.losses.weighting import (
     calibrated_weights,
     gradient_norms,
 )
+from ushydra_lab.training.callbacks.gradient_calibration import GradientCalibration, GradNorm
 
 LOSSES = {"glob": torch.tensor(0.5), "l1": torch.tensor(0.1), "edge": torch.tensor(2.0)}
 
@@ -123,3 +128,30 @@ def test_gradnorm_resumes_from_its_state():
 def test_gradnorm_names_a_term_without_gradient():
     with pytest.raises(ValueError, match=r"gradient norm.*b"):
         GradNormWeights(["a", "b"]).step({"a": 1.0, "b": 0.0}, {"a": torch.ones(()), "b": torch.ones(())})
+
+
+def test_defaults_are_the_published_ones_and_those_of_the_files():
+    """Weights of 1 and log-variances of 0; GradNorm's alpha and its step as Chen et al. have them; paper 1's cap."""
+    assert FixedWeights(["a", "b", "c"]).present().tolist() == [1, 1, 1]
+    assert UncertaintyWeights(["a", "b"]).present().tolist() == [1, 1]
+    gradnorm = GradNormWeights(["a", "b"])
+    assert (gradnorm.alpha, gradnorm.lr, gradnorm.present().tolist()) == (1.5, 0.025, [1, 1])
+    assert inspect.signature(calibrated_weights).parameters["cap"].default == 100
+    calibration = GradientCalibration()
+    assert (calibration.batches, calibration.cap) == (8, 100)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        files = {
+            name: compose(f"weighting/{name}").weighting
+            for name in ("calibrated", "gradnorm", "uncertainty", "unit", "manual")
+        }
+    made = {name: instantiate(file.module)(["a", "b", "c"]) for name, file in files.items()}
+    assert {name: tuple(weighting.present().tolist()) for name, weighting in made.items()} == {
+        **dict.fromkeys(files, (1, 1, 1)),
+        "manual": (1, 5, 2),
+    }
+    assert (made["gradnorm"].alpha, made["gradnorm"].lr) == (1.5, 0.025)
+    callbacks = {name: [instantiate(one) for one in file.callbacks.values()] for name, file in files.items()}
+    assert {name: [type(one) for one in found] for name, found in callbacks.items() if found} == {
+        "calibrated": [GradientCalibration], "gradnorm": [GradNorm],
+    }  # fmt: skip
+    assert (callbacks["calibrated"][0].batches, callbacks["calibrated"][0].cap) == (8, 100)

@@ -13,6 +13,7 @@ from ushydra_lab.data.manifest import check_manifest
 from ushydra_lab.data.readers import phantom as reader
 from ushydra_lab.errors import UserError
 from ushydra_lab.phantom import DIFFICULTIES, SCENES, render
+from ushydra_lab.phantom.framing import Variation
 from ushydra_lab.phantom.nt_clinical import ClinicalAnatomy, ClinicalFetus
 from ushydra_lab.phantom.practice import Practice, varied
 
@@ -121,6 +122,20 @@ def test_hospitals_differ_in_prevalence() -> None:
         fetuses = [practice.patient(rng, scene.draw, scene.trait) for _ in range(400)]
         shares.append(np.mean([fetus.strip.thickness > 2.5 for fetus in fetuses]))
     assert shares[1] > 2 * shares[0]
+
+
+def test_the_further_from_a_textbook_the_smaller_a_subject_is_in_the_image_and_none_is_too_large() -> None:
+    practice = replace(Practice.of(np.random.default_rng(0), 1.0), zoom=0.0)
+    fetus, variation = SCENES["nt"].draw(np.random.default_rng(0)), Variation(smaller=0.2, x=0.1, y=0.1, gain_db=1)
+    of_severity = {
+        severity: [practice.placed(np.random.default_rng(n), fetus, variation, severity).zoom for n in range(50)]
+        for severity in (0.0, 0.5, 1.0)
+    }
+    assert of_severity[0.0] == [1.0] * 50
+    assert np.median(of_severity[1.0]) == pytest.approx(np.exp(-0.2), abs=0.05)
+    assert all(more > less for more, less in zip(of_severity[0.5], of_severity[1.0], strict=True))
+    large = replace(practice, zoom=0.5)
+    assert large.placed(np.random.default_rng(0), fetus, variation, 0.0).zoom == 1
 
 
 def test_annotators_move_what_they_draw_and_leave_measurements() -> None:

@@ -46,5 +46,9 @@ def test_the_picture_shows_both_images_around_the_steps_and_says_what_is_interpo
     assert len(shown) == 2 * (STEPS + 2)
     for place, index in ((0, 0), (STEPS + 1, 1), (STEPS + 2, 2), (-1, 3)):
         np.testing.assert_array_equal(shown[place], images[index, 0].numpy())
+    assert [axis.get_title() for axis in figure.axes[: STEPS + 2]] == [
+        "image A", "A decoded", *(f"{1 - x:.2f} A + {x:.2f} B" for x in np.arange(1, STEPS - 1) / (STEPS - 1)),
+        "B decoded", "image B",
+    ]  # fmt: skip
     assert "8 x 12 x 18 map" in figure.get_suptitle()
     assert "the code z, 6 numbers" in source_name(ConvAutoencoder(CANVAS, "latent", widths=(4, 8), latent_dim=6))

@@ -102,6 +102,22 @@ def test_the_figure_shows_every_image_and_lines_where_the_table_has_them(images:
     }
 
 
+def test_the_axes_cover_the_limits_and_images_of_all_methods(images: pd.DataFrame) -> None:
+    """The first method's errors are small, those of the second ten times as large."""
+    worse = images["method"] == "wide"
+    images.loc[worse, "hc_mm"] += 9 * (images["hc_mm"] - images["hc_true_mm"])[worse]
+    images.loc[worse, ["hc_mm", "hc_true_mm"]] += 200
+    found = agreements(images, "hc", "mm")
+    axes = draw(images, "hc", "mm", found).axes
+    assert [axis.get_title() for axis in axes] == ["good", "wide"], "no image lies beyond the axis"
+    for axis in axes:
+        low, high = axis.get_ylim()
+        assert low < min(one.low for one in found.values()) < max(one.high for one in found.values()) < high
+        least, most = axis.get_xlim()
+        means = images[["hc_mm", "hc_true_mm"]].mean(axis=1)
+        assert least < means.min() < means.max() < most
+
+
 def test_a_gross_failure_squashes_no_other_point_and_is_counted_at_the_edge(images: pd.DataFrame) -> None:
     rng = np.random.default_rng(4)
     true = rng.uniform(150, 300, 400)

@@ -11,8 +11,10 @@ import yaml
 from ushydra_lab.report.build import report
 from ushydra_lab.report.papers import registry
 from ushydra_lab.report.papers.nt.ablation import COLUMNS, PAPER, ROWS, section
+from ushydra_lab.report.papers.nt.regions import FULL_CANVAS
 from ushydra_lab.report.render import markdown
 from ushydra_lab.results.collect import collect
+from ushydra_lab.results.metrics import metrics_of
 
 from .. import fake_runs
 
@@ -179,3 +181,11 @@ def test_the_whole_report_has_the_tables_and_other_experiments_do_not(experiment
 def test_the_same_runs_give_the_same_bytes(experiment: Path) -> None:
     once = markdown.render(section(collect(experiment), experiment / "report"))
     assert once == markdown.render(section(collect(experiment), experiment / "report"))
+
+
+def test_metrics_of_the_full_canvas_are_judged_as_those_without_padding() -> None:
+    declared = metrics_of(f"{name}_content" for name in FULL_CANVAS)
+    for name, metric in FULL_CANVAS.items():
+        same = declared[f"{name}_content"]
+        assert (metric.better, metric.digits, metric.change) == (same.better, same.digits, same.change)
+        assert metric.most == same.most

@@ -10,10 +10,11 @@ import pytest
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.report.build import report
-from ushydra_lab.report.comparisons import compare_sites, comparison_cells
-from ushydra_lab.report.tables import methods_in, values_table
+from ushydra_lab.report.comparisons import compare_sites, comparison_cells, images_cells
+from ushydra_lab.report.tables import count_cell, methods_in, metrics_in, values_table
 from ushydra_lab.report.verdict import summaries
 from ushydra_lab.results.collect import collect
+from ushydra_lab.tasks.column import Metric
 
 from .. import fake_runs
 from ..cli import call
@@ -208,3 +209,68 @@ def test_two_seeds_that_disagree_have_no_star_however_many_images_of_them_agree(
     assert row["low"] == -100
     assert row["high"] > 0
     assert "*" not in "".join(comparison_cells(changes)["ROI-MAE ↓ %"])
+
+
+@pytest.mark.parametrize(
+    ("mm", "shown"),
+    [([1.0, 2.0], ["hc_abs_error_mm"]), ([1.0, np.nan], ["hc_abs_error_px"]), ([np.nan] * 2, ["hc_abs_error_px"])],
+)
+def test_lengths_are_in_mm_only_where_every_image_has_a_spacing(mm: list[float], shown: list[str]) -> None:
+    both = pd.DataFrame({"hc_abs_error_mm": mm, "hc_abs_error_px": [9.0, 9.0]})
+    assert list(metrics_in(both)) == shown
+    assert list(metrics_in(both.drop(columns="hc_abs_error_mm"))) == ["hc_abs_error_px"]
+    lost = both.assign(hc_abs_error_px=[9.0, np.nan])  # a length that was not measured lacks no spacing
+    assert list(metrics_in(lost)) == (
+        ["hc_abs_error_mm"] if shown == ["hc_abs_error_mm"] or not np.isnan(mm[0]) else ["hc_abs_error_px"]
+    )
+
+
+def change(metric: str, value: float, low: float, high: float, starred: bool = False) -> dict[str, object]:
+    return {
+        "method": "b",
+        "against": "a",
+        "metric": metric,
+        "change": value,
+        "low": low,
+        "high": high,
+        "starred": starred,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "title", "cell"),
+    [
+        (change("roi_mae", -12.345, -20.06, -4.04, True), "ROI-MAE ↓ %", "-12.3*\n[-20.1, -4.0]"),
+        (change("psnr_content", 1.236, -0.5, 3.0), "PSNR (dB) ↑ Δ", "+1.24\n[-0.50, +3.00]"),
+        (change("roi_mae", 3.0, -1.0, np.inf), "ROI-MAE ↓ %", "+3.0\n[-1.0, +∞]"),
+        (change("roi_mae", 3.0, np.nan, np.nan), "ROI-MAE ↓ %", "+3.0\n[no interval]"),
+        (change("roi_mae", 0.0, 0.0, 0.0), "ROI-MAE ↓ %", "none"),
+        (change("roi_mae", 0.0, 0.0, 0.1), "ROI-MAE ↓ %", "+0.0\n[+0.0, +0.1]"),
+        (change("roi_mae", np.nan, np.nan, np.nan), "ROI-MAE ↓ %", "n/a"),
+    ],
+)
+def test_a_change_is_one_cell_in_per_cent_or_in_the_metric_s_own_unit(row: dict, title: str, cell: str) -> None:
+    (shown,) = comparison_cells(pd.DataFrame([row])).to_dict("records")
+    assert shown == {"comparison": "b vs a", title: cell}
+
+
+def test_counts_are_of_seeds_and_of_all_images_that_some_method_has() -> None:
+    images = pd.DataFrame({"method": ["a"] * 3 + ["b"] * 3, "seed": [1, 1, 2, 1, 1, 2], "record": [0, 1, 0, 1, 2, 2]})
+    assert count_cell(images) == "2 x 3"
+    assert count_cell(images, 1, 3) == "2 x 3 (1 of 3 runs missing)"
+    assert count_cell(images[:0]) == "0"
+
+
+def test_where_methods_differ_in_images_a_comparison_says_of_which_it_is() -> None:
+    known = {"seed": 1, "site": "c", "subject": list("uvwx"), "record": range(4)}
+    a, b = pd.DataFrame(known | {"m": [1.0, 2, 3, np.nan]}), pd.DataFrame(known | {"m": [2.0, 1, np.nan, np.nan]})
+    cells = images_cells(a, b, "m", Metric("M", "lower", 1, "difference"))
+    counts = {
+        name: cells[name]
+        for name in ("measured", "measured_against", "images", "larger", "smaller", "lost", "lost_against")
+    }
+    assert list(counts.values()) == [2, 3, 2, 1, 1, 1, 0]
+    whole = images_cells(a[:2], b[:2], "m", Metric("M", "lower", 1, "difference"))
+    assert (whole["lost"], whole["lost_against"]) == (0, 0)
+    assert np.isnan(whole["change_imputed"])
+    assert not np.isnan(cells["change_imputed"])

@@ -1,5 +1,7 @@
 """The verdict: clear, possible and unclear differences told apart, in the right direction."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,3 +80,58 @@ def test_two_seeds_are_not_enough_to_be_sure() -> None:
     assert found.headline.startswith("As far as 2 seeds can tell: on c")
     assert "b was better than a" in found.headline
     assert found.tone == "dim"
+
+
+CROSSES_ZERO = re.compile(r"interval [^;)]*(lower to [^;)]*higher|higher to [^;)]*lower)")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_interval_that_contains_zero_is_called_neither_better_nor_possibly_better(seed: int) -> None:
+    """Neither in the headline nor in the details, and the other way round."""
+    gains = np.random.default_rng(seed).uniform(-0.004, 0.004, 4)
+    images = images_of({"a": 0.0} | dict(zip("bcde", gains, strict=True)), noise=0.02)
+    changes = compare_sites({"c": images})["c"]
+    found = verdict("c", images, changes)
+    called = [found.headline, *(part for line in found.details for part in line.split("; "))]
+    assert not [
+        part for part in called if re.search("better in|worse in|better than", part) and CROSSES_ZERO.search(part)
+    ]
+    rows = changes.set_index(["method", "against"])
+    for line in found.details:
+        row = rows.loc[tuple(re.findall(r"^(\w+) against (\w+):", line)[0])]
+        clear = row["starred"] or row["own_low"] > 0 or row["own_high"] < 0
+        assert ("no clear difference" in line) != clear
+
+
+@pytest.mark.parametrize(("low", "high", "grade"), [
+    (0.0, 0.2, "no clear difference in"), (-0.2, 0.0, "no clear difference in"), (1e-9, 0.2, "possibly better in"),
+    (-0.1, 0.2, "no clear difference in"),
+])  # fmt: skip
+def test_an_interval_that_ends_at_zero_contains_it(low: float, high: float, grade: str) -> None:
+    images = images_of({"a": 0.0, "b": 0.1})
+    changes = compare_sites({"c": images})["c"].assign(starred=False, own_low=low, own_high=high)
+    assert verdict("c", images, changes).details[0].startswith(f"b against a: {grade} Dice head")
+
+
+def test_more_wins_do_not_make_up_for_losses_in_the_headline() -> None:
+    """Of a method that is worse in something, as of one that only wins, each loss takes a win away."""
+    images = images_of({"a": 0.0, "mixed": 0.1, "clean": 0.1})
+    for column, mixed in (("dice_csp", 0.1), ("dice_lv", -0.1)):
+        gain = images["method"].map({"a": 0.0, "mixed": mixed, "clean": 0.1 if column == "dice_csp" else 0.0})
+        images[column] = images_of({"a": 0.0, "mixed": 0.0, "clean": 0.0})["dice_head"] + gain
+    found = verdict("c", images, compare_sites({"c": images})["c"])
+    assert "clean was better than a in Dice head and Dice csp" in found.headline
+    assert found.tone == "good"
+    alone = images[images["method"] != "clean"]
+    found = verdict("c", alone, compare_sites({"c": alone})["c"])
+    assert "mixed was better than a in Dice head and Dice csp, but worse in Dice lv" in found.headline
+    assert found.tone == "look"
+
+
+def test_where_none_is_better_the_one_that_is_worse_in_most_is_named() -> None:
+    images = images_of({"a": 0.0, "b": -0.1, "c": -0.1})
+    loss = images["method"].map({"a": 0.0, "b": 0.0, "c": -0.1})
+    images["dice_csp"] = images_of({"a": 0.0, "b": 0.0, "c": 0.0})["dice_head"] + loss
+    found = verdict("c", images, compare_sites({"c": images})["c"])
+    assert "no method was clearly better; c was worse than a in Dice head and Dice csp" in found.headline
+    assert found.tone == "look"

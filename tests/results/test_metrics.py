@@ -9,7 +9,7 @@ from ushydra_lab.metrics.overlap import dice_with_empty, overlap
 from ushydra_lab.metrics.routing import routing_scores
 from ushydra_lab.metrics.segmentation import confusion, counts_of
 from ushydra_lab.metrics.surface import surface_distances
-from ushydra_lab.results.metrics import metrics_of
+from ushydra_lab.results.metrics import metrics_of, px_column
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.columns import OF_THE_LAB
 from ushydra_lab.tasks.reconstruction import Reconstruction
@@ -110,3 +110,9 @@ def test_each_name_of_a_score_is_told_and_the_rule_of_missed_structures_is_too()
 def test_the_arrow_is_the_rule() -> None:
     for metric in (column.metric for column in SHOWN):
         assert metric.title.endswith("↑") == metric.improves(1.0) != metric.improves(-1.0)
+
+
+def test_a_length_in_mm_has_its_column_in_px_and_nothing_else_has_one() -> None:
+    names = {"hc_abs_error_mm": "hc_abs_error_px", "hd95_mm_csp": "hd95_px_csp", "hc_abs_error_px": "", "dice_csp": ""}
+    assert {name: px_column(name) for name in names} == names
+    assert px_column("record") == px_column("nobody_s_column") == ""

@@ -1,6 +1,7 @@
-"""When the state of a training is written."""
+"""A checkpoint is whole or not there, and is read only if it is one; when the state of a training is written."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import lightning as L
 import pytest
@@ -9,9 +10,83 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs import checkpoint_io
-from ushydra_lab.runs.checkpoint_io import AtomicCheckpointIO, LatestCheckpoint
+from ushydra_lab.runs.checkpoint_io import (
+    AtomicCheckpointIO,
+    LatestCheckpoint,
+    StageCheckpoint,
+    damage,
+    read_checkpoint,
+    write_checkpoint,
+)
 from ushydra_lab.training.assembly import quieten_lightning
+
+CONTENT = {"state_dict": {"w": torch.arange(600.0)}, "epoch": 3}
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    write_checkpoint(tmp_path / "best.ckpt", CONTENT)
+    return tmp_path / "best.ckpt"
+
+
+def test_what_was_written_is_read_and_leaves_no_other_file(whole: Path) -> None:
+    found = read_checkpoint(whole)
+    assert found["epoch"] == 3
+    assert torch.equal(found["state_dict"]["w"], CONTENT["state_dict"]["w"])
+    assert damage(whole) is None
+    assert [file.name for file in whole.parent.iterdir()] == ["best.ckpt"]
+
+
+def test_the_same_content_is_the_same_bytes_in_any_folder(whole: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "another name.ckpt", CONTENT)
+    assert (tmp_path / "another name.ckpt").read_bytes() == whole.read_bytes()
+
+
+def test_a_writer_that_fails_leaves_the_file_before(whole: Path) -> None:
+    with pytest.raises(AttributeError):
+        write_checkpoint(whole, {"state_dict": lambda: 0})  # cannot be stored
+    assert read_checkpoint(whole)["epoch"] == 3
+
+
+def test_one_flipped_bit_of_a_weight_is_found(whole: Path) -> None:
+    content = bytearray(whole.read_bytes())
+    with ZipFile(whole) as archive:
+        (member,) = (one for one in archive.infolist() if one.filename.endswith("data/0"))
+    content[member.header_offset + 1000] ^= 1
+    whole.write_bytes(content)
+    assert "data/0 is not as it was written" in str(damage(whole))
+    with pytest.raises(DamagedFile, match=r"best\.ckpt is damaged .*Remove"):
+        read_checkpoint(whole)
+
+
+@pytest.mark.parametrize("content", [{}, [1], {"state_dict": {}}, {"state_dict": [], "epoch": 1}, {"epoch": 1}])
+def test_what_holds_no_weights_and_epoch_is_no_checkpoint(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(DamagedFile, match="is no checkpoint"):
+        read_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_nothing_but_tensors_and_plain_values_is_read(tmp_path: Path) -> None:
+    torch.save({**CONTENT, "more": Path("a")}, tmp_path / "x.ckpt")
+    with pytest.raises(DamagedFile, match="is damaged or no checkpoint"):
+        read_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_the_best_epoch_is_found_in_the_folder_it_was_moved_to(tmp_path: Path) -> None:
+    state = {
+        "dirpath": "/elsewhere", "best_model_path": "/elsewhere/best.ckpt", "kth_best_model_path": "",
+        "last_model_path": "/elsewhere/last.ckpt", "best_k_models": {"/elsewhere/best.ckpt": torch.tensor(0.5)},
+        "best_model_score": torch.tensor(0.5), "current_score": torch.tensor(0.5), "kth_value": torch.tensor(0.5),
+        "monitor": "val/loss",
+    }  # fmt: skip
+    callback = StageCheckpoint(dirpath=tmp_path, monitor="val/loss")
+    callback.load_state_dict(state)
+    assert callback.best_model_path == str(tmp_path / "best.ckpt")
+    assert callback.last_model_path == str(tmp_path / "last.ckpt")
+    assert callback.kth_best_model_path == ""
+    assert list(callback.best_k_models) == [str(tmp_path / "best.ckpt")]
 
 
 class Line(L.LightningModule):

@@ -130,13 +130,6 @@ def test_what_cannot_be_told_keeps_no_job_from_starting(trained: Trained, monkey
     assert foretold([finished, missing], here=True) == ["time and disk: cannot be told (ZeroDivisionError)"]
 
 
-def test_damaged_records_tell_no_time(trained: Trained, tmp_path: Path) -> None:
-    copy = tmp_path / "runs" / "exp" / "site" / "seed1" / "a"
-    copy.mkdir(parents=True)
-    (copy / "run.json").write_text("{")
-    assert recorded(tmp_path / "runs") == {}
-
-
 @pytest.mark.parametrize(
     ("time", "words"),
     [

@@ -1,12 +1,15 @@
 """Jobs in processes of their own: each knows its share of the cores."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ushydra_lab.cores import usable_cores
-from ushydra_lab.sweep.launchers import JoblibLauncher
+from ushydra_lab.sweep import launchers
+from ushydra_lab.sweep.launchers import SLURM_THREADS, JoblibLauncher, SlurmLauncher
 
 
 class Job:
@@ -25,3 +28,39 @@ def test_jobs_that_run_at_a_time_share_the_cores(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     assert [failure for _, failure in JoblibLauncher(2).run(jobs)] == [None, None]  # type: ignore[arg-type]
     assert {job.file.read_text() for job in jobs} == {str(max(1, usable_cores() // 2))}
+
+
+def test_slurm_gets_the_settings_and_each_job_s_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a scheduler of which job 1 writes no result, and which does not answer at first."""
+    given, asked = dict[str, object](), iter([None, {"0", "1"}, {"1"}, set[str]()])
+
+    class Executor:
+        def __init__(self, folder: str, max_num_timeout: int) -> None:
+            given.update(folder=folder, max_num_timeout=max_num_timeout)
+
+        def update_parameters(self, **parameters: object) -> None:
+            given.update(parameters)
+
+        def batch(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+        def submit(self, job: Job) -> SimpleNamespace:
+            result, log = tmp_path / f"{job.number}_result", tmp_path / f"{job.number}_log"
+            result.write_text("") if job.number == 0 else None
+            return SimpleNamespace(job_id=str(job.number), paths=SimpleNamespace(result_pickle=result, stderr=log))
+
+    def squeue(*_: object, **__: object) -> SimpleNamespace:
+        answer = next(asked)
+        return SimpleNamespace(
+            returncode=int(answer is None), stdout="" if answer is None else " ".join([*answer, "77"])
+        )
+
+    monkeypatch.setattr("submitit.SlurmExecutor", Executor)
+    monkeypatch.setattr(launchers.subprocess, "run", squeue)
+    launcher = SlurmLauncher("folder", 3, poll_s=0, cpus_per_task=4, partition=None, setup=["module load x"])
+    jobs = [Job(number, tmp_path / "unused") for number in range(2)]
+    ended = [(job.number, failure) for job, failure in launcher.run(jobs)]  # type: ignore[arg-type]
+    assert given == {
+        "folder": "folder", "max_num_timeout": 3, "cpus_per_task": 4, "setup": ["module load x", SLURM_THREADS],
+    }  # fmt: skip
+    assert ended == [(0, None), (1, f"SLURM job 1 was killed or cancelled; see {tmp_path / '1_log'}")]

@@ -1,6 +1,5 @@
 """Many jobs in one process leave nothing behind: `USHYDRA_JOBS=200 pytest tests/sweep/test_many_jobs.py`."""
 
-import gc
 import json
 import os
 import subprocess
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from ushydra_lab import phantom
-from ushydra_lab.sweep.libraries import import_jobs
 
 JOBS = int(os.environ.get("USHYDRA_JOBS", 0))
 WARM = 20
@@ -57,12 +55,3 @@ def test_a_sweep_of_many_jobs_grows_by_less_than_1_mb_a_job_and_leaves_no_file_o
     assert growth < 1
     assert {job["files"] for job in found[WARM:]} == {found[1]["files"]}
     assert {job["threads"] for job in found[WARM:]} == {found[1]["threads"]}
-
-
-def test_garbage_is_collected_but_for_the_libraries_which_are_loaded_once() -> None:
-    import_jobs()
-    kept, garbage = gc.get_freeze_count(), [[] for _ in range(10_000)]
-    import_jobs()
-    assert gc.isenabled()
-    assert 0 < gc.get_freeze_count() <= kept
-    assert len(garbage) == 10_000

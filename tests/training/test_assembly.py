@@ -11,7 +11,8 @@ from ushydra_lab.config.paths import CONF
 from ushydra_lab.config.resolvers import register_resolvers
 from ushydra_lab.config.validation import check
 from ushydra_lab.errors import UserError
-from ushydra_lab.training.assembly import rehearse
+from ushydra_lab.training.assembly import parallel, rehearse
+from ushydra_lab.training.ddp import RankDDP
 
 SPLITS = "ushydra_lab.data.split"
 RANDOM = f"split: {{_target_: {SPLITS}.Random}}"
@@ -91,3 +92,16 @@ def test_every_job_of_a_sweep_is_compared(manifest: Path) -> None:
     prepare(manifest, phase1=own)
     with pytest.raises(UserError, match=r"test part.*\(b: 12\)"):
         prepare(manifest, "held_out=b", phase1=own)
+
+
+def test_several_devices_share_one_fit_and_all_else_is_done_on_the_first() -> None:
+    for devices in (1, "1", [3]):
+        assert parallel({"devices": devices, "strategy": "ddp_spawn"}, fits=True) == {}
+    for strategy, unused in (("auto", False), ("ddp", False), ("ddp_find_unused_parameters_true", True)):
+        found = parallel({"devices": 2, "strategy": strategy}, fits=True)
+        assert isinstance(found["strategy"], RankDDP)
+        assert found["strategy"]._ddp_kwargs == {"find_unused_parameters": unused}
+        assert found["use_distributed_sampler"] is False, "the lab's own sampler shares the images"
+    assert isinstance(parallel({"devices": [1, 3]}, fits=True)["strategy"], RankDDP)
+    assert parallel({"devices": 2}, fits=False) == {"devices": 1, "strategy": "auto"}
+    assert parallel({"devices": [1, 3]}, fits=False) == {"devices": [1], "strategy": "auto"}

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
 
 from ushydra_lab import phantom
 from ushydra_lab.data.sampler import EpochSampler, RankShare
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import read_json
 from ushydra_lab.training.assembly import build_trainer
+from ushydra_lab.training.ddp import RankDDP
 
 TINY = [
     "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "stages.phase1.max_epochs=2",
@@ -90,6 +91,25 @@ def test_a_strategy_that_starts_the_sweep_again_is_refused() -> None:
     trainer = {"_target_": "lightning.pytorch.Trainer", "accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"}
     with pytest.raises(UserError, match=r"ddp_spawn.*choose ddp"):
         build_trainer(trainer, [], max_epochs=1)
+
+
+def test_batches_that_the_devices_cannot_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RankDDP, "num_processes", 3)
+    strategy, images = RankDDP(), list(range(12))
+    training, validation = (DataLoader(images, 4, sampler=s) for s in (EpochSampler(12, 0), SequentialSampler(images)))
+    with pytest.raises(UserError, match=r"batch_size=4 cannot be shared equally by trainer\.devices=3"):
+        strategy.process_dataloader(training)
+    monkeypatch.setattr(RankDDP, "num_processes", 4)
+    with pytest.raises(
+        UserError, match=r"3 validation batches cannot .* trainer\.devices=4; a smaller batch_size makes"
+    ):
+        strategy.process_dataloader(validation)
+    monkeypatch.setattr(RankDDP, "global_rank", 1)
+    monkeypatch.setattr(RankDDP, "num_processes", 2)
+    shares = [strategy.process_dataloader(loader) for loader in (training, validation)]
+    assert [share.batch_size for share in shares] == [2, 4]
+    monkeypatch.setattr(RankDDP, "num_processes", 3)
+    assert strategy.process_dataloader(validation).batch_size == 4, "as many batches as devices are enough"
 
 
 def test_nothing_of_a_process_group_is_left_for_the_next_job(folder: Path) -> None:
