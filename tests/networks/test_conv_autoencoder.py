@@ -149,6 +149,9 @@ def test_reconstruction_keeps_its_precision_under_autocast():
     ("arguments", "message"),
     [
         ({"decoder_input": "vector"}, "'vector'.*map, latent or grid"),
+        ({"widths": []}, r"needs a width.*widths=\[\]"),
+        ({"widths": [4, 0]}, r"at least one channel.*widths=\[4, 0\]"),
+        ({"latent_dim": 0}, r"in z.*latent_dim=0"),
         ({"auxiliary": "much"}, "'much'.*none, detached or joint"),
         ({"canvas": (0, 48)}, "canvas"),
         ({"decoder_input": "grid", "grid": (4, 6)}, r"grid \(4, 6\).*2x3 map"),

@@ -110,6 +110,7 @@ def test_colour_images_are_taken_where_asked_for():
     [
         ({"points": 0}, "points=0"),
         ({"widths": [8]}, r"two widths.*\[8\]"),
+        ({"widths": [8, -8]}, r"at least one channel.*\[8, -8\]"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, message):

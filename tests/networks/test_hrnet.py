@@ -146,6 +146,7 @@ def test_other_points_and_colour_images_are_taken_where_asked_for():
     ("settings", "message"),
     [
         ({"widths": [32, 64]}, r"three branches.*\[32, 64\]"),
+        ({"widths": [32, 0, 64]}, r"at least one channel.*\[32, 0, 64\]"),
         ({"modules": 0}, "modules=0"),
         ({"points": 0}, "points=0"),
     ],

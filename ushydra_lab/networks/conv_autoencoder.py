@@ -114,6 +114,9 @@ class ConvAutoencoder(nn.Module):
             raise ValueError(f"unknown auxiliary {auxiliary!r}: choose none, detached or joint")
         if min(canvas) < 1:
             raise ValueError(f"canvas must be (rows, columns) of at least 1 px, got {tuple(canvas)}")
+        if not widths or min(*widths, latent_dim) < 1:
+            numbers = f"widths={list(widths)}, latent_dim={latent_dim}"
+            raise ValueError(f"an autoencoder needs a width, and at least one channel in each and in z, got {numbers}")
         self.canvas, self.decoder_input = (canvas[0], canvas[1]), decoder_input
         self.auxiliary = auxiliary if decoder_input == "map" else "none"
         self.stride = 2 ** len(widths)

@@ -93,8 +93,8 @@ class HRNet(nn.Module):
         self, points: int = 4, in_channels: int = 1, widths: Sequence[int] = (32, 64, 128), modules: int = 2
     ) -> None:
         super().__init__()
-        if len(widths) != 3:
-            raise ValueError(f"HRNet has three branches, got widths {list(widths)}")
+        if len(widths) != 3 or min(widths) < 1:
+            raise ValueError(f"HRNet has three branches of at least one channel, got widths {list(widths)}")
         if min(points, modules) < 1:
             raise ValueError(f"HRNet needs a point and an exchange unit, got points={points}, modules={modules}")
         self.in_channels, self.stride, self.reduction = in_channels, 4, 16

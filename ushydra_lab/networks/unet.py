@@ -68,8 +68,8 @@ class Encoder(nn.ModuleList):
 
     def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
         """widths: channels from the finest level to the coarsest, at least two. Raises ValueError."""
-        if len(widths) < 2:
-            raise ValueError(f"a U-Net needs at least two widths, got {list(widths)}")
+        if len(widths) < 2 or min(widths) < 1:
+            raise ValueError(f"a U-Net needs at least two widths of at least one channel, got {list(widths)}")
         super().__init__(_double_conv(a, b) for a, b in zip([in_channels, *widths], widths, strict=False))
         self.in_channels, self.stride = in_channels, 2 ** (len(widths) - 1)
 

@@ -40,8 +40,8 @@ class SegNet(nn.Module):
 
     def __init__(self, classes: int, in_channels: int = 1, widths: Sequence[int] = (64, 128, 256, 512, 512)) -> None:
         super().__init__()
-        if len(widths) != len(DEPTHS):
-            raise ValueError(f"SegNet has {len(DEPTHS)} stages, got widths {list(widths)}")
+        if len(widths) != len(DEPTHS) or min(widths) < 1:
+            raise ValueError(f"SegNet has {len(DEPTHS)} stages of at least one channel, got widths {list(widths)}")
         self.in_channels = in_channels
         finer = [in_channels, *widths[:-1]]
         self.encoder = nn.ModuleList(_stage([a, *[b] * n]) for a, b, n in zip(finer, widths, DEPTHS, strict=True))
