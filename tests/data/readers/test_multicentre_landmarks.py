@@ -134,6 +134,21 @@ def test_the_machine_of_an_fp_image_may_be_its_site(root: Path, capsys: pytest.C
     assert "FP" not in set(table["site"])
 
 
+def test_a_machine_with_images_of_a_single_subject_is_left_out_and_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"Patient00{subject}_Plane3_1_of_1.png" for subject in (1, 2, 3, 4)]
+    rows = [f"{name},1,60,40,{ENDS},{name[9]},0.15,,Train" for name in names]
+    csv(root / "FP" / "annotations" / "Head.csv", HEAD, *rows)
+    for level, name in enumerate(names[:3]):  # the image of the other's second subject is not there
+        image(root / "FP" / "images" / name, level)
+    of = zip(names, ("Aloka", "Aloka", "Other", "Other"), strict=True)
+    machines(root, *(f"{name.removesuffix('.png')};{name[9]};*;{machine};1" for name, machine in of))
+    table = multicentre_landmarks.read(root, fp_by_machine=True).table
+    assert {"Aloka"} == set(table["site"]) - set(multicentre_landmarks.SITES.values())
+    assert "machines with images of a single subject are left out: Other" in capsys.readouterr().out
+
+
 def test_an_image_without_a_machine_is_named(root: Path) -> None:
     with pytest.raises(UserError, match=r"fp_by_machine=true takes one FETAL_PLANES_DB_data.csv .* not there"):
         multicentre_landmarks.read(root, fp_by_machine=True)

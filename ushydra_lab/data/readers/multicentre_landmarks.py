@@ -161,7 +161,11 @@ def _kept_apart(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_machine(table: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """FP's rows with their machine as the site; of a subject seen with several only those of the most used one."""
+    """FP's rows with their machine as the site; of a subject seen with several only those of the most used one.
+
+    A machine of which images of one subject alone are there is left out: a site needs one subject to train on and one
+    to validate.
+    """
     sheets = files_by_name(root, (".csv",)).get(fetal_planes.SHEET, [])
     if len(set(map(digest, sheets))) != 1:
         found = f"{len(sheets)} different ones: {', '.join(map(str, sheets))}" if sheets else "it is not there"
@@ -173,4 +177,8 @@ def _by_machine(table: pd.DataFrame, root: Path) -> pd.DataFrame:
         raise UserError.listing(f"{sheets[0]}: no machine of these images of FP; data.fp_by_machine=false", lacking)
     kept = of_one_unit(rows, "subject", "site")
     print(f"multicentre_landmarks: {(~kept).sum()} images of subjects seen with several machines are left out")
-    return pd.concat([table[~fp], rows[kept]])
+    rows = rows[kept]
+    here = rows[[(root / image).is_file() for image in rows["image"]]]
+    if few := [machine for machine, subjects in here.groupby("site")["subject"].nunique().items() if subjects < 2]:
+        print(f"multicentre_landmarks: machines with images of a single subject are left out: {', '.join(few)}")
+    return pd.concat([table[~fp], rows[~rows["site"].isin(few)]])
