@@ -180,5 +180,7 @@ def _by_machine(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     rows = rows[kept]
     here = rows[[(root / image).is_file() for image in rows["image"]]]
     if few := [machine for machine, subjects in here.groupby("site")["subject"].nunique().items() if subjects < 2]:
-        print(f"multicentre_landmarks: machines with images of a single subject are left out: {', '.join(few)}")
+        print(
+            f"multicentre_landmarks: machines with images of a single subject are left out: {', '.join(map(str, few))}"
+        )
     return pd.concat([table[~fp], rows[~rows["site"].isin(few)]])
