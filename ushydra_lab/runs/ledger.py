@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ushydra_lab.files import DamagedFile
 from ushydra_lab.runs.run import SUMMARY, Run, runs_below
-from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, TIME, UNVERIFIED, Summary
+from ushydra_lab.runs.summary import FAILED, FINISHED, INTERRUPTED, PLANNED, RUNNING, STORE, TIME, UNVERIFIED, Summary
 
 MISSING = "missing"
 COLOURS = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "yellow", FAILED: "red", MISSING: "yellow"}
@@ -110,7 +110,7 @@ def _progress(run: Run) -> str:
     now = run.summary.now
     if not {"stage", "folder", "max_epochs"} <= now.keys():
         return ""
-    history = run.experiment.parent / ".stages" / Path(str(now["folder"])).name / "history.csv"
+    history = run.experiment.parent / STORE / Path(str(now["folder"])).name / "history.csv"
     done = max(0, len(history.read_bytes().splitlines()) - 1) if history.is_file() else 0
     return f"{now['stage']}, {done} of at most {now['max_epochs']} epochs done"
 

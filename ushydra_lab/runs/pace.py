@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from ushydra_lab.files import DamagedFile
-from ushydra_lab.runs.run import SUMMARY, Run
+from ushydra_lab.runs.run import runs_below
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Pace:
 def recorded(root: Path) -> dict[str, Pace]:
     """Pace of each piece of work, by its hash, that a run below `root`, a folder of experiments, has noted."""
     found: dict[str, list[list[float]]] = {}
-    for file in root.glob(f"*/*/seed*/*/{SUMMARY}"):
+    for run in runs_below(root):
         try:
-            noted = Run(file.parent).summary.pace
+            noted = run.summary.pace
         except DamagedFile:  # its own command tells
             continue
         for work, numbers in noted.items():

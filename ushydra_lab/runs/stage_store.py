@@ -134,10 +134,15 @@ class StageFolder:
         self.resume.unlink(missing_ok=True)
 
 
+def stage_folder(root: Path, key: str) -> StageFolder:
+    """Where the stage of a key lies in the store `root`, whether it is there or not."""
+    return StageFolder(root / key[:16])
+
+
 @contextmanager
 def open_stage(root: Path, key: str) -> Iterator[StageFolder]:
     """The stage's folder, locked against other processes."""
-    folder = StageFolder(root / key[:16])
+    folder = stage_folder(root, key)
     with disk_errors(root):
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.path / ".lock", mode=0o666)

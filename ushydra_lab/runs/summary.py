@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ushydra_lab.errors import NOT_LOADED, printable
 from ushydra_lab.tasks.column import Acceptable, Column, Metric
 
+STORE = ".stages"
+"""The folder below `run_root` that all experiments' stages lie in."""
 PLANNED, RUNNING, FINISHED, INTERRUPTED, FAILED = "planned", "running", "finished", "interrupted", "failed"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 """The format of the times in run.json."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from ushydra_lab.config.identity import digest
 from ushydra_lab.config.schema import Experiment
 from ushydra_lab.data.datamodule import UltrasoundData
-from ushydra_lab.runs.stage_store import StageFolder
+from ushydra_lab.runs.stage_store import stage_folder
+from ushydra_lab.runs.summary import STORE
 from ushydra_lab.training.assembly import build_data, job_data
 from ushydra_lab.training.stages import stage_key, work_of
 
@@ -89,7 +90,7 @@ def missing_work(jobs: Sequence[Experiment], known: Collection[str]) -> MissingW
             if keys[name] in seen:
                 continue
             seen.add(keys[name])
-            if StageFolder(Path(job.run_root) / ".stages" / keys[name][:16]).done:
+            if stage_folder(Path(job.run_root) / STORE, keys[name]).done:
                 work.found += 1
             else:
                 work.stages.append(stage)

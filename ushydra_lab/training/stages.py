@@ -23,8 +23,8 @@ from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.runs.checkpoint_io import LatestCheckpoint, StageCheckpoint, read_checkpoint
 from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.run import Run
-from ushydra_lab.runs.stage_store import StageFolder, open_stage
-from ushydra_lab.runs.summary import StageSummary
+from ushydra_lab.runs.stage_store import StageFolder, open_stage, stage_folder
+from ushydra_lab.runs.summary import STORE, StageSummary
 from ushydra_lab.tasks.base import Task
 from ushydra_lab.training.assembly import build_data, build_trainer
 from ushydra_lab.training.callbacks.epoch_seed import EpochSeed
@@ -74,14 +74,17 @@ def train_stages(
     for name, stage in experiment.stages.items():
         if stage.init:  # too late to find out once the stages before have been trained
             fresh[name].task.check_images(data.part_loader("train"))
+    store = Path(experiment.run_root) / STORE
     keys: dict[str, str] = {}
     done: dict[str, Trained] = {}
     for name, stage in experiment.stages.items():
         seen = experiment.with_own(stage)
         images = build_data(seen) if stage.instead.given else data
         keys[name] = stage_key(seen, name, images, keys)
-        directory.note_progress({"stage": name, "folder": keys[name][:16], "max_epochs": stage.max_epochs})
-        with open_stage(Path(experiment.run_root) / ".stages", keys[name]) as folder:
+        directory.note_progress(
+            {"stage": name, "folder": stage_folder(store, keys[name]).path.name, "max_epochs": stage.max_epochs}
+        )
+        with open_stage(store, keys[name]) as folder:
             if folder.done:
                 log.info("%s: found, trained before", name)
             else:
