@@ -25,6 +25,23 @@ def pytest_collection_finish() -> None:
         vars(pictures)["EXTREMES"] = dict.fromkeys(vars(pictures)["EXTREMES"], 1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _operations_of_modules() -> None:
+    """A module's fixtures, too, start with PyTorch's own mode, whichever tests ran before."""
+    any_operation()
+
+
+@pytest.fixture(autouse=True)
+def _operations() -> None:
+    """Every test starts with PyTorch's own mode: a training leaves the deterministic one on."""
+    any_operation()
+
+
+def any_operation() -> None:
+    if torch := sys.modules.get("torch"):
+        vars(torch)["use_deterministic_algorithms"](False)
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of real samples; a test that asks for it carries the mark `real`."""

@@ -165,17 +165,6 @@ def _room() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _same_operations() -> Iterator[None]:
-    """Whatever a test before has left on: a deterministic operation may differ between devices in its last bits, of
-    which an epoch of an untrained DoFE makes some pixels of a small structure.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.fixture(scope="module")
 def met(systems: Callable[[str], tuple[Experiment, UltrasoundData]]) -> Callable[[str], set[str]]:
     """A system -> the allowed functions that waited in its training and evaluation, which are as on the CPU."""

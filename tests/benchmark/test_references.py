@@ -15,6 +15,7 @@ from ushydra_lab.benchmark.lab import ROI_EXPERIMENT, Lab, data_of
 from ushydra_lab.benchmark.loop import EPOCH, TRAINING, BareLoop, timed_fit
 from ushydra_lab.benchmark.plain import CompetentTraining, OtherProcess, PlainImages, PlainTraining, plain_ms_ssim
 from ushydra_lab.benchmark.predict import rows
+from ushydra_lab.benchmark.training import network_alone
 from ushydra_lab.data.datamodule import UltrasoundData
 from ushydra_lab.geometry.heatmaps import OFFSET, draw
 from ushydra_lab.runs.stage_store import StageFolder
@@ -28,6 +29,25 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lab(folder: Path, cache: Path, repeats: int = 1) -> Lab:
     return Lab("tiny", repeats, torch.device("cpu"), folder, cache)
+
+
+@pytest.mark.parametrize("warn_only", [False, True])
+def test_the_network_alone_is_measured_outside_deterministic_mode_which_is_as_before_then(warn_only: bool) -> None:
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    unpool = torch.nn.MaxUnpool2d(2)  # has no deterministic version
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.MaxPool2d(2, return_indices=True))
+    network_alone(_Unpooled(network, unpool), [torch.rand(1, 1, 10, 10)])
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.is_deterministic_algorithms_warn_only_enabled() == warn_only
+
+
+class _Unpooled(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module, unpool: torch.nn.MaxUnpool2d) -> None:
+        super().__init__()
+        self.network, self.unpool = network, unpool
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.unpool(*self.network(x))
 
 
 def test_the_bare_loop_ends_with_the_very_weights_of_the_experiment_s_training(tmp_path: Path, cache: Path) -> None:

@@ -80,14 +80,14 @@ def _files(data: UltrasoundData) -> list[str]:
 
 def network_alone(network: nn.Module, images: Sequence[Tensor]) -> None:
     """Forward and backward, with the cheapest loss there is; not deterministic, as nobody who wants speed alone is."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
     try:
         for image in images:
             network.zero_grad()
             network(image).mean().backward()
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned)
 
 
 def _run_through(items: Iterable[object]) -> None:
