@@ -40,5 +40,14 @@ def with_files_beside(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = source[0].replace("](docs/", "](")
 
 
+def with_contents(app: Sphinx, page: str, source: list[str]) -> None:
+    """Make each table of the index, whose head is its caption, a part of the site's contents as well."""
+    if page == "index":
+        for head, rows in re.findall(r"^\| (.+?) \| \|\n((?:\|.*\n)+)", source[0], re.MULTILINE):
+            pages = "\n".join(dict.fromkeys(re.findall(r"\]\((\w+)\.md\)", rows)))
+            source[0] += f"\n```{{toctree}}\n:caption: {head.capitalize()}\n:hidden:\n\n{pages}\n```\n"
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", with_files_beside)
+    app.connect("source-read", with_contents)

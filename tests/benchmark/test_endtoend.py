@@ -19,7 +19,8 @@ from ushydra_lab.training.stage_tasks import build_task
 
 from ..cli import call
 
-SWEEP = endtoend.Sweep("nt_ablation", ("loss=global,roi",), endtoend.TINY)
+TINY = ("seed=1000", *endtoend.SHORT)
+SWEEP = endtoend.Sweep("nt_ablation", ("loss=global,roi",), TINY)
 
 
 def here(module: str, *words: str) -> None:
@@ -49,7 +50,7 @@ def test_a_sweep_is_compared_with_the_script_whose_jobs_share_and_with_that_whos
 ) -> None:
     rows = measured[1]
     assert [(row.against, row.at_most) for row in rows] == [
-        (endtoend.SHARING, 1.1), (endtoend.SEPARATE, None), ("", None)
+        (endtoend.SHARING, 1.1), (endtoend.SEPARATE, None), ("", None), ("", 20)
     ]  # fmt: skip
     assert {row.size for row in rows} == {"2 jobs"}
 
@@ -75,7 +76,7 @@ def test_the_script_s_losses_and_metrics_are_the_experiment_s(measured: tuple[Pa
     root = measured[0]
     runs = runs_below(root / "nt_ablation")
     words = ["+experiment=nt_ablation", "scale=laptop", f"data.root='{root.parent}/cache/phantom'", "loss=roi"]
-    experiment = composed([*words, *endtoend.TINY])
+    experiment = composed([*words, *TINY])
     plan = endtoend.plan_of(runs, build_data(experiment).manifest.table, root / "none")
     images, network = script.Images(plan), script.new_network(plan)
     states = {}

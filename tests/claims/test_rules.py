@@ -13,6 +13,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "range of a distance": ("method,HD95 (mm)\nA,-3.1\nB,4.0", "-3.1", "3.1"),
     "standard deviation": ("method,Dice\nA,0.90 ± 0.45\nB,0.88 ± 0.05", "0.45", "0.40"),
     "standard deviation in brackets": ("method,IoU (%),n\nA,90.0 (31.2),20\nB,88.0 (5.0),20", "31.2", "30.7"),
+    "standard deviation of a correlation": ("method,MCC\nA,0.00 ± 1.60\nB,0.40 ± 0.10", "1.60", "0.90"),
     "possible at n": ("method,Accuracy,n\nA,0.85,10\nB,0.90,10", "0.85", "0.80"),
     "possible at n over seeds": ("method,Accuracy,n\nA,0.825 ± 0.050,2 x 10\nB,0.900 ± 0.050,2 x 10", "0.825", "0.850"),
     "possible at n of a label": ("method,set,Accuracy\nA,Anna (n = 90),64.50\nB,Berta,64.55", "64.50", "64.44"),

@@ -38,15 +38,19 @@ class Sweep:
     tiny: tuple[str, ...] | None = None
 
 
-TINY = (
-    "seed=1000", "network.widths=[2,4,4,8]", "canvas=[168,176]", "data.images_per_site=6", "panel_images=1",
+SHORT = (
+    "network.widths=[2,4,4,8]", "canvas=[168,176]", "data.images_per_site=6", "panel_images=1",
     "stages.phase1.max_epochs=2", "stages.phase2.max_epochs=2", "logger.mode=disabled",
 )  # fmt: skip
 SWEEPS = (
-    Sweep("nt_phase2", tiny=TINY),
+    Sweep("nt_phase2", tiny=("seed=1000", *SHORT)),
     Sweep("nt_ablation", ("loss=global,l1,sobel,roi",)),
 )
 """`make demo`, and `make ablation` without the terms that need DINO's weights."""
+AGAIN_S = 20
+SEEDS = {"tiny": 1}
+MANY_SEEDS = 30
+"""Of the sweep that is typed again; it has two jobs a seed."""
 
 
 def rows(lab: Lab) -> Iterator[Row]:
@@ -54,6 +58,7 @@ def rows(lab: Lab) -> Iterator[Row]:
     for sweep in SWEEPS:
         if lab.scale != "tiny" or sweep.tiny:
             yield from _beside(lab, sweep)
+    yield _again(lab, Sweep("nt_phase2", (f"seed=range({SEEDS.get(lab.scale, MANY_SEEDS)})", *SHORT)))
 
 
 def _beside(lab: Lab, sweep: Sweep) -> Iterator[Row]:
@@ -75,6 +80,16 @@ def _beside(lab: Lab, sweep: Sweep) -> Iterator[Row]:
     yield longer(PART, what, size, times["ours"], SHARING, times[SHARING], at_most=AT_MOST)
     yield longer(PART, what, size, times["ours"][:1], SEPARATE, times[SEPARATE])
     yield Row(PART, f"{sweep.experiment}, the same command again", size, Quartiles.of(times["again"]), "s")
+
+
+def _again(lab: Lab, sweep: Sweep) -> Row:
+    """A finished sweep of many small jobs, typed again: how long until it is clear that nothing is to be done."""
+    root = lab.folder / "finished"
+    words = [*typed(lab, sweep, root), *sweep.swept]
+    command("ushydra_lab", *words)
+    times = [seconds(partial(command, "ushydra_lab", *words), lab.device) for _ in range(lab.repeats)]
+    what, size = "a finished sweep, the same command again", f"{len(runs_below(root / sweep.experiment))} jobs"
+    return Row(PART, what, size, Quartiles.of(times), "s", at_most=AGAIN_S)
 
 
 def typed(lab: Lab, sweep: Sweep, root: Path) -> list[str]:
