@@ -37,6 +37,7 @@ TINY = [
     "data=manifest", "held_out=hospital_c",
 ]  # fmt: skip
 VERBS = ("runs", "report", "evaluate", "probes")
+pytestmark = pytest.mark.usefixtures("pca_for_umap")
 Damage = Callable[[Path], object]
 
 
@@ -429,13 +430,15 @@ def test_a_planted_programming_error_shows_its_traceback(run: Path, monkeypatch:
             call(verb, str(run.parents[2] if verb in ("runs", "report") else run), *words)
 
 
-def test_a_mistake_in_a_network_s_code_shows_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_a_network_s_code_shows_its_traceback(
+    run: Path, hospitals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def planted(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
     monkeypatch.setattr("ushydra_lab.networks.conv_autoencoder.ConvAutoencoder.__init__", planted)
     with pytest.raises(KeyError, match="planted"):
-        call("evaluate", str(run), "data=phantom_nt")
+        call("evaluate", str(run), "data=manifest", f"data.path='{hospitals}'")
 
 
 # What is not damage

@@ -1,5 +1,6 @@
 """Training on several devices: the same numbers as one process', every image once, and the next job starts clean."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from ushydra_lab.files import read_json
 from ushydra_lab.training.assembly import build_trainer
 from ushydra_lab.training.ddp import RankDDP
 
+from ..cli import call
+
 TINY = [
     "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "stages.phase1.max_epochs=2",
     "stages.phase2.max_epochs=1", "logger.mode=offline", "panel_images=1", "held_out=hospital_c", "augment=null",
@@ -33,10 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job in one process below `single`; the same, and one more after it, in two below `ddp`."""
     root = tmp_path_factory.mktemp("ddp")
     phantom.write(root / "images", "nt", 0, {"hospital_a": 9, "hospital_b": 10, "hospital_c": 3})
-    for name, overrides in (("single", ["loss=roi"]), ("ddp", DDP)):
-        line = [sys.executable, "-m", "ushydra_lab", "+experiment=nt_phase2", *TINY, *overrides, f"run_root={name}"]
-        done = subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    words = ["+experiment=nt_phase2", *TINY]
+    with contextlib.chdir(root):
+        call("train", *words, "loss=roi", "run_root=single")
+    line = [sys.executable, "-m", "ushydra_lab", *words, *DDP, "run_root=ddp"]
+    done = subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return root
 
 
