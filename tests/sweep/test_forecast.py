@@ -16,7 +16,15 @@ from ushydra_lab.experiment import prepare
 from ushydra_lab.runs.directory import RunDirectory
 from ushydra_lab.runs.pace import recorded
 from ushydra_lab.sweep import forecast as told
-from ushydra_lab.sweep.forecast import Duration, bytes_needed, disk_in_words, duration, forecast, time_in_words
+from ushydra_lab.sweep.forecast import (
+    Duration,
+    Forecast,
+    bytes_needed,
+    disk_in_words,
+    duration,
+    forecast,
+    time_in_words,
+)
 from ushydra_lab.sweep.jobs import foretold
 from ushydra_lab.sweep.missing_work import MissingWork, missing_work
 from ushydra_lab.training.stages import train_stages
@@ -108,6 +116,17 @@ def test_nothing_recorded_is_tried_where_a_trial_is_a_small_part_of_the_work(
     assert duration(long, {}, here=False).unknown == ("train",)
 
 
+def test_what_jobs_share_counts_for_the_first_of_them(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "Trial", lambda *_: FixedTrial())
+    words = "seed=5", "stages.train.max_epochs=200"
+    jobs = [
+        trained.experiment(*words, "variant=a"),
+        trained.experiment(*words, "variant=b"),
+        trained.experiment("seed=6", words[1]),
+    ]
+    assert duration(missing_work(jobs, {}), {}, here=True).of_jobs == pytest.approx((600, 0, 600))
+
+
 class FixedTrial:
     def epoch_seconds(self) -> float:
         return 3.0
@@ -117,30 +136,35 @@ def test_a_trial_that_fails_is_told_and_leaves_the_time_unknown(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(told, "Trial", lambda *_: 1 / 0)
-    lines = forecast([trained.experiment("seed=5", "stages.train.max_epochs=200", "run_root=elsewhere")], here=True)
-    assert "not known yet" in lines[1]
+    none = forecast([trained.experiment("seed=5", "stages.train.max_epochs=200", "run_root=elsewhere")], here=True)
+    assert "not known yet" in none.lines[1]
+    assert none.of_jobs == (0,)
     assert "a trial of a few steps failed (ZeroDivisionError)" in caplog.text
 
 
 def test_what_cannot_be_told_keeps_no_job_from_starting(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ushydra_lab.sweep.jobs.forecast", lambda *_: 1 / 0)
     finished = RunDirectory(trained.path, trained.experiment())
-    assert foretold([finished], here=True) == []
+    assert foretold([finished], here=True) == Forecast((), ())
     missing = RunDirectory(trained.path.with_name("none"), trained.experiment("variant=none"))
-    assert foretold([finished, missing], here=True) == ["time and disk: cannot be told (ZeroDivisionError)"]
+    none = foretold([finished, missing], here=True)
+    assert none == Forecast(("time and disk: cannot be told (ZeroDivisionError)",), ())
 
 
 @pytest.mark.parametrize(
     ("time", "words"),
     [
-        (Duration(0, 0, (), 0, ("train",), False), "time: not known yet"),
+        (Duration((0,), 0, (), 0, ("train",), False), "time: not known yet"),
         (
-            Duration(600, 600, ("phase1",), 0, (), False),
+            Duration((400, 200), 600, ("phase1",), 0, (), False),
             "about 10 min for one job after another, by a few steps of phase1",
         ),
-        (Duration(600, 1200, (), 3, (), True), "about 10 min, at most 20 min for one job after another, as 3 jobs"),
-        (Duration(600, 600, (), 1, ("phase2",), True), "without phase2, of which nothing is known yet"),
-        (Duration(600, 600, ("phase1",), 0, (), True, shared=True), "other programs use the cores now"),
+        (
+            Duration((400, 200), 1200, (), 3, (), True),
+            "about 10 min, at most 20 min for one job after another, as 3 jobs",
+        ),
+        (Duration((400, 200), 600, (), 1, ("phase2",), True), "without phase2, of which nothing is known yet"),
+        (Duration((400, 200), 600, ("phase1",), 0, (), True, shared=True), "other programs use the cores now"),
     ],
 )
 def test_the_words_say_what_the_time_rests_on(time: Duration, words: str) -> None:

@@ -40,4 +40,13 @@ def test_what_was_finished_before_is_told_at_the_start() -> None:
 def test_the_time_left_follows_from_what_this_sweep_has_run(
     states: list[tuple[str, str]], seconds: float, words: str
 ) -> None:
-    assert so_far(jobs(*states), NOW, seconds) == words
+    assert so_far(jobs(*states), NOW, seconds, {}) == words
+
+
+def test_jobs_that_are_left_take_as_much_longer_than_foretold_as_those_that_have_ended() -> None:
+    states = jobs((FINISHED, NOW), (MISSING, ""), (MISSING, ""), (FINISHED, BEFORE))
+    paths = [one.run.path for one in states]
+    first_trains_more = dict(zip(paths, [100.0, 30.0, 120.0], strict=False))
+    assert so_far(states, NOW, 200, first_trains_more) == "2 of 4 jobs have ended; about 5 min left"
+    of_one_nothing = first_trains_more | {paths[2]: 0.0}
+    assert so_far(states, NOW, 200, of_one_nothing) == so_far(states, NOW, 200, {})

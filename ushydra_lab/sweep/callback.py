@@ -37,6 +37,7 @@ class Sweep(Callback):
         self.jobs: list[Path] = []
         self.sweep = uuid.uuid4().hex
         self.began, self.told = time.time(), ""
+        self.first_job, self.expected = self.began, dict[Path, float]()
         Plugins.instance().class_name_to_class["hydra_plugins.ushydra_lab.sweeper"] = JobSweeper  # Hydra finds no other
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -59,9 +60,14 @@ class Sweep(Callback):
             for directory in planned:
                 directory.plan()
             self.jobs = [directory.path for directory in planned]
-            self._tell(at_start(self._states()))
-            for line in import_jobs().foretold(planned, here=runs_here(config)):
+            states = self._states()
+            self._tell(at_start(states))
+            foretold = import_jobs().foretold(planned, here=runs_here(config))
+            waiting = [one.run.path for one in states if one.state != FINISHED]
+            self.expected = dict(zip(waiting, foretold.of_jobs, strict=False))  # of none where nothing could be told
+            for line in foretold.lines:
                 print(line, flush=True)
+            self.first_job = time.time()
         except UserError as error:
             _leave(str(error))
         except HydraException as error:
@@ -72,7 +78,7 @@ class Sweep(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Called in the job's process; of jobs that were finished before it says nothing."""
-        self._tell(so_far(self._states(), self.sweep, time.time() - self.began))
+        self._tell(so_far(self._states(), self.sweep, time.time() - self.first_job, self.expected))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         self._end(config)

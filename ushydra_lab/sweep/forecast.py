@@ -33,13 +33,14 @@ JOB_BYTES = 10e6
 
 @dataclass(frozen=True)
 class Duration:
-    """Seconds that were to be expected and at most, of all work whose pace is known; trials: stages timed just now.
+    """Seconds that are to be expected of each job, and of all at most, as far as the pace of the work is known.
 
+    A stage's seconds are those of the first job that needs it. trials: stages timed just now;
     known: jobs that the paces come from; unknown: stages of unknown pace; evaluated: whether evaluations are in it;
     shared: whether other processes used the cores during the trials.
     """
 
-    expected: float
+    of_jobs: tuple[float, ...]
     most: float
     trials: tuple[str, ...]
     known: int
@@ -47,9 +48,21 @@ class Duration:
     evaluated: bool
     shared: bool = False
 
+    @property
+    def expected(self) -> float:
+        return sum(self.of_jobs)
 
-def forecast(jobs: Sequence[Experiment], here: bool) -> list[str]:
-    """Lines for whoever started the sweep: stages, time, disk.
+
+@dataclass(frozen=True)
+class Forecast:
+    """lines: stages, time, disk, for whoever started the sweep; of_jobs: seconds of each job, 0 where unknown."""
+
+    lines: tuple[str, ...]
+    of_jobs: tuple[float, ...]
+
+
+def forecast(jobs: Sequence[Experiment], here: bool) -> Forecast:
+    """What the jobs of a sweep will take.
 
     jobs: those that are not finished; here: whether they run in this process, so that a trial of its stages holds.
     """
@@ -57,27 +70,29 @@ def forecast(jobs: Sequence[Experiment], here: bool) -> list[str]:
     known = recorded(root)
     work = missing_work(jobs, known)
     stages = f"{len(work.stages)} to train" + (f", {work.found} found" if work.found else "")
-    return [f"stages: {stages}", time_in_words(duration(work, known, here)), disk_in_words(work, root)]
+    time = duration(work, known, here)
+    return Forecast((f"stages: {stages}", time_in_words(time), disk_in_words(work, root)), time.of_jobs)
 
 
 def duration(work: MissingWork, known: Mapping[str, Pace], here: bool) -> Duration:
     """Time by what was recorded of the same settings, else by a trial."""
     shared = busy() > BUSY  # before a trial makes it so
     tried = _trials(work, known) if here else {}
-    paces, expected, most = {**tried, **known}, 0.0, 0.0
+    paces, later = {**tried, **known}, 0.0
+    of_jobs = [known[key].seconds * images if key in known else 0.0 for key, images in work.evaluations]
     for stage in work.stages:
         if pace := paces.get(stage.work):
-            expected += pace.seconds * stage.images * min(pace.epochs, stage.most_epochs)
-            most += pace.seconds * stage.images * stage.most_epochs
-    evaluations = [(known[key].seconds * images) for key, images in work.evaluations if key in known]
+            epochs, epoch = min(pace.epochs, stage.most_epochs), pace.seconds * stage.images
+            of_jobs[stage.job] += epoch * epochs
+            later += epoch * (stage.most_epochs - epochs)
     used = {one.work: one for one in work.stages}
     return Duration(
-        expected + sum(evaluations),
-        most + sum(evaluations),
+        tuple(of_jobs),
+        sum(of_jobs) + later,
         tuple(dict.fromkeys(one.name for key, one in used.items() if key in tried)),
         max((known[key].jobs for key in used if key in known), default=0),
         tuple(dict.fromkeys(one.name for key, one in used.items() if key not in paces)),
-        len(evaluations) == len(work.evaluations),
+        all(key in known for key, _ in work.evaluations),
         shared and bool(tried),
     )
 

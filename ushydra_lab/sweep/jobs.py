@@ -23,7 +23,7 @@ from ushydra_lab.report.drawn import is_drawn, remember
 from ushydra_lab.runs.directory import SWEEP, Busy, RunDirectory
 from ushydra_lab.runs.ledger import failed_in, job_state
 from ushydra_lab.runs.summary import FINISHED
-from ushydra_lab.sweep.forecast import forecast
+from ushydra_lab.sweep.forecast import Forecast, forecast
 from ushydra_lab.training.assembly import rehearse, usable_sites
 from ushydra_lab.training.memory import release_memory
 
@@ -67,13 +67,13 @@ def validate(jobs: list[list[str]]) -> list[RunDirectory]:
     return list(directories.values())
 
 
-def foretold(directories: Sequence[RunDirectory], here: bool) -> list[str]:
-    """Lines on what the jobs that are not finished will take; none where all are. here: in this process."""
+def foretold(directories: Sequence[RunDirectory], here: bool) -> Forecast:
+    """What those of the jobs that are not finished will take, in their order. here: they run in this process."""
     try:
         waiting = [one.experiment for one in directories if job_state(one.run).state != FINISHED]
-        return forecast(waiting, here) if waiting else []
+        return forecast(waiting, here) if waiting else Forecast((), ())
     except Exception as error:  # what is wrong with a job, the job tells; it starts in any case
-        return [f"time and disk: cannot be told ({type(error).__name__})"]
+        return Forecast((f"time and disk: cannot be told ({type(error).__name__})",), ())
 
 
 def complete(overrides: list[str]) -> bool:

@@ -20,8 +20,13 @@ from ushydra_lab.training.stages import stage_key, work_of
 
 @dataclass(frozen=True)
 class MissingStage:
-    """A stage that is yet to be trained. experiment: with what the stage has of its own; work: hash of `work_of`."""
+    """A stage that is yet to be trained.
 
+    job: the number of the first job that needs it; experiment: with what the stage has of its own; work: hash of
+    `work_of`.
+    """
+
+    job: int
     experiment: Experiment
     name: str
     data: UltrasoundData
@@ -77,7 +82,7 @@ def missing_work(jobs: Sequence[Experiment], known: Collection[str]) -> MissingW
     """
     work = MissingWork()
     seen: set[str] = set()
-    for job in jobs:
+    for number, job in enumerate(jobs):
         with contextlib.redirect_stdout(io.StringIO()):  # what is left out has been told before
             data = job_data(job)
         work.evaluations.append((work_of(job, None), int(data.part.isin(data.wanted).sum())))
@@ -85,7 +90,7 @@ def missing_work(jobs: Sequence[Experiment], known: Collection[str]) -> MissingW
         for name, settings in job.stages.items():
             own = job.with_own(settings)
             images = build_data(own) if settings.instead.given else data
-            stage = MissingStage(own, name, images, work_of(own, name))
+            stage = MissingStage(number, own, name, images, work_of(own, name))
             keys[name] = stage_key(own, name, images if stage.work in known else Unread(images), keys)
             if keys[name] in seen:
                 continue
