@@ -127,6 +127,23 @@ def test_files_that_cannot_be_read_are_named_and_the_others_predicted(
     assert command.main([str(run), str(images), "--out", str(out)]) == 3, "also when it is asked again"
 
 
+def test_how_many_frames_are_accepted_is_told_and_that_there_is_no_spacing(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert command.main([str(run), str(folder / "a"), "--out", out]) == 0
+    said = capsys.readouterr().out
+    status = pd.read_csv(tmp_path / "out" / "predictions.csv")["status"]
+    counts = ", ".join(f"{n} {word}" for word in ("accept", "review", "refuse") if (n := (status == word).sum()))
+    assert f"(8 rows: {counts})" in said
+    assert "8 of 8 files have no spacing: what is measured in mm is empty" in said
+    assert "have no spacing" in (tmp_path / "out" / "index.html").read_text()
+    command.main([str(run), str(folder / "a"), "--pixel-mm", "0.1", "--out", str(tmp_path / "spaced")])
+    assert "no spacing" not in capsys.readouterr().out
+    command.main([str(run), str(folder / "a"), "--out", out])
+    assert f"Predicted before: {tmp_path / 'out' / 'index.html'} (8 rows: {counts})" in capsys.readouterr().out
+
+
 def test_a_missing_input_is_bad_use(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as refused:
         command.main([str(run), "--out", str(tmp_path / "out")])

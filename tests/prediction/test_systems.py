@@ -11,7 +11,7 @@ from torch import nn
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.geometry.letterbox import Letterbox
-from ushydra_lab.prediction.answer import Prediction, columns, predict_frames
+from ushydra_lab.prediction.answer import IMPLAUSIBLE, WIDE, Prediction, columns, predict_frames
 from ushydra_lab.prediction.batches import FrameBatch
 from ushydra_lab.prediction.frames import Frame, Shown, show
 from ushydra_lab.prediction.inputs import Item
@@ -21,6 +21,7 @@ from ushydra_lab.results.intervals import Interval, Validity
 from ushydra_lab.tasks.classification import Classification
 from ushydra_lab.tasks.landmarks import Landmarks
 from ushydra_lab.tasks.reconstruction import Reconstruction
+from ushydra_lab.triage.rules import Triage
 
 from ..tasks import test_routed as of_routed
 from ..tasks import test_segmentation as of_segmentation
@@ -94,6 +95,27 @@ def test_no_interval_holds_lengths_below_0() -> None:
     ensemble = ensemble_of(landmarks(HEAD), canvas=CANVAS, intervals={"ofd": replace(INTERVAL, half_width=999.0)})
     (known,) = answered(ensemble, shown_of(GREY, CANVAS, pixel_mm=0.5))
     assert known["ofd_mm_low"] == 0
+
+
+def doubts(points: list[list[float]], half_width: float, *shown: Shown) -> list[set[str]]:
+    """The reasons for review that lie in what is measured, by a triage without a rule."""
+    known = {"ofd": replace(INTERVAL, half_width=half_width)}
+    ensemble = ensemble_of(landmarks(points), canvas=CANVAS, intervals=known)
+    (member,) = ensemble.members
+    ruled = replace(ensemble, members=(replace(member, triage=Triage((), None)),))
+    return [{*one["reasons"].split("+")} & {IMPLAUSIBLE, WIDE} for one in answered(ruled, *shown)]
+
+
+def test_a_head_broader_than_long_is_reviewed() -> None:
+    spaced, plain = shown_of(GREY, CANVAS, pixel_mm=0.5, native_mm=(0.5, 0.5)), shown_of(GREY, CANVAS)
+    broad = [HEAD[2], HEAD[3], HEAD[0], HEAD[1]]
+    assert doubts(HEAD, 0.1, spaced, plain) == [set(), set()]
+    assert doubts(broad, 0.1, spaced, plain) == [{IMPLAUSIBLE}, {IMPLAUSIBLE}]
+
+
+def test_an_interval_that_reaches_down_to_nothing_is_reviewed() -> None:
+    spaced, plain = shown_of(GREY, CANVAS, pixel_mm=0.5), shown_of(GREY, CANVAS)
+    assert doubts(HEAD, 999.0, spaced, plain) == [{WIDE}, set()]
 
 
 def test_areas_and_masks_are_those_of_the_label_map_that_is_evaluated() -> None:

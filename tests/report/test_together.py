@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ushydra_lab.commands import report as command
+from ushydra_lab.errors import UserError
 from ushydra_lab.report.together import ALONE, EXPLORATORY
 from ushydra_lab.results.collect import collect
 
@@ -78,3 +79,41 @@ def test_many_experiments_with_long_names_have_a_page(tmp_path: Path) -> None:
     command.main([str(folder) for folder in (*copies, other)])
     (page,) = (tmp_path / "together").rglob("index.html")
     assert all(copy.name in said(page) for copy in copies)
+
+
+def test_an_experiment_is_not_compared_with_itself(tmp_path: Path) -> None:
+    one, _ = both(tmp_path, ("same", "same"))
+    link = tmp_path / "link"
+    link.symlink_to(one, target_is_directory=True)
+    command.main([str(one), str(one.parent / "second" / ".." / one.name), str(link)])
+    assert not list(tmp_path.rglob("together"))
+
+
+def test_experiments_that_are_below_a_folder_and_not_named_have_no_such_page(tmp_path: Path) -> None:
+    both(tmp_path / "all", ("same", "same"))
+    one, other = both(tmp_path / "more", ("same", "same"))
+    command.main([str(tmp_path / "all"), str(one), str(other)])
+    assert not list(tmp_path.rglob("together"))
+
+
+def test_methods_with_other_seeds_or_canvases_are_told_apart(tmp_path: Path) -> None:
+    one, other = both(tmp_path, ("same", "same"))
+    shutil.rmtree(next(other.rglob("seed3")))
+    for folder, canvas in ((one, "[168, 176]"), (other, "[84, 88]")):
+        for file in folder.rglob("config.yaml"):
+            file.write_text(f"{file.read_text()}\ncanvas: {canvas}\n")
+    command.main([str(one), str(other)])
+    (page,) = (tmp_path / "together").rglob("index.html")
+    counts = pd.read_csv(page.parent / "anna_test_values.csv").set_index("method")["images x seeds"]
+    assert counts["first: phase2 roi"].endswith(" x 3")
+    assert counts["second: phase2 roi"].endswith(" x 2")
+    assert "2 to 3 seeds" in said(page)
+    assert "CANVASES DIFFER (first: [168, 176]; second: [84, 88])" in said(page)
+
+
+def test_where_tables_are_not_complete_it_is_told_that_there_is_no_such_page(tmp_path: Path) -> None:
+    one, other = both(tmp_path, ("same", "same"))
+    for file in other.rglob("run.json"):
+        file.write_text("{")
+    with pytest.raises(UserError, match=rf"(?s)No page side by side: .* {other}$"):
+        command.main([str(one), str(other)])

@@ -164,5 +164,5 @@ def test_experiments_are_named_as_a_whole(run: Run, tmp_path: Path) -> None:
     assert experiments_below([run.experiment]) == {run.experiment: [run]}
     with pytest.raises(UserError, match="is part of an experiment"):
         experiments_below([run.path.parent])
-    with pytest.raises(UserError, match="No run below"):
-        experiments_below([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=r"No run below \S*nowhere, \S*empty\."):
+        experiments_below([run.experiment, tmp_path / "nowhere", tmp_path / "empty"])

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from ushydra_lab.errors import UserError
 from ushydra_lab.runs.ledger import JobState
@@ -54,10 +54,8 @@ def test_that_it_fails_is_said_and_nothing_else_happens(
 
 
 def test_a_command_is_typed_and_no_file_names_one() -> None:
-    def config(*words: str) -> DictConfig:
-        return OmegaConf.create({"at_end": "rm x", "hydra": {"overrides": {"task": list(words)}}})
-
-    typed, of_a_file = config("at_end='rm x'"), config("seed=1")
-    refuse_command_of_a_file(typed)
+    pretended = {"overrides": {"task": ["at_end='rm x'"]}}  # a file may fill what Hydra keeps of the command line
+    config = OmegaConf.create({"at_end": "rm x", "hydra": pretended})
+    refuse_command_of_a_file(config, ["+experiment=nt_phase2", "at_end='rm x'"])
     with pytest.raises(UserError, match="type it on the command line"):
-        refuse_command_of_a_file(of_a_file)
+        refuse_command_of_a_file(config, ["+experiment=nt_phase2"])

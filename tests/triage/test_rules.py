@@ -20,6 +20,13 @@ def test_each_rule_that_is_exceeded_is_a_reason() -> None:
     assert far.excess == 2.0, "in SDs of the validation scores, of the rule that is exceeded most"
 
 
+def test_a_further_reason_sends_to_review_what_was_accepted_and_lifts_no_refusal() -> None:
+    fine, dark = (RULES.judge(reasons, {"ood": 0.0, "uncertain": 0.0}) for reasons in ((), ("too_dark",)))
+    assert fine.reviewed([]) == fine
+    assert (fine.reviewed(["odd"]).status, fine.reviewed(["odd"]).reasons) == ("review", ("odd",))
+    assert (dark.reviewed(["odd"]).status, dark.reviewed(["odd"]).reasons) == ("refuse", ("too_dark", "odd"))
+
+
 def test_raw_pixels_refuse_whatever_the_network_says() -> None:
     assert RULES.judge(("too_dark",), {"ood": 0.0, "uncertain": 0.0}).status == "refuse"
     assert RULES.judge(("too_dark",), {"ood": 11.0, "uncertain": 0.0}).reasons == ("too_dark", "ood")

@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
     for notice in notices_of(ensemble, files):
         print(notice)
     done = predict_to(given.out, ensemble, files, given.every)
-    print(f"{'Predicted before: ' if done.again else ''}{done.folder / 'index.html'} ({done.frames} rows)")
+    statuses = ", ".join(f"{count} {status}" for status, count in done.statuses.items())
+    print(f"{'Predicted before: ' if done.again else ''}{done.folder / 'index.html'} ({done.frames} rows: {statuses})")
     if done.not_read:
         print(f"{done.not_read} files were not read, or not to their end: {done.folder / 'problems.csv'}")
     return SOME_NOT_READ if done.not_read else 0

@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
     """
     parser = new_parser("report", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="multirun, or experiments below it")
-    folders = parser.parse_args(arguments).folders
+    given = parser.parse_args(arguments).folders
+    folders = {folder.resolve(): folder for folder in given}
 
     from ushydra_lab.errors import UserError
     from ushydra_lab.report.build import report
@@ -28,13 +29,17 @@ def main(arguments: list[str]) -> int:
     from ushydra_lab.runs.run import experiments_below
 
     problems, reported = [], {}
-    for experiment in experiments_below(folders):
+    for experiment in experiments_below(folders.values()):
         try:
             reported[experiment] = report(experiment)
         except UserError as error:
             problems.append(str(error))
-    if 1 < len(reported) <= len(folders):
-        print(f"Side by side: {together(reported)}")
+    complete = {experiment.resolve() for experiment in reported}
+    if len(folders) > 1 and complete <= set(folders):
+        if left := [str(folder) for place, folder in folders.items() if place not in complete]:
+            problems.append(f"No page side by side: not all tables could be made of {', '.join(left)}")
+        else:
+            print(f"Side by side: {together(reported)}")
     if problems:
         raise UserError("\n".join(problems))
     return 0

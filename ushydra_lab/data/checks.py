@@ -1,7 +1,7 @@
 """Checks of a manifest and its files, reporting all problems at once."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ushydra_lab.data.vocabulary import (
     SITE,
     SOURCE,
     SUBJECT,
+    Annotation,
     annotations,
     nearest,
     number_columns,
@@ -109,15 +110,19 @@ def header(source: Source) -> Iterator[Problem]:
     for column in REQUIRED:
         if column not in table:
             yield -1, f"column {column!r} is missing{nearest(column, unknown)}; add or rename it"
-    for column in unknown:
-        if hint := nearest(column, [word for word in KNOWN if word not in table], cutoff=0.75):
-            yield -1, f"column {column!r} is unknown{hint}; rename or remove it"
-    for annotation in [*known.values(), *([CROP] if {*CROP.columns} & {*table} else [])]:
-        absent = [column for column in annotation.columns if column not in table]
-        if absent:
-            yield -1, f"{annotation.name} needs {', '.join(annotation.columns)}; missing: {', '.join(absent)}"
+    yield from ((-1, text) for text in amiss(table, known.values()))
     if "mask" in table and source.masks is None:
         yield -1, "column 'mask' needs the structures' colours, e.g. data.structures={csp: 1, lv: [0, 0, 255]}"
+
+
+def amiss(table: pd.DataFrame, known: Iterable[Annotation]) -> Iterator[str]:
+    """Columns that look misspelt, and those that these annotations, or a crop, lack."""
+    for column in ignored(table):
+        if hint := nearest(column, [word for word in KNOWN if word not in table], cutoff=0.75):
+            yield f"column {column!r} is unknown{hint}; rename or remove it"
+    for annotation in [*known, *([CROP] if {*CROP.columns} & {*table} else [])]:
+        if absent := [column for column in annotation.columns if column not in table]:
+            yield f"{annotation.name} needs {', '.join(annotation.columns)}; missing: {', '.join(absent)}"
 
 
 def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:

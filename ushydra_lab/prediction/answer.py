@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ushydra_lab.prediction.batches import FrameBatch
 from ushydra_lab.prediction.frames import Shown
-from ushydra_lab.prediction.intervals import bounds
+from ushydra_lab.prediction.intervals import bounds, too_wide
 from ushydra_lab.prediction.members import Ensemble
 from ushydra_lab.prediction.systems.base import Cells, Drawn, System
 from ushydra_lab.triage.rules import Judgement
@@ -25,6 +25,8 @@ WHERE = [
 ]  # fmt: skip
 JUDGED = ["status", "reasons", "ood_score", "ood_threshold"]
 """How triage judges a frame (`triage.rules.Judgement`); empty where no run has a triage."""
+IMPLAUSIBLE, WIDE = "implausible", "wide_interval"
+"""Reasons for review that lie in what is measured: no fetus has it, or its interval reaches down to nothing."""
 ROUTE = ["route", "route_margin"]
 LARGEST = 512
 """Longest side of an overlay, px."""
@@ -104,10 +106,13 @@ def _row(ensemble: Ensemble, shown: Shown, said: Mapping[str, float], drawn: Dra
         frame.spacing_from,
     ]  # fmt: skip
     cells: Cells = dict(zip(WHERE, where, strict=True))
-    cells |= judged.cells if judged else dict.fromkeys(JUDGED)
+    cells |= dict.fromkeys(JUDGED)
     if system.routes:
         chosen = said.get("route")
         cells |= {"route": None if chosen is None else system.routes[int(chosen)], "route_margin": said.get(ROUTE[1])}
     cells |= system.cells(said, shown, drawn)
     cells |= bounds(ensemble.intervals, cells) | {"n_members": len(ensemble.members)}
+    if judged:
+        doubts = {IMPLAUSIBLE: system.implausible(cells), WIDE: too_wide(ensemble.intervals, cells)}
+        cells |= judged.reviewed([reason for reason, holds in doubts.items() if holds]).cells
     return {name: None if isinstance(cell, float) and not isfinite(cell) else cell for name, cell in cells.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from ushydra_lab.triage.rules import STATUSES
 
 OVERLAY = "overlay"
 """The key of a row's picture; it is no column."""
+NOT_JUDGED = "not judged"
 QUALITY = 85
 DOUBT = ("ofd_sd_mm", "ofd_sd_px", "sd_between_members", "entropy", "-confidence", "-route_margin", "-ms_ssim")
 """By which of these, if it is a column and nothing was judged, the page begins; - is for a smaller value."""
@@ -48,17 +50,18 @@ def write_pictures(folder: Path, item: Item, prediction: Prediction, overlay: bo
 def write_tables(
     progress: Progress, columns: list[str], legend: Mapping[int, str], members: Sequence[str], notices: Sequence[str]
 ) -> dict[str, Any]:
-    """The tables and the page of all batches that are done; how many frames and problems there are.
+    """The tables and the page of all batches that are done; how many frames, also by status, and problems there are.
 
     Rows are written one after another: there may be more than memory holds. members, notices: told on the page.
     """
-    folder, frames, problems, shown = progress.folder, 0, [], []
+    folder, frames, problems, shown, statuses = progress.folder, 0, [], [], Counter[str]()
     with _table(folder / "predictions.csv") as table:
         table.writerow(columns)
         for rows, failed in progress.batches():
             problems += failed
             for row in rows:
                 frames += 1
+                statuses[row["status"] or NOT_JUDGED] += 1
                 table.writerow([_cell(row.get(column)) for column in columns])
                 shown += [row] * (OVERLAY in row)
     with _table(folder / "problems.csv") as table:
@@ -66,7 +69,8 @@ def write_tables(
     if legend:
         write_text(folder / "masks" / "labels.json", json.dumps(legend, indent=2) + "\n")
     write_text(folder / "index.html", _page(shown, columns, len(problems), members, notices))
-    return {"frames": frames, "not_read": len(problems)}
+    counts = {status: statuses[status] for status in (*reversed(STATUSES), NOT_JUDGED) if statuses[status]}
+    return {"frames": frames, "not_read": len(problems), "statuses": counts}
 
 
 @contextmanager

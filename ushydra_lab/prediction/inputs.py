@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ushydra_lab.data.checks import amiss
 from ushydra_lab.data.geometry import boxes as boxes_of
 from ushydra_lab.data.io import videos, volumes
 from ushydra_lab.data.io.dicom_tags import is_bare
@@ -62,6 +63,11 @@ class Input:
 
     items: list[Item]
     ignored: Mapping[str, int]
+
+    @property
+    def unspaced(self) -> int:
+        """How many files there are of which neither the user nor the file itself can tell the spacing."""
+        return sum(item.kind in ("still", "video") and not np.isfinite(item.pixel_mm) for item in self.items)
 
     @cached_property
     def state(self) -> list[tuple[str, int, int, str]]:
@@ -173,9 +179,9 @@ def _rows(path: Path) -> Iterator[Item]:
     found = [*_no_numbers(cells, numbers), *_no_places(path, table["image"], names, numbers.drop(columns="pixel_mm"))]
     unsized = numbers.assign(height=np.nan, width=np.nan)  # whether a box lies in its image is seen with the image
     found += [(table.index[row], text) for row, text in boxes_of(unsized)]
-    if found:
-        listed = [f"line {line}: {text}" for line, text in sorted(found)]
-        raise UserError.listing(f"{path}: cells that cannot be used", listed)
+    listed = [*amiss(table, boxes[1:]), *(f"line {line}: {text}" for line, text in sorted(found))]
+    if listed:
+        raise UserError.listing(f"{path}: columns or cells that cannot be used", listed)
     for line, name in names.items():
         row = numbers.loc[line].to_dict()
         given = {a.name: box for a in boxes if np.isfinite(box := _box(row, a.columns)).all()}

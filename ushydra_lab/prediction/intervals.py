@@ -57,3 +57,9 @@ def bounds(known: Mapping[str, Interval], cells: Cells) -> Cells:
         low, high = (None, None) if length is None else (max(length - half, 0.0), length + half)
         found |= {f"{measure}_mm_low": low, f"{measure}_mm_high": high}
     return found
+
+
+def too_wide(known: Mapping[str, Interval], cells: Cells) -> bool:
+    """Whether the interval of a length in mm reaches down to 0: all that it says is that something was measured."""
+    lengths = {measure: cells[f"{measure}_mm"] for measure in known}
+    return any(length is not None and known[measure].half_width >= length for measure, length in lengths.items())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,15 @@ from ushydra_lab.prediction.systems.base import Cells
 
 @dataclass(frozen=True)
 class Done:
-    """What predict.json says of a finished prediction; again: whether it was finished before."""
+    """What predict.json says of a finished prediction.
+
+    statuses: how many frames triage accepts, sends to review and refuses; again: whether it was finished before.
+    """
 
     folder: Path
     frames: int
     not_read: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
     again: bool = False
 
 
@@ -53,7 +58,12 @@ def predictions(ensemble: Ensemble, given: Input, every: int = 1) -> Iterator[Pr
 def notices_of(ensemble: Ensemble, given: Input) -> list[str]:
     """What the user should know beside the answers, a sentence each."""
     lacking = ensemble.system.lacking({name for item in given.items for name in item.boxes})
-    return [*ensemble.notices, *([lacking] if lacking else [])]
+    in_mm = any(re.search(r"_mm(_|$)", column) for column in ensemble.system.columns)
+    spacing = (
+        f"{given.unspaced} of {len(given.items)} files have no spacing: what is measured in mm is empty. Give it in a "
+        "table's column pixel_mm, or as --pixel-mm"
+    )
+    return [*ensemble.notices, *[lacking] * bool(lacking), *[spacing] * (in_mm and given.unspaced > 0)]
 
 
 def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -> Done:
@@ -75,7 +85,7 @@ def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -
                 before = progress.finished()
                 counts = before or _predict_rest(progress, ensemble, given, every, about)
         content = before or counts
-    return Done(folder, content["frames"], content["not_read"], again=bool(before))
+    return Done(folder, content["frames"], content["not_read"], content["statuses"], again=bool(before))
 
 
 def _predict_rest(

@@ -77,7 +77,19 @@ def _results(experiments: Mapping[str, Collected], folder: Path) -> Document:
         changes = compare_sites(chosen)
         for held_out, images in chosen.items():
             blocks += values.main_tables(images, changes[held_out], held_out, part, folder / f"{held_out}_{part}")
-    return [Note(EXPLORATORY), *blocks] if blocks else [Note(ALONE)]
+    return [Note(EXPLORATORY), *_canvases(experiments), *blocks] if blocks else [Note(ALONE)]
+
+
+def _canvases(experiments: Mapping[str, Collected]) -> list[Note]:
+    """A warning where images were shown to the networks at different sizes."""
+    found = {
+        name: {str(run.config.get("canvas", "unknown")) for run in one.stages["run"]}
+        for name, one in experiments.items()
+    }
+    if len(set[str]().union(*found.values())) < 2:
+        return []
+    sizes = "; ".join(f"{name}: {' and '.join(sorted(of))}" for name, of in found.items())
+    return [Note(f"CANVASES DIFFER ({sizes}): PSNR, SSIM and what else is measured on the canvas cannot be compared.")]
 
 
 def _same_images(experiments: Mapping[str, Collected]) -> dict[str, pd.DataFrame]:

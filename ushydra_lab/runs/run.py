@@ -253,15 +253,16 @@ def experiments_below(folders: Iterable[Path]) -> dict[Path, list[Run]]:
     """Map the directory of each experiment at or below the folders to its runs.
 
     Raises:
-        UserError: there is none; or a folder is part of an experiment, outside of which nothing is read or written.
+        UserError: below one of them there is none; or one is part of an experiment, outside of which nothing is read
+            or written.
     """
     found: dict[Path, list[Run]] = {}
-    for folder in folders:
-        for run in runs_below(folder):
+    of_folder = {folder: runs_below(folder) for folder in folders}
+    if empty := [str(folder) for folder, runs in of_folder.items() if not runs]:
+        raise UserError(f"No run below {', '.join(empty)}. Start one: python -m ushydra_lab +experiment=nt_phase2")
+    for folder, runs in of_folder.items():
+        for run in runs:
             if not run.experiment.resolve().is_relative_to(folder.resolve()):
                 raise UserError(f"{folder} is part of an experiment; name its directory: {run.experiment}")
             found.setdefault(run.experiment, []).append(run)
-    if not found:
-        names = ", ".join(map(str, folders))
-        raise UserError(f"No run below {names}. Start one: python -m ushydra_lab +experiment=nt_phase2")
     return found

@@ -54,7 +54,7 @@ class Sweep(Callback):
         try:
             with open_dict(config):
                 config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{SWEEP}='{self.sweep}'")
-            refuse_command_of_a_file(config)
+            refuse_command_of_a_file(config, sys.argv[1:])
             planned = import_jobs().validate(jobs())
             write_plans({directory.path: directory.experiment for directory in planned})
             for directory in planned:

@@ -123,7 +123,8 @@ def time_in_words(time: Duration) -> str:
     about = f"about {minutes(time.expected)}"
     if minutes(time.most) != minutes(time.expected):
         about += f", at most {minutes(time.most)}"
-    return f"time: {about} for one job after another, {'; '.join(_grounds(time))}"
+    grounds = "; ".join(_grounds(time))
+    return f"time: {about} for one job after another" + (f", {grounds}" if grounds else "")
 
 
 def _grounds(time: Duration) -> Iterator[str]:

@@ -18,14 +18,13 @@ MOST_S = 300
 """A command that takes longer is ended: it must not keep the sweep's own command from ending."""
 
 
-def refuse_command_of_a_file(config: DictConfig) -> None:
-    """
+def refuse_command_of_a_file(config: DictConfig, typed: Sequence[str]) -> None:
+    """typed: the words of the command line itself; those that Hydra keeps, a file may have put there.
+
     Raises:
         UserError: `at_end` comes from a configuration file: who shares one must not run commands elsewhere.
     """
-    if config.get("at_end") is not None and not any(
-        word.lstrip("+").startswith("at_end=") for word in config.hydra.overrides.task
-    ):
+    if config.get("at_end") is not None and not any(word.lstrip("+").startswith("at_end=") for word in typed):
         raise UserError("at_end: type it on the command line; no configuration file may name a command to be run")
 
 

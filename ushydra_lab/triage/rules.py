@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite, isnan, nan
 from typing import Any
 
@@ -67,6 +67,11 @@ class Judgement:
     excess: float
     ood_score: float = nan
     ood_threshold: float = nan
+
+    def reviewed(self, reasons: Sequence[str]) -> Judgement:
+        """With further reasons for review, if there are any."""
+        status = REVIEW if reasons and self.status == ACCEPT else self.status
+        return replace(self, status=status, reasons=(*self.reasons, *reasons))
 
     @property
     def cells(self) -> dict[str, str | float]:

@@ -65,6 +65,10 @@ class System:
         """The system's cells of one frame; said: what `describe` and `spread` say of it."""
         raise NotImplementedError
 
+    def implausible(self, cells: Cells) -> bool:
+        """Whether no fetus can have what is said of a frame; False of most systems."""
+        return False
+
     def mask(self, shown: Shown, drawn: Drawn) -> NDArray[np.uint8] | None:
         """The label map at the size of the file's frame, of a system that has one."""
         return None

@@ -59,6 +59,10 @@ class LandmarkSystem(System):
         points = dict(zip(ENDS, ends, strict=True))
         return points | renamed(said, {name: name for name in [*MEASURED, *SURE, *SPREAD]})
 
+    def implausible(self, cells: Cells) -> bool:
+        """A head that is broader than it is long; lengths are in square pixels."""
+        return bool(cells["bpd_px"] > cells["ofd_px"])
+
     def overlay(self, picture: Image.Image, shown: Shown, cells: Cells, drawn: Drawn) -> Image.Image:
         draw = ImageDraw.Draw(picture)
         rows, columns = shown.fit.native

@@ -41,12 +41,15 @@ def section(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: st
 
 def main_tables(images: pd.DataFrame, changes: pd.DataFrame, held_out: str, part: str, file: Path) -> Document:
     """A heading, the values of every method and, where there are some, the comparisons; both tables as CSV besides."""
+    counts = _counts(images)
     values = values_table(images)
+    if counts.nunique().gt(1).any():
+        values.insert(1, "images x seeds", [f"{n} x {seeds}" for n, seeds in counts.to_numpy()])
     file.with_name(f"{file.name}_changes.csv").unlink(missing_ok=True)
     write_csv(file.with_name(f"{file.name}_values.csv"), values)
     notes = dict.fromkeys(metric.note for metric in metrics_in(images).values() if metric.note)
     caption = CAPTION.format("".join(f"{note}; " for note in notes))
-    blocks: Document = [Heading(_title(images, held_out, part), 3), Table(values, caption)]
+    blocks: Document = [Heading(_title(counts, held_out, part), 3), Table(values, caption)]
     if len(changes):
         write_csv(file.with_name(f"{file.name}_changes.csv"), changes)
         blocks.append(Table(comparison_cells(changes), CHANGE_CAPTION))
@@ -69,9 +72,22 @@ def typical_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows), moved
 
 
-def _title(images: pd.DataFrame, held_out: str, part: str) -> str:
+def _counts(images: pd.DataFrame) -> pd.DataFrame:
+    """images (most of any seed) and seeds of every method, in order."""
+    of_method = [images[images["method"] == method] for method in methods_in(images)]
+    return pd.DataFrame(
+        {
+            "images": [own.groupby("seed")["record"].nunique().max() for own in of_method],
+            "seeds": [own["seed"].nunique() for own in of_method],
+        }
+    )
+
+
+def _title(counts: pd.DataFrame, held_out: str, part: str) -> str:
     where = PART_TITLES[part]
     if not is_hospital(held_out) and part != SEEN_TEST:
         where = where.replace("sites", "subjects").replace("site", "subjects")
-    seeds, count = images["seed"].nunique(), images.groupby(["seed", "method"])["record"].nunique().max()
-    return f"{where}, held out {held_out} ({count} images, {plural(seeds, 'seed')})"
+    images, seeds = counts["images"], counts["seeds"]
+    least = f"{images.min()} to " if images.min() < images.max() else ""
+    fewest = f"{seeds.min()} to " if seeds.min() < seeds.max() else ""
+    return f"{where}, held out {held_out} ({least}{images.max()} images, {fewest}{plural(int(seeds.max()), 'seed')})"
