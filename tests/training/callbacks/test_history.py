@@ -14,7 +14,7 @@ from torch import nn
 from ushydra_lab.losses.weighting import FixedWeights
 from ushydra_lab.tasks.reconstruction import Reconstruction
 from ushydra_lab.training.callbacks import history
-from ushydra_lab.training.callbacks.history import History
+from ushydra_lab.training.callbacks.history import History, still_falling
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def task() -> Reconstruction:
     return Reconstruction(nn.Conv2d(1, 1, 1), None, terms, weighting=lambda names: FixedWeights(names, [2.0]))  # type: ignore[arg-type]
 
 
-def trainer(epoch: int = 0, last: int = 9, first: bool = True) -> Any:
-    metrics = {"train/loss": torch.tensor(0.5), "val/loss": torch.tensor(0.25)}
+def trainer(epoch: int = 0, last: int = 9, first: bool = True, loss: float = 0.25) -> Any:
+    metrics = {"train/loss": torch.tensor(0.5), "val/loss": torch.tensor(loss)}
     told = {"callback_metrics": metrics, "current_epoch": epoch, "max_epochs": last, "is_global_zero": first}
     return SimpleNamespace(**told, should_stop=False)
 
@@ -80,3 +80,23 @@ def test_the_log_is_quiet_but_for_the_last_epoch(
         "epoch 3 of at most 7", "epoch 6 of at most 7", "epoch 7 of at most 7",
     ]  # fmt: skip
     assert caplog.records[0].message == "phase1  epoch 3 of at most 7  train/loss 0.50000  val/loss 0.25000"
+
+
+def test_a_loss_that_still_falls_at_the_last_epoch_is_told(
+    tmp_path: Path, task: Reconstruction, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for name, step in (("falling", 1.0), ("level", 0.02)):
+            curves = History(tmp_path / f"{name}.csv", name)
+            for epoch in range(10):
+                curves.on_train_epoch_end(trainer(epoch, 10, loss=20 - step * epoch), task)
+    (told,) = [record.message for record in caplog.records if "unfinished" in record.message]
+    assert told.startswith("falling ends unfinished: in the last fifth of its epochs the validation loss fell by 15 %")
+    assert "stages.falling.max_epochs" in told
+
+
+def test_the_fall_is_of_the_means_of_two_fifths() -> None:
+    assert still_falling([9.0] * 6 + [4.0, 2.0, 1.0, 2.0]) == 0.5
+    assert still_falling([9.0, 1.0, 1.0, 1.0]) == 0.0, "of fewer than five epochs nothing is said"
+    assert still_falling([1.0] * 5 + [2.0] * 5) == 0.0
+    assert still_falling([-1.0] * 10) == 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,18 @@ from ushydra_lab.files import write_csv
 from ushydra_lab.tasks.base import Task
 
 log = logging.getLogger(__name__)
+
+
+FALLING = 0.05
+"""Share by which the validation loss falls in the last fifth of a stage's epochs that is told."""
+
+
+def still_falling(losses: Sequence[float]) -> float:
+    """By which share the mean of the last fifth is below that of the fifth before; 0 of fewer than five epochs."""
+    fifth = len(losses) // 5
+    if not fifth or (before := fmean(losses[-2 * fifth : -fifth])) <= 0:
+        return 0.0
+    return 1 - fmean(losses[-fifth:]) / before
 
 
 class History(Callback):
@@ -68,6 +81,11 @@ class History(Callback):
             log.info(
                 "%s  epoch %d of at most %d  %s", self.stage, trainer.current_epoch + 1, trainer.max_epochs, losses
             )
+        if last and (fall := still_falling([row["val/loss"] for row in self.rows if "val/loss" in row])) > FALLING:
+            log.info(
+                "%s ends unfinished: in the last fifth of its epochs the validation loss fell by %.0f %%; "
+                "stages.%s.max_epochs trains longer", self.stage, 100 * fall, self.stage
+            )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         """For the processes of further devices: only the first publishes."""
