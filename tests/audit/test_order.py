@@ -1,3 +1,4 @@
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from ushydra_lab.audit import landmarks, order
 from ushydra_lab.audit.flags import Finding
 from ushydra_lab.audit.order import order_entropy
+from ushydra_lab.tasks.landmarks import Landmarks
 
 MULTICENTRE = "hc18/landmarks/multicentre_HC18/Head.csv"
 
@@ -32,6 +34,8 @@ def test_a_coin_flip_order_of_ends_is_one_bit_and_a_convention_none() -> None:
     (flag,) = audit(flipped).flags
     assert flag.text.startswith("OFD: the second end on one side of the first in 5")
     assert "1.00 bits: a coin flip" in flag.text
+    assert "task.order=canonical" in flag.text
+    assert signature(Landmarks).parameters["order"].default == "canonical", "as the flag says"
 
 
 def test_the_share_shown_is_the_one_that_the_bits_are_of() -> None:

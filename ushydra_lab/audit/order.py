@@ -13,12 +13,13 @@ from ushydra_lab.data import checks
 
 COIN_FLIP = 0.5  # bits; a convention that one row in nine breaks
 CLEAR = 0.5  # cosine to the most frequent direction: diameters across it may begin at either end
+HARMLESS = "puts them in one order by itself (+stages.train.task.order=canonical, the default: docs/settings.md)"
 
 METHOD = (
     "Whether the first end lies on the same side of the second in every row, along the direction these diameters have "
     f"most often. Flagged above {COIN_FLIP:g} bits: heatmaps trained on such ends get two peaks. Where a site's own "
     "rows stay below, those with their ends the other way round are flagged, if within "
-    f"{np.degrees(np.arccos(CLEAR)):.0f}° of that direction. Harmless where training uses a canonical order of ends."
+    f"{np.degrees(np.arccos(CLEAR)):.0f}° of that direction. Harmless in training, which {HARMLESS}."
 )
 
 
@@ -40,7 +41,7 @@ def audit(table: pd.DataFrame, diameters: Mapping[str, Floats]) -> Finding:
         sites = {site: rows for site, own in by_site(table).items() if len(rows := own[given[own]]) >= LEAST}
         shares = {site: float((cosines[rows] > 0).mean()) for site, rows in sites.items()}
         if bits > COIN_FLIP:
-            whole.append(Flag(f"{text}: {_why(shares, share)}; use a canonical order of the ends in training"))
+            whole.append(Flag(f"{text}: {_why(shares, share)}; harmless in training, which {HARMLESS}"))
         for site, rows in sites.items():
             single += _turned(table, rows, cosines[rows], f"of {site}: {name}")
     finding = Finding("end_point_order", "Order of end points", METHOD, [*whole, *single])
