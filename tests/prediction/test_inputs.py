@@ -59,7 +59,7 @@ def test_all_cells_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_columns_that_look_misspelt_and_boxes_without_an_edge_are_named(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
-    table.write_text("image,pixelmm,nt_x_1,nt_y1,nt_x2,nt_y2,subject,remark\na.png,0.1,1,1,5,5,7,fine\n")
+    table.write_text("image,pixelmm,nt_x_1,nt_y1,nt_x2,nt_y2,subject_id,remark\na.png,0.1,1,1,5,5,7,fine\n")
     with pytest.raises(UserError) as refused:
         read_input(table)
     said = str(refused.value)
@@ -67,6 +67,7 @@ def test_columns_that_look_misspelt_and_boxes_without_an_edge_are_named(tmp_path
     assert "column 'nt_x_1' is unknown (did you mean 'nt_x1'?)" in said
     assert "missing: nt_x1" in said
     assert "remark" not in said
+    assert "subject_id" not in said, "nothing reads a subject"
 
 
 def test_a_folder_without_images_is_refused_and_names_can_be_matched(tmp_path: Path) -> None:

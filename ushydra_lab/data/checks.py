@@ -115,10 +115,11 @@ def header(source: Source) -> Iterator[Problem]:
         yield -1, "column 'mask' needs the structures' colours, e.g. data.structures={csp: 1, lv: [0, 0, 255]}"
 
 
-def amiss(table: pd.DataFrame, known: Iterable[Annotation]) -> Iterator[str]:
-    """Columns that look misspelt, and those that these annotations, or a crop, lack."""
+def amiss(table: pd.DataFrame, known: Iterable[Annotation], words: Iterable[str] = KNOWN) -> Iterator[str]:
+    """Columns that look like a misspelt one of `words`, and those that these annotations, or a crop, lack."""
+    absent_words = [word for word in words if word not in table]
     for column in ignored(table):
-        if hint := nearest(column, [word for word in KNOWN if word not in table], cutoff=0.75):
+        if hint := nearest(column, absent_words, cutoff=0.75):
             yield f"column {column!r} is unknown{hint}; rename or remove it"
     for annotation in [*known, *([CROP] if {*CROP.columns} & {*table} else [])]:
         if absent := [column for column in annotation.columns if column not in table]:

@@ -33,6 +33,10 @@ Kind = Literal["still", "dicom", "volume", "video"]
 TABLES = (".csv", ".xlsx")
 DICOM = (".dcm", ".dicom", ".ima")
 SPACING = ANNOTATIONS["pixel_mm"]
+READ = [
+    column for a in (SPACING, CROP, *ANNOTATIONS.values()) if a.kind == "box" or a is SPACING for column in a.columns
+]
+"""Columns that are read, beside `image` and further boxes; whatever else a table has is left alone."""
 PART = re.compile(r"(_f\d{5,}|_r\d+)\Z")
 """How the names of results end that are of a file's frame or region (`frames.Frame.part`)."""
 WRITTEN = re.compile(r"\.(jpg|png)/")
@@ -179,7 +183,7 @@ def _rows(path: Path) -> Iterator[Item]:
     found = [*_no_numbers(cells, numbers), *_no_places(path, table["image"], names, numbers.drop(columns="pixel_mm"))]
     unsized = numbers.assign(height=np.nan, width=np.nan)  # whether a box lies in its image is seen with the image
     found += [(table.index[row], text) for row, text in boxes_of(unsized)]
-    listed = [*amiss(table, boxes[1:]), *(f"line {line}: {text}" for line, text in sorted(found))]
+    listed = [*amiss(table, boxes[1:], READ), *(f"line {line}: {text}" for line, text in sorted(found))]
     if listed:
         raise UserError.listing(f"{path}: columns or cells that cannot be used", listed)
     for line, name in names.items():

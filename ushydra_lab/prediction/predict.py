@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Done:
     folder: Path
     frames: int
     not_read: int
-    statuses: Mapping[str, int] = field(default_factory=dict)
+    statuses: Mapping[str, int]
     again: bool = False
 
 
