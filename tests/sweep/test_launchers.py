@@ -64,3 +64,14 @@ def test_slurm_gets_the_settings_and_each_job_s_end_is_told(tmp_path: Path, monk
         "folder": "folder", "max_num_timeout": 3, "cpus_per_task": 4, "setup": ["module load x", SLURM_THREADS],
     }  # fmt: skip
     assert ended == [(0, None), (1, f"SLURM job 1 was killed or cancelled; see {tmp_path / '1_log'}")]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("exit 1", {"7", "8"}), ("echo 8; echo 99", {"8"})])
+def test_jobs_are_taken_to_be_queued_where_slurm_does_not_answer(
+    answer: str, left: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\n{answer}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert launchers._queued({"7", "8"}) == left
