@@ -39,7 +39,7 @@ def _operations() -> None:
 
 def any_operation() -> None:
     if torch := sys.modules.get("torch"):
-        vars(torch)["use_deterministic_algorithms"](False)
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ WHERE = [
 ]  # fmt: skip
 JUDGED = ["status", "reasons", "ood_score", "ood_threshold"]
 """How triage judges a frame (`triage.rules.Judgement`); empty where no run has a triage."""
-IMPLAUSIBLE, WIDE = "implausible", "wide_interval"
+DOUBTS = IMPLAUSIBLE, WIDE = "implausible", "wide_interval"
 """Reasons for review that lie in what is measured: no fetus has it, or its interval reaches down to nothing."""
 ROUTE = ["route", "route_margin"]
 LARGEST = 512

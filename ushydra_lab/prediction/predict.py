@@ -18,7 +18,7 @@ from ushydra_lab import __version__
 from ushydra_lab.config.identity import digest
 from ushydra_lab.errors import UserError
 from ushydra_lab.files import disk_errors
-from ushydra_lab.prediction.answer import Prediction, columns, predict_frames
+from ushydra_lab.prediction.answer import DOUBTS, Prediction, columns, predict_frames
 from ushydra_lab.prediction.batches import Batches, FrameBatch, ahead
 from ushydra_lab.prediction.folder import write_pictures, write_tables
 from ushydra_lab.prediction.frames import Frame
@@ -76,7 +76,8 @@ def predict_to(folder: Path, ensemble: Ensemble, given: Input, every: int = 1) -
     members = [member.made_from for member in ensemble.members]
     about = _about(ensemble) | {"members": members, "every": every, "ignored": dict(given.ignored)}
     progress = Progress(
-        folder, digest([__version__, members, given.state, every, size, ensemble.device.type, about["intervals"]])
+        folder,
+        digest([__version__, members, given.state, every, size, ensemble.device.type, about["intervals"], DOUBTS]),
     )
     with disk_errors(folder, ELSE):
         before = progress.finished()  # which also refuses a folder that holds anything else
