@@ -5,24 +5,43 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the test processes share the cores
+os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "0.2")  # s, for tests that wait for its file
 ROOT = Path(__file__).parents[1]
 """The checkout, which processes that tests start import, whichever package is installed."""
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from .forked import ForkServer, served
+
 REAL = Path(os.environ.get("USHYDRA_REAL_DATA", ROOT.parent / "shared" / "data"))
 
 
 def pytest_collection_finish() -> None:
-    """Runs of tests draw one image of each kind: drawing is most of the time of a training of seconds."""
-    if pictures := sys.modules.get("ushydra_lab.evaluation.pictures"):
-        vars(pictures)["EXTREMES"] = dict.fromkeys(vars(pictures)["EXTREMES"], 1)
+    if "ushydra_lab.evaluation.pictures" in sys.modules:
+        from .little import draw_little
+
+        draw_little()
+
+
+@pytest.fixture
+def whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs have their pictures as their users do."""
+    from .little import PANEL
+
+    monkeypatch.setattr("ushydra_lab.evaluation.pictures.stage_panel", PANEL)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Starts commands without waiting for imports."""
+    with served() as server:
+        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)

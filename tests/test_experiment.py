@@ -33,6 +33,8 @@ from ushydra_lab.tasks.reconstruction import Reconstruction
 from ushydra_lab.training.assembly import rehearse
 from ushydra_lab.training.callbacks.history import History
 
+from .forked import ForkServer
+
 WITHOUT_QUALITY = sorted(path for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith("hydra"))
 """Those of the others are in test_hydra_experiments.py."""
 TINY = [
@@ -336,7 +338,7 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
 
 
 @pytest.mark.parametrize("path", WITHOUT_QUALITY, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("pca_for_umap")
+@pytest.mark.usefixtures("pca_for_umap", "whole_pictures")
 def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads: Path, tmp_path: Path) -> None:
     register_resolvers()
     small = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "held_out=hospital_c"]
@@ -415,12 +417,12 @@ def test_the_command_as_typed_ends_with_the_table(tmp_path: Path, hospitals: Pat
     assert (tmp_path / "multirun/nt_phase2/report/tables.md").exists()
 
 
-def test_a_refused_command_leaves_nothing_behind(tmp_path: Path, hospitals: Path) -> None:
-    typed = ["ushydra_lab", "+experiment=nt_phase2", "seed=1,2", "data=manifest", "held_out=hospital_x"]
-    done = command(tmp_path, *typed, f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", *TINY)
-    assert done.returncode == 1
-    assert "hospital_x" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_refused_command_leaves_nothing_behind(tmp_path: Path, hospitals: Path, fork_server: ForkServer) -> None:
+    typed = ["+experiment=nt_phase2", "seed=1,2", "data=manifest", "held_out=hospital_x"]
+    status, said = fork_server.run([*typed, f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", *TINY], tmp_path)
+    assert status == 1
+    assert "hospital_x" in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 

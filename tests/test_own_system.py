@@ -1,12 +1,11 @@
 """The tutorial's own system, its metric, loss and data set, outside of the package: trained, reported, evaluated."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.forked import ForkServer
 from tests.tutorials import commands_of, write_files
 from ushydra_lab.files import read_json
 
@@ -24,29 +23,27 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *words: str) -> str:
-    line = [sys.executable, "-m", "ushydra_lab", *words]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
-def test_a_system_of_one_s_own_needs_no_change_of_the_lab(lab: Path) -> None:
+def test_a_system_of_one_s_own_needs_no_change_of_the_lab(lab: Path, fork_server: ForkServer) -> None:
+    def run(*words: str) -> str:
+        status, said = fork_server.run(list(words), lab)
+        assert status == 0, said
+        return said
+
     small, large, *_ = commands_of("tutorial_system")
-    run(lab, *small, "scale=laptop", "logger.mode=disabled")
-    said = run(lab, *large, "scale=laptop", "logger.mode=disabled", "stages.train.task.loss.delta=10")
+    run(*small, "scale=laptop", "logger.mode=disabled")
+    said = run(*large, "scale=laptop", "logger.mode=disabled", "stages.train.task.loss.delta=10")
     assert "Brightness error" in said
     own = lab / "multirun" / "brightness" / "clara" / "seed1" / "small"
     assert [column["name"] for column in read_json(own / "run.json")["columns"]] == ["brightness_error"]
 
-    run(lab, "report", "multirun")  # which knows nothing of my_lab
+    run("report", "multirun")  # which knows nothing of my_lab
     tables = (lab / "multirun" / "brightness" / "report" / "tables.md").read_text()
     assert "Brightness error ↓" in tables
     assert "train large against train small" in tables
 
     said = run(
-        lab, "evaluate", str(own), "hydra.searchpath=[file://my_conf]", "data=squares", "trust=[my_lab]",
+        "evaluate", str(own), "hydra.searchpath=[file://my_conf]", "data=squares", "trust=[my_lab]",
         "data.sites=[clara,doris]", "data.root=others",
     )  # fmt: skip
     assert "Brightness error" in said

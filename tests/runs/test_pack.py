@@ -1,8 +1,6 @@
 """A run that is packed to be passed on: nothing private is in it, and a colleague can do with it what one does."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +30,8 @@ from ushydra_lab.runs.pack import KEPT, numbered, pack, without_names, without_p
 from ushydra_lab.runs.run import Run, runs_below
 from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.training import assembly
+
+from ..forked import ForkServer
 
 END_POINTS = [f"{end}_{axis}" for end in ("ofd_1", "ofd_2", "bpd_1", "bpd_2") for axis in "xy"]
 ENDS = np.array([5.0, 15, 35, 15, 20, 5, 20, 24])
@@ -144,15 +144,12 @@ def test_a_colleague_evaluates_reports_and_probes(
     assert content is not None
 
 
-def test_the_commands_take_the_folder_itself(packed: Run, manifest: Path, tmp_path: Path) -> None:
-    for command in (["evaluate", "packed", "data=manifest", f"data.path={manifest}"], ["report", "packed"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ushydra_lab", *command],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr.decode()
+def test_the_commands_take_the_folder_itself(
+    packed: Run, manifest: Path, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    for words in (["evaluate", "packed", "data=manifest", f"data.path={manifest}"], ["report", "packed"]):
+        status, said = fork_server.run(words, tmp_path)
+        assert status == 0, said
 
 
 def test_the_same_command_finds_it_finished_or_says_what_differs(

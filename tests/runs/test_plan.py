@@ -1,9 +1,10 @@
 """The plan is there before a test image is evaluated, survives kills, and shows a claim that was changed."""
 
 import json
+import os
 import re
-import subprocess
-import sys
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ushydra_lab.files import DamagedFile, read_json, write_json
 from ushydra_lab.runs.plan import PLAN, read_plans
 
 from ..cli import call, status
+from ..forked import ForkServer
 
 TINY = [
     "+experiment=nt_phase2", "loss=global,roi", "scale=laptop", "network.widths=[2,4,4,8]", "canvas=[168,176]",
@@ -70,13 +72,14 @@ def test_the_plan_is_written_before_a_test_image_is_evaluated_and_a_changed_clai
 
 
 @pytest.mark.slow
-def test_a_killed_command_leaves_its_plan_and_the_next_one_keeps_it(folder: Path) -> None:
-    line = [sys.executable, "-m", "ushydra_lab", *TINY, "seed=1"]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_killed_command_leaves_its_plan_and_the_next_one_keeps_it(
+    folder: Path, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    process = fork_server.start([*TINY, "seed=1"], tmp_path, tmp_path / "said.log")
     while not (folder / PLAN).exists():
-        assert process.poll() is None
-    process.kill()
-    process.wait()
+        time.sleep(0.005)
+    os.kill(process, signal.SIGKILL)
+    assert fork_server.wait(process) == -signal.SIGKILL
     (plan,) = read_plans(folder)
     call("train", *TINY, "seed=1")
     assert read_plans(folder) == [plan]

@@ -2,15 +2,11 @@
 
 import errno
 import itertools
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,33 +22,34 @@ from ushydra_lab.runs.ledger import job_state
 from ushydra_lab.runs.run import SUMMARY, Run
 
 from ..cli import call
+from ..forked import ForkServer
 
 TINY = [
-    "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=fork_server.Breakable",
-    "trust=[fork_server]",
+    "+experiment=nt_phase2", "loss=roi", "seed=1000,1001", "scale=laptop", "network._target_=breakable.Breakable",
+    "trust=[breakable]",
     "network.widths=[2,4,4,8]", "canvas=[168,176]", "batch_size=2", "logger.mode=disabled", "panel_images=1",
     "stages.phase1.max_epochs=4", "stages.phase2.max_epochs=3", "data=manifest", "held_out=hospital_c",
 ]  # fmt: skip
+HERE = Path(__file__).parent  # of breakable.py
 STAGES = ("phase1", "phase2")
 KILLS = int(os.environ.get("USHYDRA_KILLS", "2"))
 """`make test-kill` asks for ten."""
 
 
 @dataclass
-class ForkServer:
-    """Starts the command line in a process of its own; see fork_server.py."""
+class Sweeps:
+    """The sweep of two jobs, started in a process of its own."""
 
-    process: "subprocess.Popen[str]"
+    server: ForkServer
     manifest: Path
 
     def start(self, root: Path, *more: str, file_limit: int = 0, **env: str) -> int:
-        arguments = [*TINY, f"data.path='{self.manifest}'", f"run_root='{root}'", *more]
+        words = [*TINY, f"data.path='{self.manifest}'", f"run_root='{root}'", *more]
         root.mkdir(exist_ok=True)
-        log = str(root.with_suffix(".log"))
-        return self._ask({"arguments": arguments, "log": log, "env": env, "file_limit": file_limit})
+        return self.server.start(words, HERE, root.with_suffix(".log"), file_limit, **env)
 
     def wait(self, process: int) -> int:
-        return self._ask(process)
+        return self.server.wait(process)
 
     def run(self, root: Path, *more: str, file_limit: int = 0, **env: str) -> tuple[int, str]:
         """Exit status and what was said."""
@@ -60,30 +57,18 @@ class ForkServer:
         status = self.wait(self.start(root, *more, file_limit=file_limit, **env))
         return status, root.with_suffix(".log").read_text()
 
-    def _ask(self, request: Any) -> int:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
 
 @pytest.fixture(scope="module")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def sweeps(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Sweeps:
     counts = dict.fromkeys(phantom.SCENES["nt"].machines, 4)
-    manifest = phantom.write(tmp_path_factory.mktemp("phantom"), "nt", 0, counts)
-    line = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield ForkServer(process, manifest)
-        assert process.stdin
-        process.stdin.close()
+    return Sweeps(fork_server, phantom.write(tmp_path_factory.mktemp("phantom"), "nt", 0, counts))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(sweeps: Sweeps, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sweep's directory, all in one go."""
     root = tmp_path_factory.mktemp("undisturbed") / "runs"
-    status, said = fork_server.run(root)
+    status, said = sweeps.run(root)
     assert status == 0, said
     return root
 
@@ -109,12 +94,12 @@ def assert_same(one: Path, two: Path) -> None:
 
 
 def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     draw, root = random.Random(KILLS), tmp_path / "runs"
     for _ in range(KILLS):
         store, seen = root / ".stages", draw.randrange(1, 5)
-        process = fork_server.start(root, EVERY_S=str(draw.choice([0, 60])))
+        process = sweeps.start(root, EVERY_S=str(draw.choice([0, 60])))
         before = _newest(store)
         while seen and status_or_none(root) != ["finished", "finished"]:  # as many epochs, then a random moment
             time.sleep(0.002)
@@ -122,8 +107,8 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
                 before, seen = now, seen - 1
         time.sleep(draw.uniform(0, 0.2))
         os.kill(process, signal.SIGKILL)
-        assert fork_server.wait(process) == -signal.SIGKILL
-    outcome, said = fork_server.run(root)
+        assert sweeps.wait(process) == -signal.SIGKILL
+    outcome, said = sweeps.run(root)
     assert outcome == 0, said
     assert_same(undisturbed, root)
 
@@ -139,24 +124,22 @@ def status_or_none(root: Path) -> list[str | None]:
 
 @pytest.mark.parametrize("checkpoint", [1, 4])
 def test_killed_while_a_checkpoint_is_written_a_sweep_ends_with_the_same_bits(
-    checkpoint: int, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    checkpoint: int, sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    assert fork_server.run(root, DIE_WRITING=str(checkpoint))[0] == -signal.SIGKILL
+    assert sweeps.run(root, DIE_WRITING=str(checkpoint))[0] == -signal.SIGKILL
     shown = job_state(Run(run_of(root, 1000)))
     assert (shown.state, job_state(Run(run_of(root, 1001))).state) == ("interrupted", "missing")
     assert shown.note.startswith(f"killed phase1, {1 if checkpoint == 1 else 2} of at most 4 epochs")
-    outcome, said = fork_server.run(root)
+    outcome, said = sweeps.run(root)
     assert outcome == 0, said
     assert_same(undisturbed, root)
 
 
-def test_a_stage_goes_on_where_its_folder_was_moved_to(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
-) -> None:
-    assert fork_server.run(tmp_path / "here", DIE_WRITING="8")[0] == -signal.SIGKILL
+def test_a_stage_goes_on_where_its_folder_was_moved_to(sweeps: Sweeps, undisturbed: Path, tmp_path: Path) -> None:
+    assert sweeps.run(tmp_path / "here", DIE_WRITING="8")[0] == -signal.SIGKILL
     shutil.move(tmp_path / "here", tmp_path / "there")
-    outcome, said = fork_server.run(tmp_path / "there")
+    outcome, said = sweeps.run(tmp_path / "there")
     assert outcome == 0, said
     assert "continuing" in said
     assert_same(undisturbed, tmp_path / "there")
@@ -164,20 +147,20 @@ def test_a_stage_goes_on_where_its_folder_was_moved_to(
 
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 def test_a_damaged_file_of_an_unfinished_stage_costs_only_time(
-    name: str, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    name: str, sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    fork_server.run(root, DIE_WRITING="6")
+    sweeps.run(root, DIE_WRITING="6")
     (file,) = root.glob(f".stages/*/{name}")
     file.write_bytes(file.read_bytes()[:-1000])
-    outcome, said = fork_server.run(root)
+    outcome, said = sweeps.run(root)
     assert outcome == 0, said
     assert f"{name} is damaged" in said
     assert_same(undisturbed, root)
 
 
 def test_a_damaged_file_of_a_finished_stage_is_named_with_the_remedy(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "runs")
     folder = root / ".stages" / read_json(run_of(root, 1001) / "run.json")["stages"]["phase1"]["key"]
@@ -185,45 +168,41 @@ def test_a_damaged_file_of_a_finished_stage_is_named_with_the_remedy(
     content[len(content) // 2] ^= 1
     (folder / "best.ckpt").write_bytes(content)
     shutil.rmtree(run_of(root, 1001))
-    outcome, said = fork_server.run(root)
+    outcome, said = sweeps.run(root)
     assert outcome == 1
     assert "best.ckpt is damaged" in said
     shutil.rmtree(folder)
-    assert fork_server.run(root)[0] == 0
+    assert sweeps.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 
-def test_a_third_command_does_nothing_and_shows_the_table(fork_server: ForkServer, undisturbed: Path) -> None:
+def test_a_third_command_does_nothing_and_shows_the_table(sweeps: Sweeps, undisturbed: Path) -> None:
     def state() -> dict[Path, int]:
         files = (file for seed in (1000, 1001) for file in run_of(undisturbed, seed).rglob("*"))
         return {file: file.stat().st_mtime_ns for file in files if file.is_file() and file.name != "run.log"}
 
     before = state()
-    outcome, said = fork_server.run(undisturbed)
+    outcome, said = sweeps.run(undisturbed)
     assert outcome == 0
     assert "Nothing has changed since the report was written" in said
     assert "2 jobs: 2 finished" in said
     assert before == state()
 
 
-def test_a_table_of_a_finished_run_that_was_edited_is_named(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_a_table_of_a_finished_run_that_was_edited_is_named(sweeps: Sweeps, undisturbed: Path, tmp_path: Path) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "runs")
     table = run_of(root, 1001) / "per_image.csv"
     table.write_bytes(table.read_bytes().replace(b"1", b"2", 1))
-    outcome, said = fork_server.run(root)
+    outcome, said = sweeps.run(root)
     assert outcome == 1
     assert "per_image.csv is damaged" in said
     assert "FAILED" in said
 
 
-def test_two_commands_started_together_do_each_job_once(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_two_commands_started_together_do_each_job_once(sweeps: Sweeps, undisturbed: Path, tmp_path: Path) -> None:
     root = tmp_path / "runs"
-    both = [fork_server.start(root), fork_server.start(root)]
-    assert [fork_server.wait(process) for process in both] == [0, 0]
+    both = [sweeps.start(root), sweeps.start(root)]
+    assert [sweeps.wait(process) for process in both] == [0, 0]
     said = root.with_suffix(".log").read_text()
     assert said.count("training on") == 2 * len(STAGES)
     assert said.count("2 jobs: 2 finished") == 2
@@ -238,37 +217,37 @@ def test_two_commands_started_together_do_each_job_once(
     ],
 )
 def test_a_failing_job_is_named_and_the_other_unharmed(
-    breaks: str, words: str, fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    breaks: str, words: str, sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    outcome, said = fork_server.run(root, BREAK=breaks, BREAK_SEED="1000")
+    outcome, said = sweeps.run(root, BREAK=breaks, BREAK_SEED="1000")
     assert outcome == 1
     assert f"FAILED {run_of(root, 1000)}" in said
     assert words in said
     assert "2 jobs: 1 finished, 1 failed" in said
     assert ("Traceback" in said) == (breaks == "error")
     assert words.partition(" (")[0] in job_state(Run(run_of(root, 1000))).note
-    assert fork_server.run(root)[0] == 0
+    assert sweeps.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 
-def test_fail_fast_starts_no_further_job(fork_server: ForkServer, tmp_path: Path) -> None:
-    outcome, said = fork_server.run(tmp_path / "runs", "fail_fast=true", BREAK="nan", BREAK_SEED="1000")
+def test_fail_fast_starts_no_further_job(sweeps: Sweeps, tmp_path: Path) -> None:
+    outcome, said = sweeps.run(tmp_path / "runs", "fail_fast=true", BREAK="nan", BREAK_SEED="1000")
     assert outcome == 1
     assert "2 jobs: 1 failed, 1 missing" in said
-    outcome, said = fork_server.run(tmp_path / "runs", "fail_fast=true")
+    outcome, said = sweeps.run(tmp_path / "runs", "fail_fast=true")
     assert outcome == 0, said  # the failure of an earlier sweep stops nothing
 
 
 def test_files_that_cannot_be_written_whole_fail_the_job_with_the_reason(
-    fork_server: ForkServer, undisturbed: Path, tmp_path: Path
+    sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    outcome, said = fork_server.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000)
+    outcome, said = sweeps.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000)
     assert outcome == 1
     assert "Cannot write below" in said
     assert "2 jobs: 2 failed" in said
-    assert fork_server.run(root)[0] == 0
+    assert sweeps.run(root)[0] == 0
     assert_same(undisturbed, root)
 
 

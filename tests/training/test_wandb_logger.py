@@ -29,6 +29,7 @@ from ushydra_lab.config.schema import Experiment
 from ushydra_lab.config.validation import check
 from ushydra_lab.training.wandb_logger import RunLogger, open_run
 
+from ..forked import ForkServer
 from ..small_systems import train, words, write_images
 
 BLOCK = 32768
@@ -294,13 +295,13 @@ def test_the_machine_s_load_is_logged_only_where_there_is_a_gpu(
 
 
 def test_a_training_that_is_killed_and_continued_is_one_run_with_the_curves_of_one_that_was_not(
-    tmp_path: Path,
+    fork_server: ForkServer, tmp_path: Path
 ) -> None:
     manifest, runs = write_images("nt_phase2", tmp_path / "images"), {}
     for name in ("whole", "killed"):
         typed = words("nt_phase2", manifest, tmp_path / name, 3, "logger.mode=offline")
         if name == "killed":
-            first = kill_after_an_epoch(typed, tmp_path / name)
+            first = kill_after_an_epoch(fork_server, typed, tmp_path / name)
             time.sleep(1)  # wandb names its folders by the second
         runs[name] = train(typed)
     (file,), (whole,) = (files(runs[name]) for name in ("killed", "whole"))
@@ -317,16 +318,14 @@ def test_a_training_that_is_killed_and_continued_is_one_run_with_the_curves_of_o
             assert run.curve(f"{stage}/{name}") == pytest.approx(history[name].tolist()), name
 
 
-def kill_after_an_epoch(typed: list[str], root: Path) -> str:
+def kill_after_an_epoch(fork_server: ForkServer, typed: list[str], root: Path) -> str:
     """Start a training, kill it once an epoch is stored; the id of the wandb run that it leaves."""
-    alone = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # not this process's wandb
-    line = [sys.executable, "-m", "ushydra_lab", *typed]
-    started = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=alone)
+    root.mkdir()
+    started = fork_server.start(typed, root, root.with_suffix(".log"))
     while not list(root.glob(".stages/*/last.ckpt")):
-        assert started.poll() is None, "it ended by itself"
-        time.sleep(0.05)
-    started.kill()
-    started.wait()
+        time.sleep(0.01)
+    os.kill(started, signal.SIGKILL)
+    assert fork_server.wait(started) == -signal.SIGKILL, "it ended by itself"
     (file,) = root.glob("*/*/seed*/*/wandb/offline-run-*/*.wandb")
     return file.stem.removeprefix("run-")  # what wandb's own process has written by then differs
 
