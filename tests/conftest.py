@@ -1,5 +1,6 @@
 """What several test modules share: tiny image folders with their tables, and the real samples."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ REAL = Path(os.environ.get("USHYDRA_REAL_DATA", ROOT.parent / "shared" / "data")
 
 
 def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported by now lives as long as the process
     if "ushydra_lab.evaluation.pictures" in sys.modules:
         from .little import draw_little
 

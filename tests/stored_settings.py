@@ -7,6 +7,7 @@ without moving a number of a paper's table. Write them again only if a setting i
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from itertools import product
@@ -57,8 +58,17 @@ TYPED = [
 ]
 
 
-def own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
-    """Every job of an experiment's own sweep."""
+@functools.cache
+def jobs_of(name: str, scale: str) -> list[DictConfig]:
+    """Every job of an experiment's own sweep, or of a command of the README; not to be changed."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        if name.startswith("+"):
+            return [compose("config", overrides=[f"scale={scale}", *name.split()])]
+        return list(_own_jobs(name, scale))
+
+
+def _own_jobs(experiment: str, scale: str) -> Iterator[DictConfig]:
     start = [f"+experiment={experiment}", f"scale={scale}", "data.root=here"]
     params = compose("config", overrides=start, return_hydra_config=True).hydra.sweeper.params or {}
     own = [f"{key}={value}" for key, value in params.items() if value and key != "seed"]  # the scale's
@@ -93,15 +103,8 @@ def _orders(node: Any) -> list[Any]:
 
 def hashes(name: str) -> dict[str, dict[str, str]]:
     """Scale -> run directory -> hash of its settings, of an experiment or of a command of the README."""
-    register_resolvers()
-    found: dict[str, dict[str, str]] = {}
-    without_gpu = patch.object(torch.cuda, "is_available", return_value=False)  # where the precision is another
-    with without_gpu, initialize_config_dir(str(CONF), version_base="1.3"):
-        for scale in SCALES:
-            typed = name.startswith("+")
-            jobs = [compose("config", overrides=[f"scale={scale}", *name.split()])] if typed else own_jobs(name, scale)
-            found[scale] = {str(run_path(job)): identity(job) for job in jobs}
-    return found
+    with patch.object(torch.cuda, "is_available", return_value=False):  # where there is a GPU the precision is another
+        return {scale: {str(run_path(job)): identity(job) for job in jobs_of(name, scale)} for scale in SCALES}
 
 
 if __name__ == "__main__":

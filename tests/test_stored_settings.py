@@ -2,15 +2,18 @@
 
 import json
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from ushydra_lab.config.paths import CONF
+from ushydra_lab.config.resolvers import run_path
+from ushydra_lab.config.validation import check
 
 from .config.test_validation import composed
-from .stored_settings import EXPERIMENTS, STORED, TYPED, hashes
+from .stored_settings import EXPERIMENTS, SCALES, STORED, TYPED, hashes, jobs_of
 
 HASHES = json.loads(STORED.read_text(encoding="utf-8"))
 REMEDY = "If it is meant: python tests/stored_settings.py, and say in CHANGELOG.md what changed"
@@ -37,9 +40,17 @@ def test_what_is_typed_wins_over_the_sizes_of_a_scale() -> None:
     assert typed.stages.phase1.patience == 12
 
 
-@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_configuration_can_be_shown_resolved(name: str, scale: str) -> None:
-    shown = composed(f"+experiment={name}", "data.root=here", f"scale={scale}")
+    shown = deepcopy(jobs_of(name, scale)[0])
     OmegaConf.resolve(shown)  # what --cfg job --resolve does
     assert "${" not in OmegaConf.to_yaml(shown)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_jobs_of_an_experiment_s_own_sweep_have_a_directory_each(name: str) -> None:
+    jobs = jobs_of(name, "laptop")
+    assert len({run_path(job) for job in jobs}) == len(jobs)
+    # baselines join those they are compared with
+    assert {check(job).name for job in jobs} == ({"hydra_vit", "hydra_unet"} if name == "hydra_baselines" else {name})
