@@ -1,5 +1,6 @@
 """Every job of a sweep has a directory of its own, whichever components are swept."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +17,22 @@ from ushydra_lab.sweep.sweeper import expand
 from ushydra_lab.training import assembly
 
 
-def jobs(experiment: str, *typed: str, scale: str = "laptop") -> list[DictConfig]:
-    """The configurations of all jobs that a command starts."""
+def expanded(experiment: str, *typed: str, scale: str = "laptop") -> list[list[str]]:
+    """The words of all jobs that a command starts."""
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         start = [f"+experiment={experiment}", f"scale={scale}"]
         config = compose("config", overrides=start, return_hydra_config=True)
         with open_dict(config):
             config.hydra.overrides.task = [*start, *typed]
-        return [compose("config", overrides=job) for job in expand(config)]
+        return expand(config)
+
+
+def jobs(experiment: str, *typed: str) -> list[DictConfig]:
+    """The configurations of all jobs that a command starts."""
+    words = expanded(experiment, *typed)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return [compose("config", overrides=job) for job in words]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +99,13 @@ def test_a_component_that_does_not_exist_is_left_to_validation() -> None:
 
 @pytest.mark.parametrize(("scale", "seeds"), [("paper", [1000, 1001, 1002, 1003, 1004]), ("laptop", [1000, 1001])])
 def test_the_scale_says_which_seeds_are_swept_unless_they_are_typed(scale: str, seeds: list[int]) -> None:
-    found = jobs("nt_ablation", scale=scale)
-    assert sorted({job.seed for job in found}) == seeds
-    assert len(found) == 6 * len(seeds)
-    assert {job.seed for job in jobs("nt_ablation", "seed=3", scale=scale)} == {3}
-    assert {job.seed for job in jobs("nt_ablation", "seed=7,8,9", scale=scale)} == {7, 8, 9}
+    def swept(*typed: str) -> Counter[str]:
+        jobs = expanded("nt_ablation", *typed, scale=scale)
+        return Counter(word for job in jobs for word in job if word.startswith("seed="))
+
+    assert swept() == {f"seed={seed}": 6 for seed in seeds}
+    assert swept("seed=3") == {"seed=3": 6}
+    assert swept("seed=7,8,9") == dict.fromkeys(["seed=7", "seed=8", "seed=9"], 6)
 
 
 @pytest.fixture
