@@ -412,6 +412,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_as_typed_ends_with_the_table(tmp_path: Path, hospitals: Path) -> None:
+    """One of the slowest: the only sweep that starts as its user starts it, imports, four jobs, all pictures."""
     typed = ["ushydra_lab", "+experiment=nt_phase2", "seed=1000,1001"]
     data = ["data=manifest", f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", "held_out=hospital_b"]
     done = command(tmp_path, *typed, *TINY, *data)
