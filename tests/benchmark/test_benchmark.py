@@ -54,7 +54,7 @@ class SameProcess(OtherProcess):
 def test_every_part_gives_its_rows_each_with_a_figure_and_a_ratio_wherever_it_is_compared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One of the slowest tests: nine parts, some of which train every system, at their smallest."""
+    """One of the slowest tests: parts that train every system, at their smallest."""
     monkeypatch.setattr(run, "ProcessPoolExecutor", Here)
     monkeypatch.setattr(training, "OtherProcess", SameProcess)
     monkeypatch.setattr(evidence, "SEEDS", (2, 3))
