@@ -177,7 +177,8 @@ def met(systems: Callable[[str], tuple[Experiment, UltrasoundData]]) -> Callable
             with Accelerator({**STEP, **ONCE, **EPOCH, **VALIDATION}) as training:
                 curves = fit(experiment, stage, task, data, DEVICE)
             with Accelerator({**STEP, **ONCE, **VALIDATION, **EVALUATION}) as evaluation:
-                answers = [trainer([]).predict(task, data.part_loader(part)) for part in data.parts]
+                evaluated = [part for part in data.parts if part != "train"]
+                answers = [trainer([]).predict(task, data.part_loader(part)) for part in evaluated]
             assert all(isinstance(answer, list) and answer for answer in answers)
             waited |= training.met | evaluation.met
             other = dict(stages(experiment, data))[stage]
