@@ -71,7 +71,7 @@ def test_limits_of_ratio_angle_and_midpoints(ratio: float, degrees: float, apart
     turned = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
     usual = np.array([[[0.0, 0], [400, 0]], [[200, -160], [200, 160]]])
     ends = np.stack([usual, usual, usual])
-    ends[1, 1] = [200 + 400 * apart, 0] + np.outer([-0.5, 0.5], 400 * ratio * turned)
+    ends[1, 1] = np.array([200 + 400 * apart, 0]) + np.outer([-0.5, 0.5], 400 * ratio * turned)
     found = flagged(ends)
     assert found == ({1: f"line 3 (1.png): landmarks {said}"} if said else {})
 
