@@ -79,6 +79,7 @@ def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, t
         ({"pixel_mm": np.inf}, "not a finite number"),
         ({"nt_mm": 150}, "not within 0.05 to 20 mm"),
         ({"nt_mm": 0.015}, "looks like cm: 0.15 would be mm"),
+        ({"nt_mm": 0.02}, "looks like cm: 0.2 would be mm"),  # in m 20, farther from the usual 1.5
         ({"nt_mm": 0.0018}, "looks like m: 1.8 would be mm"),
         ({"hc_mm": 17.5}, "looks like cm: 175 would be mm"),
         ({"hc_mm": 0.175}, "looks like m: 175 would be mm"),
