@@ -337,9 +337,17 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
     assert same_weights(finished, run(tmp_path, hospitals), "phase2")
 
 
+OF_ITS_OWN_PICTURES = ("nt_phase2", "nt_extensions", "brain_attention_unet", "biometry_stage3", "biometry_multihead")
+"""One experiment of each kind of panel."""
+
+
 @pytest.mark.parametrize("path", WITHOUT_QUALITY, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("pca_for_umap", "whole_pictures")
-def test_every_experiment_file_runs_one_batch(path: Path, hospitals: Path, heads: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("pca_for_umap")
+def test_every_experiment_file_runs_one_batch(
+    path: Path, hospitals: Path, heads: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if path.stem in OF_ITS_OWN_PICTURES:
+        request.getfixturevalue("whole_pictures")
     register_resolvers()
     small = ["scale=laptop", "batch_size=4", "logger.mode=disabled", "panel_images=1", "held_out=hospital_c"]
     small += ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=2", f"run_root='{tmp_path}'"]
@@ -404,6 +412,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_as_typed_ends_with_the_table(tmp_path: Path, hospitals: Path) -> None:
+    """One of the slowest: the only sweep that starts as its user starts it, imports, four jobs, all pictures."""
     typed = ["ushydra_lab", "+experiment=nt_phase2", "seed=1000,1001"]
     data = ["data=manifest", f"data.path={str(hospitals).replace(' ', chr(92) + ' ')}", "held_out=hospital_b"]
     done = command(tmp_path, *typed, *TINY, *data)

@@ -35,7 +35,10 @@ def here(module: str, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[endtoend.Row]]:
-    """The folder and the rows of a sweep of two jobs."""
+    """The folder and the rows of a sweep of two jobs.
+
+    One of the slowest: the lab trains them, then the script does twice, and a finished sweep is typed again.
+    """
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(endtoend, "command", here)

@@ -14,6 +14,7 @@ from ushydra_lab.report.comparisons import compare_sites, comparison_cells, imag
 from ushydra_lab.report.tables import count_cell, methods_in, metrics_in, values_table
 from ushydra_lab.report.verdict import summaries
 from ushydra_lab.results.collect import collect
+from ushydra_lab.results.crossed import Common
 from ushydra_lab.tasks.column import Metric
 
 from .. import fake_runs
@@ -264,13 +265,13 @@ def test_counts_are_of_seeds_and_of_all_images_that_some_method_has() -> None:
 def test_where_methods_differ_in_images_a_comparison_says_of_which_it_is() -> None:
     known = {"seed": 1, "site": "c", "subject": list("uvwx"), "record": range(4)}
     a, b = pd.DataFrame(known | {"m": [1.0, 2, 3, np.nan]}), pd.DataFrame(known | {"m": [2.0, 1, np.nan, np.nan]})
-    cells = images_cells(a, b, "m", Metric("M", "lower", 1, "difference"))
+    cells = images_cells(Common(a, b), "m", Metric("M", "lower", 1, "difference"))
     counts = {
         name: cells[name]
         for name in ("measured", "measured_against", "images", "larger", "smaller", "lost", "lost_against")
     }
     assert list(counts.values()) == [2, 3, 2, 1, 1, 1, 0]
-    whole = images_cells(a[:2], b[:2], "m", Metric("M", "lower", 1, "difference"))
+    whole = images_cells(Common(a[:2], b[:2]), "m", Metric("M", "lower", 1, "difference"))
     assert (whole["lost"], whole["lost_against"]) == (0, 0)
     assert np.isnan(whole["change_imputed"])
     assert not np.isnan(cells["change_imputed"])

@@ -37,10 +37,16 @@ OTHER = [
 ]
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("phantom")
+    return phantom.write(root, "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 4)).parent
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    phantom.write(tmp_path / "images", "nt", 0, dict.fromkeys(phantom.SCENES["nt"].machines, 4))
+    (tmp_path / "images").symlink_to(images)
     return tmp_path / "multirun" / "nt_phase2"
 
 

@@ -96,6 +96,7 @@ def assert_same(one: Path, two: Path) -> None:
 def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
     sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
+    """One of the slowest: the sweep is trained as often as it is killed."""
     draw, root = random.Random(KILLS), tmp_path / "runs"
     for _ in range(KILLS):
         store, seen = root / ".stages", draw.randrange(1, 5)

@@ -33,7 +33,10 @@ DDP = ["trainer.devices=2", "trainer.strategy=ddp", "loss=roi,global"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A job in one process below `single`; the same, and one more after it, in two below `ddp`."""
+    """A job in one process below `single`; the same, and one more after it, in two below `ddp`.
+
+    One of the slowest: of two processes that train together each starts anew and imports all libraries.
+    """
     root = tmp_path_factory.mktemp("ddp")
     phantom.write(root / "images", "nt", 0, {"hospital_a": 9, "hospital_b": 10, "hospital_c": 3})
     words = ["+experiment=nt_phase2", *TINY]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ushydra_lab.report.tables import last_stage, methods_in, metrics_in
-from ushydra_lab.results.crossed import effect
+from ushydra_lab.results.crossed import Common, effect_on
 from ushydra_lab.results.direction import direction
 from ushydra_lab.results.family import Comparison, adjusted
 from ushydra_lab.results.lost import lost
@@ -48,13 +48,15 @@ def compare_sites(sites: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         for name, metric in metrics_in(images).items()
     }
     of_methods = {held_out: dict(tuple(images.groupby("method"))) for held_out, images in sites.items()}
-    tables = {key: (of_methods[key[0]][key[2]], of_methods[key[0]][key[1]]) for key in chosen}
-    effects = {key: effect(*tables[key], key[3], metric.change == "%", metric.most) for key, metric in chosen.items()}
+    both = {key[:3]: Common(of_methods[key[0]][key[2]], of_methods[key[0]][key[1]]) for key in chosen}
+    effects = {
+        key: effect_on(both[key[:3]].of(key[3]), metric.change == "%", metric.most) for key, metric in chosen.items()
+    }
     rows: dict[str, list[dict[str, Any]]] = {held_out: [] for held_out in sites}
     for key, one in adjusted(effects).items():
         held_out, b, a, name = key
         who = {"method": b, "against": a, "metric": name}
-        rows[held_out].append(who | _row(one) | images_cells(*tables[key], name, chosen[key]))
+        rows[held_out].append(who | _row(one) | images_cells(both[key[:3]], name, chosen[key]))
     return {held_out: pd.DataFrame(found) for held_out, found in rows.items()}
 
 
@@ -74,9 +76,9 @@ def _row(one: Comparison) -> dict[str, Any]:
     }
 
 
-def images_cells(a: pd.DataFrame, b: pd.DataFrame, name: str, metric: Metric) -> dict[str, Any]:
+def images_cells(both: Common, name: str, metric: Metric) -> dict[str, Any]:
     """What a comparison of b with a rests on: values, how many changed which way, and values that one lost."""
-    typical = direction(a, b, name)
+    a, b, typical = both.a, both.b, direction(both.of(name))
     measured = {"measured": int(b[name].notna().sum()), "measured_against": int(a[name].notna().sum())}
     images = measured | {
         "images": typical.images,

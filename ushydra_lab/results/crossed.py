@@ -179,27 +179,48 @@ def effect(
     A subject is (site, subject). Only seeds that both methods have are counted. weight: a column of a, of what each
     image counts, 1 on average; without it all count 1.
     """
-    pairs = common(a, b, metric, weight)
+    return effect_on(Common(a, b, weight).of(metric), relative, most)
+
+
+def effect_on(pairs: pd.DataFrame, relative: bool = False, most: float = np.inf) -> Effect:
+    """Compare two methods on the images that both have a value of (`Common.of`)."""
     values = pairs[["a", "b"]].to_numpy(float)
     first, second, counts = sums(pairs)
     spread = float(np.ptp(values)) if len(values) else np.nan
     return effect_of(first, second, counts, spread, relative, most)
 
 
-def common(a: pd.DataFrame, b: pd.DataFrame, metric: str, weight: str | None = None) -> pd.DataFrame:
-    """The images that both methods have a value of: their keys, `a` and `b`, and `n`, what each counts."""
-    keys = [key for key in KEYS if key in a]
-    sides = (side[[*keys, metric]].rename(columns={metric: name}) for side, name in ((a, "a"), (b, "b")))
-    first, second = sides
-    first = first.assign(n=a[weight] if weight else 1.0)
-    return first.merge(second, on=keys).dropna(subset=["a", "b"])
+class Common:
+    """The images that two methods' per-image tables have in common, as of `effect`; matched once for all metrics."""
+
+    def __init__(self, a: pd.DataFrame, b: pd.DataFrame, weight: str | None = None) -> None:
+        self.a, self.b = a, b
+        keys = [key for key in KEYS if key in a]
+        first = a[keys].assign(n=a[weight] if weight else 1.0, row_a=np.arange(len(a)))
+        both = first.merge(b[keys].assign(row_b=np.arange(len(b))), on=keys)
+        self.row_a, self.row_b = both.pop("row_a").to_numpy(), both.pop("row_b").to_numpy()
+        self.images = both.assign(unit=both.groupby(["site", "subject"]).ngroup())
+
+    def of(self, metric: str) -> pd.DataFrame:
+        """Those that both have a value of: keys, `unit`, the subject's number, `n`, what each counts, `a` and `b`."""
+        a, b = self.a[metric].to_numpy()[self.row_a], self.b[metric].to_numpy()[self.row_b]
+        return self.images.assign(a=a, b=b).dropna(subset=["a", "b"])
 
 
 def sums(pairs: pd.DataFrame) -> list[Floats]:
     """Sums over images of a and b, as each counts, and of what they count, each (seeds, subjects)."""
     counted = pairs.assign(a=pairs["a"] * pairs["n"], b=pairs["b"] * pairs["n"])
-    cells = counted.groupby(["seed", "site", "subject"])[["a", "b", "n"]].sum()
-    return [cells[name].unstack(["site", "subject"]).fillna(0).to_numpy(float) for name in ("a", "b", "n")]
+    cells = counted.groupby(["seed", "unit"])[["a", "b", "n"]].sum()
+    (seeds, rows), (subjects, columns) = (_numbered(cells.index.get_level_values(name)) for name in ("seed", "unit"))
+    found = np.zeros((3, seeds, subjects))
+    found[:, rows, columns] = cells.to_numpy(float).T
+    return list(found)
+
+
+def _numbered(names: pd.Index) -> tuple[int, NDArray[np.intp]]:
+    """How many different names there are, and the number of each, in the order in which they come."""
+    codes, known = pd.factorize(names)
+    return len(known), codes
 
 
 def effect_of(

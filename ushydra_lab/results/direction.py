@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from ushydra_lab.results.crossed import common
-
 
 @dataclass(frozen=True)
 class Direction:
@@ -35,14 +33,12 @@ class Direction:
         return bool(sign * self.ranks >= 0 and sign * (self.larger - self.smaller) >= 0)
 
 
-def direction(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Direction:
-    """Direction of b against a on the images they have in common."""
-    pairs = common(a, b, metric)
+def direction(pairs: pd.DataFrame) -> Direction:
+    """Direction of b against a on the images that both have a value of (`crossed.Common.of`)."""
     if pairs.empty:
         return Direction(np.nan, 0, 0, 0, np.nan, np.nan)
-    keys = ["site", "subject", "record"]
-    images = (pairs["b"] - pairs["a"]).groupby([pairs[key] for key in keys]).mean()
-    subjects = images.groupby(["site", "subject"]).mean().to_numpy()
+    images = (pairs["b"] - pairs["a"]).groupby([pairs["unit"], pairs["record"]]).mean()
+    subjects = images.groupby("unit").mean().to_numpy()
     larger, smaller = int((images > 0).sum()), int((images < 0).sum())
     mean = float((pairs["b"] - pairs["a"]).mean())
     if not subjects.any():

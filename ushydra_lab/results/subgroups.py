@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ushydra_lab.results.crossed import common, contributions, freedom, half_width, two_sided
+from ushydra_lab.results.crossed import Common, contributions, freedom, half_width, two_sided
 
 FEWEST = 5
 """Groups of fewer subjects are shown together with other such ones or not at all: they could tell who somebody is."""
@@ -42,7 +42,7 @@ def interaction(a: pd.DataFrame, b: pd.DataFrame, metric: str, inside: pd.Series
     group. Four means, of a and b inside and outside, with their covariances over seeds and subjects, so that a subject
     may have images in both; the subjects' degrees of freedom are those of the side that has fewer.
     """
-    pairs = common(a, b, metric)
+    pairs = Common(a, b).of(metric)
     pairs = pairs.assign(inside=pairs["record"].map(inside).astype(bool))
     cells = pairs.groupby(["inside", "seed", "site", "subject"])[["a", "b", "n"]].sum()
     wide = cells.unstack(["site", "subject"]).fillna(0)

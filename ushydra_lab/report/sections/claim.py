@@ -21,6 +21,7 @@ from ushydra_lab.report.tables import last_stage, methods_in, metrics_in, plural
 from ushydra_lab.report.verdict import reserve, where_tested
 from ushydra_lab.results.answer import Answer, Unanswered, answer
 from ushydra_lab.results.collect import Collected
+from ushydra_lab.results.crossed import Common
 from ushydra_lab.results.hospitals import AcrossHospitals
 from ushydra_lab.runs.plan import Plan, read_plans
 from ushydra_lab.runs.summary import TIME
@@ -172,7 +173,7 @@ def _reserves(found: Answer, collected: Collected) -> list[str]:
     for held_out, one in found.effects.items():
         own = test[test["held_out"] == held_out]
         a, b = (own[own["method_name"] == name] for name in (found.against, found.method))
-        cells = images_cells(a, b, found.claim.endpoint, found.metric)
+        cells = images_cells(Common(a, b), found.claim.endpoint, found.metric)
         row = {"method": found.method, "against": found.against, "change": one.change} | cells
         words.append(reserve(pd.Series(row), found.metric).removeprefix("; "))
     return words if any(words) else []
