@@ -95,7 +95,7 @@ def test_masks_of_a_csv_are_read_with_the_structures_given(
     assert "head in mask" in captured.out
 
 
-def test_a_data_set_without_any_image_is_not_usable(
+def test_a_data_set_without_any_image_is_not_usable_and_one_with_some_is(
     write_images: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = write_images({"HC18": 3}).drop(columns=["site", "subject"]).assign(center_w=20, center_h=15, Split="train")
@@ -109,6 +109,9 @@ def test_a_data_set_without_any_image_is_not_usable(
     assert "not usable: no image found" in captured.out
     assert f"download them below {tmp_path / 'sets'}" in captured.err
     assert "Not usable: no image found" in Path("multirun/check/multicentre_landmarks/index.html").read_text()
+    (tmp_path / "HC18/0.png").rename(folder / "001_HC.png")
+    assert status("check", "data=multicentre_landmarks", f"data.root={tmp_path / 'sets'}") == 0
+    assert "multicentre_landmarks (head): usable" in capsys.readouterr().out
 
 
 def test_columns_that_nothing_reads_are_named(

@@ -72,7 +72,7 @@ def prepare(experiment: Experiment) -> tuple[UltrasoundData, str]:
     Raises:
         UserError: bad input.
     """
-    L.seed_everything(experiment.seed, workers=True, verbose=False)
+    L.seed_everything(experiment.seed, verbose=False)
     data = job_data(experiment)
     data.setup("fit")
     return data, job_identity(experiment, data.fingerprint(data.parts))

@@ -54,6 +54,28 @@ def test_each_gross_error_is_named_with_its_line_image_and_reason() -> None:
     assert "BPD/OFD is 0." in found[9]
 
 
+@pytest.mark.parametrize(
+    ("ratio", "degrees", "apart", "said"),
+    [
+        (0.61, 75.4, 0.14, ""),
+        (0.99, 90, 0, ""),
+        (0.59, 90, 0, "BPD/OFD is 0.59"),
+        (1.01, 90, 0, "BPD/OFD is 1.01"),
+        (0.8, 74.6, 0, "OFD and BPD meet at 75°"),
+        (0.8, 105.4, 0, "OFD and BPD meet at 75°"),
+        (0.8, 90, 0.16, "midpoints are 0.16 of OFD apart"),
+    ],
+)
+def test_limits_of_ratio_angle_and_midpoints(ratio: float, degrees: float, apart: float, said: str) -> None:
+    """Two of three heads are a textbook's, so that the longer diameter stays the OFD."""
+    turned = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    usual = np.array([[[0.0, 0], [400, 0]], [[200, -160], [200, 160]]])
+    ends = np.stack([usual, usual, usual])
+    ends[1, 1] = np.array([200 + 400 * apart, 0]) + np.outer([-0.5, 0.5], 400 * ratio * turned)
+    found = flagged(ends)
+    assert found == ({1: f"line 3 (1.png): landmarks {said}"} if said else {})
+
+
 def test_implausible_labels_weigh_nothing_in_training_and_others_all_or_what_is_asked_for() -> None:
     ends = random_ends(np.random.default_rng(1), 600)
     ends[3] = ends[3, ::-1]

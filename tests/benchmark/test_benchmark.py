@@ -94,3 +94,11 @@ def test_the_protocol_is_its_steps_times_splits_seeds_and_epochs(
     first, second = hours("phase1"), hours("phase2")
     assert measured["whole protocol, one variant"] == pytest.approx(first + second)
     assert measured["whole protocol, final objective and control"] == pytest.approx(first + 2 * second)
+
+
+def test_without_a_choice_every_part_is_measured_but_those_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(run, "run_parts", lambda _, parts, *__: asked.extend(parts) or [])
+    call("benchmark")
+    assert {*asked} == {*PART_NAMES} - {*LONG}
+    assert LONG

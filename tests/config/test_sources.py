@@ -82,6 +82,18 @@ def test_sources_without_names_are_refused() -> None:
         configured("data=union")
 
 
+@pytest.mark.parametrize(("place", "lacks"), [("${nothing}/m.csv", "nothing"), ("${oc.env:NOPE}/m.csv", "NOPE")])
+def test_a_place_that_stands_for_nothing_is_named_by_its_key(place: str, lacks: str) -> None:
+    with pytest.raises(UserError, match=rf"data\.sources\.a\.path: .*'{lacks}' not found"):
+        configured("data=union", f"data.sources={{a: {{data: manifest, path: '{place}'}}}}")
+
+
+def test_a_source_follows_what_it_refers_to_also_where_that_was_typed_as_text() -> None:
+    words = ["data.sources={a: {data: phantom_nt_regions, seed: '${seed}', root: '${cache_dir}/x'}}", "seed='7'"]
+    source = configured("data=union", *words, "cache_dir=5").data["sources"]["a"]
+    assert (source["seed"], source["root"]) == (7, "5/x")
+
+
 def test_where_the_sources_lie_determines_no_number_and_is_not_shared() -> None:
     one = configured("data=union", TWO)
     moved = configured("data=union", TWO.replace("/x/a", "/y").replace("m.csv", "n.csv"))

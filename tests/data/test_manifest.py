@@ -74,10 +74,15 @@ def test_all_problems_are_listed_at_once_with_their_lines(write_images: Write, t
         ({"pixel_mm": 0.0001}, "looks like m: 0.1 would"),
         ({"pixel_mm": 80}, "looks like µm: 0.08 would"),
         ({"pixel_mm": 12}, "looks like px per mm: 0.08333 would"),
+        ({"pixel_mm": 0.0012}, "looks like cm: 0.012 would"),  # in m 1.2, farther from the usual 0.1
+        ({"pixel_mm": 0.0008}, "looks like m: 0.8 would"),  # in cm 0.008
         ({"pixel_mm": np.inf}, "not a finite number"),
         ({"nt_mm": 150}, "not within 0.05 to 20 mm"),
         ({"nt_mm": 0.015}, "looks like cm: 0.15 would be mm"),
+        ({"nt_mm": 0.02}, "looks like cm: 0.2 would be mm"),  # in m 20, farther from the usual 1.5
+        ({"nt_mm": 0.0018}, "looks like m: 1.8 would be mm"),
         ({"hc_mm": 17.5}, "looks like cm: 175 would be mm"),
+        ({"hc_mm": 0.175}, "looks like m: 175 would be mm"),
         ({"subject": "P\x1b[31m1"}, "has control characters; rename it without"),
         ({"subject": "P\x9b1"}, "has control characters; rename it without"),
         ({"site": "a\x07"}, "it names a folder"),

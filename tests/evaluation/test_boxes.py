@@ -53,7 +53,12 @@ def test_annotated_boxes_give_the_run_s_own_drift_and_others_their_overlap(
 ) -> None:
     detector = run("nt_detector", tmp_path, hospitals, "held_out=hospital_c")
     call("boxes", str(trained), str(detector))
-    assert "NT drift by the box's iou" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "NT drift by the box's iou" in shown
+    means = pd.read_csv(trained / "boxes" / "by_source.csv")
+    for value in means.loc[0, ["measured", "change", "drift"]]:
+        assert ("n/a" if np.isnan(value) else f"{value:.3f}") in shown
+    assert "nan" not in shown
     images = pd.read_csv(trained / "boxes" / "images.csv").set_index("record")
     assert images["source"].unique().tolist() == [ANNOTATED, *(f"moved {sd:g}" for sd in JITTER), DETECTED]
     own = pd.read_csv(next(trained.glob("*/*/*/per_image.csv"))).query("stage == 'phase2' and part == 'test'")

@@ -36,6 +36,14 @@ def test_a_fit_gives_the_ellipse_back_even_from_half_of_it(ellipse: Ellipse, sta
         assert numbers(fit(on(ellipse, start, start + arc))) == pytest.approx(numbers(ellipse), rel=1e-4, abs=1e-3)
 
 
+@given(ELLIPSES, st.floats(-1e7, 1e7))
+def test_a_fit_does_not_depend_on_where_the_origin_is(ellipse: Ellipse, away: float) -> None:
+    points = on(ellipse) + away
+    found = fit(points)
+    assert [found.major, found.minor] == pytest.approx([ellipse.major, ellipse.minor], abs=1e-3)
+    assert found.radius(points) == pytest.approx(np.ones(len(points)), abs=1e-4)
+
+
 def test_a_noisy_fit_agrees_with_scikit_image() -> None:
     truth = Ellipse(400, 270, 240, 180, 0.5)
     points = on(truth, n=400) + np.random.default_rng(0).normal(0, 1, (400, 2))

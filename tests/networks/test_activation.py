@@ -1,11 +1,11 @@
-"""One code an image, from inside any network."""
+"""What a network looked at, and one code an image, from inside any network."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ushydra_lab.errors import UserError
-from ushydra_lab.networks.activation import deepest_code, middle_code
+from ushydra_lab.networks.activation import deepest_code, grad_cam, middle_code
 from ushydra_lab.networks.attention_unet import AttentionUNet
 from ushydra_lab.networks.baselines.resnet import ResNet
 from ushydra_lab.networks.baselines.segnet import SegNet
@@ -86,3 +86,39 @@ def test_the_middle_code_is_the_mean_of_the_last_map_of_each_size_in_between() -
     code = middle_code(network, lambda: network(x))
     torch.testing.assert_close(code, network[:3](x).mean((2, 3)))
     assert middle_code(nn.Linear(3, 2), lambda: nn.Linear(3, 2)(torch.rand(1, 3))) is None
+
+
+class Averaged(nn.Module):
+    """Classes by the mean of a map's patches, or of tokens of these after a layer norm, with a class token before."""
+
+    def __init__(self, tokens: bool) -> None:
+        super().__init__()
+        self.patches, self.norm, self.head = nn.Conv2d(1, 4, 8, 8), nn.LayerNorm(4), nn.Linear(4, 3)
+        self.tokens = tokens
+
+    def seen(self, x: Tensor) -> Tensor:
+        """(B, h * w, 4), what the head averages."""
+        patches = self.patches(x).flatten(2).mT
+        return self.norm(torch.cat([torch.ones(len(x), 1, 4), patches], 1))[:, 1:] if self.tokens else patches
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.seen(x).mean(1))
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("size", [(16, 40), (40, 16)])
+def test_grad_cam_of_an_average_is_its_head_at_each_place_where_it_speaks_for_the_class(
+    tokens: bool, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    network, x = Averaged(tokens), torch.rand(1, 1, *size)
+    found = grad_cam(network, lambda: network(x))
+    weights = network.head.weight[network(x)[0].argmax()]
+    expected = (network.seen(x)[0] @ weights).relu().detach().unflatten(0, (size[0] // 8, size[1] // 8))
+    torch.testing.assert_close(found, expected / expected.max())
+
+
+def test_grad_cam_needs_a_map_between_image_and_classes() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(ValueError, match="Grad-CAM needs a feature map"):
+        grad_cam(network, lambda: network(torch.rand(1, 1, 8, 8)))

@@ -38,6 +38,18 @@ def moved(module: nn.Module) -> list[bool]:
 
 
 @builds
+def test_an_encoder_sees_pixels_from_minus_1_to_1(build):
+    network, seen = build(), []
+    for encoder in network.encoders:
+        first = next(module for module in encoder.modules() if isinstance(module, nn.Conv2d))
+        first.register_forward_pre_hook(lambda _, given: seen.append((float(given[0].min()), float(given[0].max()))))
+    x = images(2)
+    x[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    network.forward_routed(x, torch.tensor([0, 0]))
+    assert {*seen} == {(-1.0, 1.0)}
+
+
+@builds
 def test_one_hot_routing_updates_a_decoder_only_by_its_own_domain(build):
     network, x, route = build(), images(6), torch.tensor([2, 0, 2, 0, 0, 2])
     network.encoders.eval()  # batch norm of a shared encoder would mix the domains before the decoders

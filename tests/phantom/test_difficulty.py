@@ -112,6 +112,21 @@ def test_the_thickness_is_not_touched_where_the_strip_is_widest() -> None:
         assert fetus.strip.lumen(along).max() == pytest.approx(fetus.strip.thickness, rel=1e-3)
 
 
+def test_walls_break_at_random_along_the_back_the_same_at_any_depth() -> None:
+    """Of uncorrelated knots between which it is linear, a field has 2/3 of their variance of 1.5 squared."""
+    x, fields = np.linspace(-60, 60, 1201), []
+    for seed in range(100):
+        fetus = ClinicalFetus.seen(np.random.default_rng(seed), severity=1.0)
+        field = ClinicalAnatomy(fetus, np.tile(x, (2, 1)), np.array([[0.0], [9.0]]) * np.ones_like(x)).along(6.0)
+        assert np.array_equal(*field)
+        fields.append(field[0])
+    assert np.mean(fields) == pytest.approx(0, abs=0.1)
+    assert np.var(fields) == pytest.approx(1.5, rel=0.1)
+    apart = {mm: np.mean([field[: -10 * mm] * field[10 * mm :] for field in fields]) / 1.5 for mm in (1, 12)}
+    assert apart[1] > 0.9
+    assert abs(apart[12]) < 0.1
+
+
 def test_hospitals_differ_in_prevalence() -> None:
     """A hospital that leans to thick necks has more above 2.5 mm than one that leans to thin ones."""
     scene = SCENES["nt"]

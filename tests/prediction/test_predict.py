@@ -90,6 +90,14 @@ def test_a_prediction_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     assert predict_to(tmp_path / "broken", ensemble, given).again
 
 
+def test_of_a_video_all_frames_are_predicted_or_each_nth(run: Path, tmp_path: Path, video: Callable[..., Path]) -> None:
+    ensemble, given = load_ensemble([run]), read_input(video(5))
+    for name, more, expected in (("all", [], [0, 1, 2, 3, 4]), ("second", [2], [0, 2, 4])):
+        assert predict_to(tmp_path / name, ensemble, given, *more).frames == len(expected)
+        assert pd.read_csv(tmp_path / name / "predictions.csv")["frame"].tolist() == expected
+        assert [one.cells["frame"] for one in predictions(ensemble, given, *more)] == expected
+
+
 def test_what_is_there_is_never_overwritten(run: Path, folder: Path, tmp_path: Path) -> None:
     ensemble, out = load_ensemble([run]), tmp_path / "out"
     predict_to(out, ensemble, read_input(folder / "a"))

@@ -8,7 +8,7 @@ import pytest
 
 from ushydra_lab.report.document import Gap, Note, Table
 from ushydra_lab.report.papers import registry
-from ushydra_lab.report.papers.multicentre.printed import POOLED, PRINTED
+from ushydra_lab.report.papers.multicentre.printed import POOLED, PRINTED, TEST_IMAGES, TRAIN_IMAGES
 from ushydra_lab.report.papers.multicentre.tables import section
 from ushydra_lab.results.collect import collect
 
@@ -126,3 +126,12 @@ def test_test_images_of_all_sites_that_were_trained_on_are_one_row(tmp_path: Pat
         f"{tested['bpd_nme'].mean():.3f}",
         "0.04",
     ]
+
+
+def test_printed_numbers_are_those_of_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "multicentre.md").read_text(encoding="utf-8")
+    for (trained, tested), (bpd, ofd) in PRINTED.items():
+        assert f"| {'all three' if tested == POOLED else trained[0]} | {tested} | {bpd} / {ofd} |" in page
+    train, test = (counts.values() for counts in (TRAIN_IMAGES, TEST_IMAGES))
+    said = "training parts of {} (HC18), {} (FP) and {} heads (UCL) and test parts of {}, {} and {}."
+    assert said.format(*train, *test) in page

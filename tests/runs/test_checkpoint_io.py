@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -139,3 +140,9 @@ def test_short_epochs_are_written_at_first_and_at_last_and_when_the_time_has_pas
     monkeypatch.setattr(checkpoint_io, "EVERY_S", 0.0)
     seconds = iter(range(5))
     assert written(tmp_path, monkeypatch, Stop(9)) == [0, 1, 2, 3, 4]
+
+
+def test_where_another_process_has_to_write_this_one_does_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing takes all processes that train together; the other one's time has always passed."""
+    monkeypatch.setattr(SingleDeviceStrategy, "reduce_boolean_decision", lambda _, own, all=True: own or not all)
+    assert written(tmp_path, monkeypatch) == [0, 1, 2, 3, 4]

@@ -201,6 +201,13 @@ def test_nothing_that_exists_is_overwritten(packed: Run, run: Run, tmp_path: Pat
     with pytest.raises(UserError, match="packed exists"):
         packed_copy(run, tmp_path / "packed")
     assert before == {file: file.read_bytes() for file in (tmp_path / "packed").rglob("*") if file.is_file()}
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file exists"):
+        packed_copy(run, tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    packed_copy(run, tmp_path / "empty")
+    (empty,) = runs_below(tmp_path / "empty")
+    empty.verify()
     with pytest.raises(UserError, match="part of the experiment"):
         packed_copy(run, run.experiment / "packed")
     assert [one.path for one in runs_below(run.experiment)] == [run.path]

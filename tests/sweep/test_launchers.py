@@ -1,6 +1,7 @@
 """Jobs in processes of their own: each knows its share of the cores."""
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 
 from ushydra_lab.cores import usable_cores
 from ushydra_lab.sweep import launchers
-from ushydra_lab.sweep.launchers import SLURM_THREADS, JoblibLauncher, SlurmLauncher
+from ushydra_lab.sweep.launchers import SLURM_THREADS, JoblibLauncher, RayLauncher, SlurmLauncher
 
 
 class Job:
@@ -64,6 +65,38 @@ def test_slurm_gets_the_settings_and_each_job_s_end_is_told(tmp_path: Path, monk
         "folder": "folder", "max_num_timeout": 3, "cpus_per_task": 4, "setup": ["module load x", SLURM_THREADS],
     }  # fmt: skip
     assert ended == [(0, None), (1, f"SLURM job 1 was killed or cancelled; see {tmp_path / '1_log'}")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "expected"), [(None, 4.0, 1.0), (None, 0.5, 0.5), (None, None, 0), (0.5, 4.0, 0.5), (0, 4.0, 0)]
+)
+def test_a_job_on_ray_has_the_gpu_that_was_asked_for_or_one_where_there_is_any(
+    asked: float | None, there: float | None, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a ray that runs nothing, and of which job 1 dies."""
+    given, ended = list[dict[str, object]](), list[bool]()
+
+    def get(job: Job) -> None:
+        if job.number == 1:
+            raise ChildProcessError("The worker died.\nTraceback")
+
+    ray = SimpleNamespace(
+        init=lambda **settings: given.append(settings),
+        cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": there} if there else {}),
+        remote=lambda **settings: lambda _: given.append(settings) or SimpleNamespace(remote=lambda job: job),
+        wait=lambda waiting, num_returns: (waiting[:num_returns], waiting[num_returns:]),
+        get=get,
+        exceptions=SimpleNamespace(RayError=ChildProcessError),
+        shutdown=lambda: ended.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)  # type: ignore[arg-type]
+    jobs = [Job(number, tmp_path) for number in range(3)]
+    found = [(job.number, failure) for job, failure in RayLauncher(2, asked, 3, {"address": "a"}).run(jobs)]  # type: ignore[arg-type]
+    assert found == [(0, None), (1, "The worker died."), (2, None)]
+    connected, settings = given
+    assert connected["address"] == "a"
+    assert settings == {"num_cpus": 2, "num_gpus": expected, "max_calls": 1, "max_retries": 3}
+    assert ended == [True]
 
 
 @pytest.mark.parametrize(("answer", "left"), [("exit 1", {"7", "8"}), ("echo 8; echo 99", {"8"})])

@@ -30,10 +30,10 @@ class Shown(nn.Module):
         return self.output.expand(len(image), *self.output.shape[1:])
 
 
-def peaks(points: Tensor) -> Tensor:
+def peaks(points: Tensor, sigma: float = SIGMA) -> Tensor:
     """Logits of perfect heatmaps of points (4, 2)."""
     size = CANVAS[0] // STRIDE, CANVAS[1] // STRIDE
-    return draw(points[None], size, STRIDE, SIGMA).logit(eps=1e-6) - OFFSET
+    return draw(points[None], size, STRIDE, sigma).logit(eps=1e-6) - OFFSET
 
 
 def batch_of(points: Tensor, count: int = 2, **more: Any) -> dict[str, Tensor]:
@@ -78,6 +78,18 @@ def test_a_network_that_gives_points_has_no_uncertainty_and_the_same_metrics() -
     assert found["nme"].tolist() == [0, 0]
     assert "entropy" not in found
     assert task.losses(batch_of(HEAD + 1))["xy"].item() == pytest.approx(2 / hypot(*CANVAS), rel=1e-5)
+
+
+def test_an_image_is_as_doubtful_as_the_widest_of_its_heatmaps() -> None:
+    output = peaks(HEAD).repeat(2, 1, 1, 1)
+    output[1, 2] = peaks(HEAD, 2 * SIGMA)[0, 2]
+    task, batch = task_for(Shown(output)), batch_of(HEAD)
+    answer = task.answer(batch["image"], batch["content"])
+    doubt = task.doubts(answer, batch)["uncertain"]
+    assert doubt.tolist() == [max(each) for each in answer["spread"].tolist()]
+    assert doubt[1] > 1.5 * doubt[0], "though three of its four are as sharp"
+    points = task_for(Shown(HEAD[None], stride=None), terms={"xy": coordinate_l1}, shares={"xy": 1.0})
+    assert points.doubts(points.answer(batch["image"], batch["content"]), batch) == {}
 
 
 @given(st.lists(st.floats(0, 100, width=32), min_size=8, max_size=8), st.booleans(), st.booleans())

@@ -4,6 +4,7 @@ from math import pi
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skimage.measure import regionprops
@@ -104,6 +105,20 @@ def test_distances_and_places_are_px_and_mm_too_where_the_spacing_is_known(truth
     in_px = {name: values for name, values in with_spacing.items() if "_mm" not in name}
     assert in_px.keys() == without.keys()
     torch.testing.assert_close(in_px, without, equal_nan=True)
+
+
+def test_what_is_told_of_an_image_without_labels_is_what_is_measured_of_one_with_them(truth: Tensor) -> None:
+    task, batch = task_for(truth, head="parenchyma"), batch_of(truth, pixel_mm=torch.tensor([0.5, 2.0]))
+    told, measured = task.describe(task.answer(batch["image"], batch["content"]), batch), task.evaluate(batch)
+    assert {"found_csp", "found_px_csp", "found_mm2_csp", "hc_px", "hc_mm"} <= told.keys()
+    torch.testing.assert_close(told, {name: measured[name] for name in told}, equal_nan=True)
+    assert told["found_mm2_csp"].tolist() == [6 * 0.5**2, 0]
+
+
+def test_an_image_is_as_difficult_as_its_structures_on_average_and_an_empty_one_rightly_left_is_easy() -> None:
+    images = pd.DataFrame({"dice_empty_parenchyma": [1.0, 0.8], "dice_empty_csp": [1.0, 0.4]})
+    found = task_for(torch.zeros(1, 8, 8)).difficulty(images)
+    assert found.tolist() == pytest.approx([0, 0.4])
 
 
 def test_nsd_is_within_a_millimetre_whatever_the_spacing_and_within_two_px(truth: Tensor) -> None:

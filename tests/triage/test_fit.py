@@ -26,6 +26,7 @@ from ushydra_lab.runs.stored_experiment import check_stored
 from ushydra_lab.runs.triage_files import judged_images
 from ushydra_lab.training import assembly
 from ushydra_lab.training.stages import finished_tasks
+from ushydra_lab.triage.damage import DAMAGES
 from ushydra_lab.triage.files import read_triage
 from ushydra_lab.triage.fit import alpha_of, fit_triage
 from ushydra_lab.triage.scores import rows, scored, scores_of
@@ -86,6 +87,9 @@ def test_stored_rules_judge_as_those_at_the_end_of_training(train: Callable[[str
     np.testing.assert_allclose(judged.query("part == 'val'")["ood_score"], [one["ood"] for one in scores], rtol=1e-6)
     highest = max(one["ood"] for one in scores)
     assert stored.rules[0].threshold == pytest.approx(highest), "19 of 20 are needed for 5 %: the largest of 20"
+    damaged = judged_images(run).query("kind != 'as_is'")
+    tested = judged.query("part == 'test'")["record"].tolist()
+    assert damaged.groupby("kind")["record"].agg(list).to_dict() == dict.fromkeys(DAMAGES, tested), "of so few, all"
 
 
 @pytest.mark.parametrize("subjects", range(1, 60))

@@ -55,6 +55,18 @@ def test_phantom_images_are_not_refused_and_their_damaged_copies_are(tmp_path: P
     assert {kind: refused(images, kind) for kind in REFUSED} == dict.fromkeys(REFUSED, len(images))
 
 
+def test_a_damaged_copy_is_of_the_image_s_size_and_damaged_as_it_is_called() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (70, 90), dtype=np.uint8)
+    copies = {kind: damage(image) for kind, damage in DAMAGES.items()}
+    assert {(copy.shape, copy.dtype) for copy in copies.values()} == {(image.shape, image.dtype)}
+    assert not copies["black"].any()
+    assert np.array_equal(copies["inverted"] ^ image, np.full_like(image, 255))
+    assert np.array_equal(copies["upside_down"], np.flipud(image))
+    np.testing.assert_allclose(copies["dark"], 0.15 * image, atol=1)
+    assert (np.diff(copies["gradient"].astype(int), axis=1) >= 0).all()
+    assert (copies["gradient"][:, 0].max(), copies["gradient"][:, -1].min()) == (0, 255)
+
+
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 255))
 def test_a_flat_image_of_any_size_and_grey_is_refused(rows: int, columns: int, grey: int) -> None:
     reasons = pixel_reasons(np.full((rows, columns), grey, np.uint8))

@@ -40,7 +40,8 @@ def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
             seen.append(output)
 
     with _watched(network, remember), torch.enable_grad():
-        gradients = torch.autograd.grad(logits().amax(1).sum(), seen, allow_unused=True)
+        score = logits().amax(1).sum()
+        gradients = torch.autograd.grad(score, seen, allow_unused=True) if seen else ()
     for features, gradient in zip(reversed(seen), reversed(gradients), strict=True):
         if gradient is not None and (found := _on_grid(gradient, grid[0])).any():
             return _map(_on_grid(features.detach(), grid[0]), found)

@@ -88,7 +88,7 @@ class ClinicalAnatomy(Anatomy):
             )
 
     def along(self, length: float) -> Array:
-        """A random field that varies along x alone, variance about 1, grain `length` mm."""
+        """A random field that varies along x alone, variance 1.5, grain `length` mm."""
         knots = 1.5 * self.rng.standard_normal(2 + round(2 * REACH_MM / length)).astype(np.float32)
         table = np.interp(np.arange(0, 2 * REACH_MM, STEP_MM), np.arange(len(knots)) * length, knots)
         place = ((self.x + REACH_MM) / STEP_MM).astype(np.intp)

@@ -33,7 +33,7 @@ def build_task(experiment: Experiment, stage: str) -> Task:
         UserError: a component refuses its settings.
     """
     keep_freed()
-    L.seed_everything(experiment.seed, workers=True, verbose=False)
+    L.seed_everything(experiment.seed, verbose=False)
     try:
         network: Any = hydra_instantiate(experiment.network, _convert_="all")
         if not isinstance(network, nn.Module):
@@ -59,7 +59,7 @@ class FreshTask:
 
     def restore_generators(self) -> None:
         """Restore torch's generators to their state after building, whatever has drawn from them since."""
-        L.seed_everything(self.seed, workers=True, verbose=False)
+        L.seed_everything(self.seed, verbose=False)
         torch.set_rng_state(self.generator)
 
 

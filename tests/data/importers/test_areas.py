@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ushydra_lab.data.importers.areas import of_circle, of_ellipse, of_polygons
+from ushydra_lab.data.importers.areas import of_circle, of_ellipse, of_piece, of_polygons
 from ushydra_lab.data.importers.problem import ExportProblem
 
 
@@ -26,3 +26,14 @@ def test_a_polygon_has_three_points() -> None:
     assert of_polygons("head", [[(0.0, 0.0), (4.0, 0.0), (0.0, 4.0)]]).drawn((5, 5)).any()
     with pytest.raises(ExportProblem, match="'head' is a polygon of 2 points"):
         of_polygons("head", [[(0.0, 0.0), (4.0, 0.0), (0.0, 4.0)], [(0.0, 0.0), (4.0, 0.0)]])
+
+
+def test_a_piece_lies_at_its_first_pixel_and_leaves_the_image_at_no_side() -> None:
+    piece = np.array([[True, False, True], [True, True, True]])
+    for left, top in ((0, 0), (4, 0), (0, 3), (4, 3)):
+        drawn = of_piece("head", piece, left, top).drawn((5, 7))
+        assert drawn.sum() == piece.sum()
+        assert np.array_equal(drawn[top : top + 2, left : left + 3], piece)
+    for left, top in ((-1, 0), (0, -1), (5, 0), (0, 4)):
+        with pytest.raises(ExportProblem, match="'head' is a mask that leaves the image of 7 x 5 px"):
+            of_piece("head", piece, left, top).drawn((5, 7))

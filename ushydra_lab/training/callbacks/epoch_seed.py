@@ -18,4 +18,4 @@ class EpochSeed(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         (state,) = np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)
-        L.seed_everything(int(state), workers=True, verbose=False)
+        L.seed_everything(int(state), verbose=False)
