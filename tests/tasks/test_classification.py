@@ -84,6 +84,10 @@ def test_grad_cam_is_a_map_of_the_image_and_leaves_the_task_alone(network):
     assert maps.amax((1, 2)).max() > 0.5
 
 
+def test_a_network_without_feature_maps_has_no_such_picture():
+    assert task_for(Sure()).pictures(batch_of([1, 0])) == {}
+
+
 def test_grad_cam_finds_the_part_of_the_image_that_decides():
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():

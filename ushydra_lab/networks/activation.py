@@ -13,8 +13,10 @@ from torch.utils.hooks import RemovableHandle
 from ushydra_lab.errors import UserError
 
 
-def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
+def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor | None:
     """Grad-CAM (Selvaraju et al., ICCV 2017) of the predicted class of one image, (h, w) in [0, 1].
+
+    None where no feature map lies on the way from the network to the logits.
 
     The last feature map (1, C, h, w) on which the class depends, weighted by the mean gradient of each channel,
     without what is negative, over its maximum; all 0 where nothing speaks for the class. In a transformer the map
@@ -23,9 +25,6 @@ def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
     Args:
         network: whose modules make the feature maps. Its parameters must ask for gradients.
         logits: runs it, giving (1, K).
-
-    Raises:
-        ValueError: no feature map lies on the way from the network to the logits.
     """
     seen: list[Tensor] = []
     grid: list[tuple[int, int]] = []
@@ -42,10 +41,15 @@ def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor:
     with _watched(network, remember), torch.enable_grad():
         score = logits().amax(1).sum()
         gradients = torch.autograd.grad(score, seen, allow_unused=True) if seen else ()
-    for features, gradient in zip(reversed(seen), reversed(gradients), strict=True):
-        if gradient is not None and (found := _on_grid(gradient, grid[0])).any():
-            return _map(_on_grid(features.detach(), grid[0]), found)
-    raise ValueError("Grad-CAM needs a feature map (B, C, h, w), or patch tokens, between the network and its logits")
+    pairs = zip(reversed(seen), reversed(gradients), strict=True)
+    found = [
+        (_on_grid(features.detach(), grid[0]), _on_grid(gradient, grid[0]))
+        for features, gradient in pairs
+        if gradient is not None
+    ]
+    if not found:
+        return None
+    return _map(*next((pair for pair in found if pair[1].any()), found[0]))
 
 
 def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -140,13 +140,15 @@ class Classification(FromLogits):
         return (1 - own.where(true >= 0)).rename("1 - probability of the true plane")
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Grad-CAM of the predicted plane, (B,H,W) in [0, 1]: `networks.activation`."""
+        """Grad-CAM of the predicted plane, (B,H,W) in [0, 1]: `networks.activation`; nothing without feature maps."""
         with torch.inference_mode(False):  # what is made in inference mode has no gradients, a copy has
             model = deepcopy(self).requires_grad_(True)
             images = [
                 {key: values[i : i + 1].clone() for key, values in batch.items()} for i in range(len(batch["image"]))
             ]
-            maps = [grad_cam(model.network, partial(_run, model, one)) for one in images]
+            found = [grad_cam(model.network, partial(_run, model, one)) for one in images]
+        if not (maps := [one for one in found if one is not None]):
+            return {}
         size = batch["image"].shape[-2:]
         return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}
 
