@@ -5,6 +5,7 @@ command and answers its process id; a process id waits for it and answers its ex
 killed it).
 """
 
+import gc
 import json
 import os
 import resource
@@ -50,5 +51,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.set_threshold(50_000)
     draw_little()
     main()

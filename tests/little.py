@@ -1,19 +1,36 @@
-"""What tests that do not look at a run's pictures have drawn: panels are most of the time of a training of seconds."""
+"""What tests that do not look at pictures have drawn: figures are most of the time of a small training or report."""
 
+import io
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
-from ushydra_lab.evaluation import pictures
-from ushydra_lab.figures.panels import FIRST_ROW, Picture
+from ushydra_lab.figures.panels import FIRST_ROW, Picture, Sample, sample_panel, stage_panel
+from ushydra_lab.figures.style import save, tidy
 
-PANEL = pictures.stage_panel
+WHOLE = {
+    "ushydra_lab.evaluation.pictures": {"stage_panel": stage_panel, "sample_panel": sample_panel},
+    "ushydra_lab.report.document": {"save": save},
+}
+"""Module -> what it draws with."""
 
 
 def draw_little() -> None:
-    """From now on a panel is its first image, and one image of each kind of answer is drawn."""
-    pictures.EXTREMES = dict.fromkeys(pictures.EXTREMES, 1)
-    vars(pictures)["stage_panel"] = first_image
+    """From now on a panel is its first image, an image of each kind of answer is drawn, and figures are small."""
+    little = {
+        "ushydra_lab.evaluation.pictures": {
+            "EXTREMES": {"hardest": 1, "easiest": 1}, "stage_panel": first_image, "sample_panel": first_sample,
+        },
+        "ushydra_lab.report.document": {"save": save_little},
+    }  # fmt: skip
+    for name, with_these in little.items():
+        if name in sys.modules:
+            vars(sys.modules[name]).update(with_these)
 
 
 def first_image(images: Picture, *_: Any, **more: Any) -> Figure:
@@ -22,3 +39,25 @@ def first_image(images: Picture, *_: Any, **more: Any) -> Figure:
     axis.imshow(images[0], cmap="gray")
     axis.set_gid(FIRST_ROW)
     return figure
+
+
+def first_sample(rows: Sequence[Sequence[Sample]], *_: Any) -> Figure:
+    return first_image(rows[0][0][1][None])
+
+
+def save_little(figure: Figure, file: Path) -> None:
+    """A small PNG, and a PDF without anything."""
+    tidy(figure)
+    figure.set_layout_engine(None)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file.with_name(f"{file.name}.png"), dpi=20)
+    file.with_name(f"{file.name}.pdf").write_bytes(PAGE)
+
+
+def _page() -> bytes:
+    out, then = io.BytesIO(), time.gmtime(0)
+    Image.new("1", (1, 1)).save(out, "PDF", creationDate=then, modDate=then)
+    return out.getvalue()
+
+
+PAGE = _page()

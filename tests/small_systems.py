@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -44,10 +45,12 @@ def words(system: str, manifest: Path, root: Path, epochs: int, *more: str) -> l
     """What is typed to train a system on its phantom for some epochs a stage, one job into run_root=root."""
     chosen = [f"+experiment={system}", "scale=laptop", "seed=1000", "batch_size=4", "panel_images=1", *SMALL[system]]
     chosen += ["logger.mode=disabled", "data=manifest", f"data.path='{manifest}'", f"run_root='{root}'"]
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        stages = compose("config", overrides=chosen).stages
-    return [*chosen, *(f"stages.{stage}.max_epochs={epochs}" for stage in stages), *more]
+    return [*chosen, *(f"stages.{stage}.max_epochs={epochs}" for stage in stages_of(system)), *more]
+
+
+@functools.cache
+def stages_of(system: str) -> list[str]:
+    return list(composed([f"+experiment={system}", "scale=laptop", "data.root=here"]).stages)
 
 
 def composed(overrides: list[str]) -> DictConfig:

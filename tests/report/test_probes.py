@@ -272,6 +272,7 @@ def test_a_trained_code_stands_beside_an_untrained_one_with_what_differs(
     assert ("*" in shown["learned"]) == (shift > 0)
 
 
+@pytest.mark.usefixtures("whole_pictures")
 def test_the_section_has_tables_figures_and_the_commands_for_the_rest(stages: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "nt" / "report"
     text = markdown.render(nt.section(found(stages), folder))

@@ -61,6 +61,7 @@ def test_the_plan_is_written_before_a_test_image_is_evaluated_and_a_changed_clai
         return real(*given)
 
     monkeypatch.setattr("ushydra_lab.experiment.evaluate_stages", watched)
+    monkeypatch.setattr("ushydra_lab.sweep.jobs.report", lambda _: None)
     call("train", *TINY, "seed=1,2")
     (plan,) = seen[0]
     assert plan.claim == Claim("roi_edge_mae", "global", "roi", 4.9, Kind.superiority, plan.claim.source)

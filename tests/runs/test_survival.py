@@ -68,7 +68,7 @@ def sweeps(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) ->
 def undisturbed(sweeps: Sweeps, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sweep's directory, all in one go."""
     root = tmp_path_factory.mktemp("undisturbed") / "runs"
-    status, said = sweeps.run(root)
+    status, said = sweeps.run(root, REPORT="1")
     assert status == 0, said
     return root
 
@@ -100,7 +100,7 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
     draw, root = random.Random(KILLS), tmp_path / "runs"
     for _ in range(KILLS):
         store, seen = root / ".stages", draw.randrange(1, 5)
-        process = sweeps.start(root, EVERY_S=str(draw.choice([0, 60])))
+        process = sweeps.start(root, REPORT="1", EVERY_S=str(draw.choice([0, 60])))
         before = _newest(store)
         while seen and status_or_none(root) != ["finished", "finished"]:  # as many epochs, then a random moment
             time.sleep(0.002)
@@ -109,7 +109,7 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_bits(
         time.sleep(draw.uniform(0, 0.2))
         os.kill(process, signal.SIGKILL)
         assert sweeps.wait(process) == -signal.SIGKILL
-    outcome, said = sweeps.run(root)
+    outcome, said = sweeps.run(root, REPORT="1")
     assert outcome == 0, said
     assert_same(undisturbed, root)
 
@@ -183,7 +183,7 @@ def test_a_third_command_does_nothing_and_shows_the_table(sweeps: Sweeps, undist
         return {file: file.stat().st_mtime_ns for file in files if file.is_file() and file.name != "run.log"}
 
     before = state()
-    outcome, said = sweeps.run(undisturbed)
+    outcome, said = sweeps.run(undisturbed, REPORT="1")
     assert outcome == 0
     assert "Nothing has changed since the report was written" in said
     assert "2 jobs: 2 finished" in said
@@ -194,7 +194,7 @@ def test_a_table_of_a_finished_run_that_was_edited_is_named(sweeps: Sweeps, undi
     root = shutil.copytree(undisturbed, tmp_path / "runs")
     table = run_of(root, 1001) / "per_image.csv"
     table.write_bytes(table.read_bytes().replace(b"1", b"2", 1))
-    outcome, said = sweeps.run(root)
+    outcome, said = sweeps.run(root, REPORT="1")
     assert outcome == 1
     assert "per_image.csv is damaged" in said
     assert "FAILED" in said
