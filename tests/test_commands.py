@@ -53,6 +53,14 @@ def test_a_mistyped_verb_is_answered_with_the_nearest(typed: str, meant: str) ->
         call(typed)
 
 
+@pytest.mark.parametrize("runs", [["one"], ["one", "two"], ["one", "two", "three"]])
+def test_predictions_are_not_written_among_the_images(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status("predict", *runs, str(tmp_path), "--out", str(tmp_path / "out")) == 2
+    assert f"--out lies in {tmp_path}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "inf", "nan", "x"])
 def test_probes_move_codes_by_a_finite_size_above_0(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("probes", "nowhere", "--perturbation", size) == 2

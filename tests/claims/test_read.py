@@ -120,6 +120,13 @@ Ours\footnote{Trained twice.} & CE & 0.930 & 87.0\% \\
     )
 
 
+def test_each_latex_table_has_its_own_caption(tmp_path: Path) -> None:
+    rows = r"\begin{tabular}{ll} a & b \\ 1 & 2 \\ \end{tabular}"
+    floats = [rf"\begin{{table}}\caption{{{name}}} {rows}\end{{table}}" for name in ("First", "Second")]
+    (tmp_path / "t.tex").write_text("\n".join([r"\section{Results}", rows, *floats, rows]))
+    assert [table.name for table in grids(tmp_path / "t.tex")] == ["Results", "First", "Second", "Results"]
+
+
 def test_no_latex_is_run() -> None:
     assert latex.plain(r"\input{/etc/passwd} \def\x{\x\x}\x 0.9") == "/etc/passwd 0.9"
 

@@ -25,6 +25,14 @@ def vit(domains=3, canvas=CANVAS, **settings):
     return HydraViT(4, domains, canvas=canvas, **(SIZES | settings))
 
 
+def test_the_u_net_has_the_widths_that_its_inventors_gave_it():
+    """O. Ronneberger et al., MICCAI 2015, figure 1."""
+    with torch.device("meta"):
+        network = HydraUNet(2, 1)
+    convolutions = [module for module in network.encoders.modules() if isinstance(module, nn.Conv2d)]
+    assert list(dict.fromkeys(module.out_channels for module in convolutions)) == [64, 128, 256, 512, 1024]
+
+
 BUILDS = [unet, vit, lambda: unet(shared=False), lambda: vit(shared=False)]
 builds = pytest.mark.parametrize("build", BUILDS, ids=["unet", "vit", "unet_per_decoder", "vit_per_decoder"])
 

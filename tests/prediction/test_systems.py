@@ -183,6 +183,19 @@ def test_a_reconstruction_is_measured_in_a_box_where_there_is_one() -> None:
     assert only["roi_mae"] is None
 
 
+def test_members_spread_by_the_sd_of_their_greys() -> None:
+    class Dimmed(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image / 2
+
+    grey = np.full((176, 200), 102, np.uint8)  # 0.4, and 0.2 of the other: SD 0.1 sqrt(2)
+    tasks = [Reconstruction(network, None, {}) for network in (nn.Identity(), Dimmed())]  # type: ignore[arg-type]
+    found = answered(
+        ensemble_of(*tasks, canvas=grey.shape), shown_of(grey, grey.shape), shown_of(grey // 2, grey.shape)
+    )
+    assert [one["sd_between_members"] for one in found] == pytest.approx([0.1 * 2**0.5, 0.05 * 2**0.5], rel=1e-5)
+
+
 def test_an_nt_is_told_in_px_of_the_file_and_drawn_with_its_box() -> None:
     rows = np.full((352, 400), 60, np.uint8)
     rows[150:156], rows[156:176], rows[176:182] = 230, 5, 230  # two bright lines, 20 px apart

@@ -44,6 +44,11 @@ def test_what_to_show_is_read_from_the_finished_runs(tmp_path: Path) -> None:
     )
 
 
+def test_one_run_is_enough(tmp_path: Path) -> None:
+    run(tmp_path, "a", "plain")
+    assert logged(tmp_path / "study").experiment == "study"
+
+
 def test_a_directory_without_a_finished_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No finished run below"):
         logged(tmp_path)

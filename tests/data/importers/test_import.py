@@ -75,6 +75,12 @@ def test_problems_of_all_kinds_are_told_at_once(tmp_path: Path, capsys: pytest.C
     assert "(st_josef/p7_b.json): is 60 x 30 px, but its annotations were made at 60 x 40" in told
 
 
+def test_a_label_s_new_name_needs_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*exports.labelme(tmp_path), "--label", "=csp", "csp", "a=b=csp"]
+    assert status("import", *words, "--out", str(tmp_path / "out")) == 1
+    assert capsys.readouterr().err.splitlines() == ["--label takes TOOL=NAME:", "  - =csp", "  - csp"]
+
+
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = exports.coco(tmp_path)
     (tmp_path / "out").mkdir()
