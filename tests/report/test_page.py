@@ -303,9 +303,11 @@ def test_a_page_of_the_phantom_s_images_alone_says_so_below_its_title(experiment
         settings_of(run, data=PHANTOM)
     _, read = made(experiment)
     assert read.text.index(SYNTHETIC) < read.text.index("a site that no method")
+    assert (experiment / "report" / "tables.md").read_text().splitlines()[2] == SYNTHETIC
     assert "phantom (synthetic phantom images, no patient): 20 images of 20 subjects at 2 sites" in read.text
     settings_of(runs[0], data={"_target_": "ushydra_lab.data.readers.hc18.read"})
     assert SYNTHETIC not in made(experiment)[1].text
+    assert SYNTHETIC not in (experiment / "report" / "tables.md").read_text()
 
 
 def test_a_stage_that_was_trained_on_other_images_is_named_with_them(experiment: Path) -> None:

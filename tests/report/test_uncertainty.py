@@ -1,12 +1,16 @@
 """Intervals are calibrated on seen sites alone; what an uncertainty is worth is measured, not assumed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from ushydra_lab.report.document import Note
 from ushydra_lab.report.render import markdown
 from ushydra_lab.report.sections.uncertainty import PERFECT, _cells, draw, intervals_table, risk_table, section
 from ushydra_lab.results.collect import Collected
@@ -89,6 +93,25 @@ def test_the_section_writes_tables_and_a_figure_and_nothing_for_other_systems(
     points = Collected(images.drop(columns=["entropy", "ofd_spread_mm", "bpd_spread_mm"]), pd.DataFrame(), {})
     assert "Error of the most certain" not in markdown.render(section(points, tmp_path / "points"))
     assert section(Collected(images[["nme"]], pd.DataFrame(), {}), tmp_path / "none") == []
+
+
+def test_validation_images_move_no_figure(
+    images: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[NDArray[Any]]] = []
+
+    def remember(figure: Figure, *_: object) -> Note:
+        drawn.append([np.asarray(line.get_xydata()) for line in figure.axes[0].lines])
+        return Note("")
+
+    monkeypatch.setattr("ushydra_lab.report.sections.uncertainty.save_figure", remember)
+    moved = images.assign(nme=images["nme"].where(images["part"] == "test", 9))
+    for table in (images, moved):
+        section(Collected(table, pd.DataFrame(), {}), tmp_path)
+    assert len(drawn) == 4
+    for before, after in zip(drawn[:2], drawn[2:], strict=True):
+        for one, other in zip(before, after, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_coverage_below_the_promise_is_marked_by_subjects_not_by_images(images: pd.DataFrame) -> None:
