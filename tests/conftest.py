@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()  # what is imported by now lives as long as the process
     gc.set_threshold(50_000)  # seventy times as rarely as Python's own: looking for cycles is 5 % of the time
     draw_little()
+    if phantom := sys.modules.get("ushydra_lab.phantom"):  # many tests have the first images of the same sites
+        vars(phantom)["render"] = lru_cache(300)(vars(phantom)["render"])
 
 
 @pytest.fixture

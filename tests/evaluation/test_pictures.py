@@ -33,7 +33,9 @@ def prepared(manifest: Path, root: Path) -> tuple[Experiment, dict[str, Task], U
 def test_the_ten_hardest_images_are_drawn_worst_first_with_their_record_and_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = phantom.write(tmp_path / "heads", "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 24))
+    file = phantom.write(
+        tmp_path / "heads", "head", 0, dict.fromkeys(phantom.SCENES["head"].machines, 4) | {"hospital_c": 24}
+    )
     settings, tasks, data = prepared(file, tmp_path)
     drawn: dict[str, tuple[list[int], list[str]]] = {}
     monkeypatch.setattr(pictures, "EXTREMES", EXTREMES)
