@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ushydra_lab.results.crossed import effect
+from ushydra_lab.results.crossed import Common, effect_on
 from ushydra_lab.results.family import adjusted
 from ushydra_lab.results.rates import false_positives, layout, relabelled
 
@@ -27,7 +27,8 @@ def runs(rng: np.random.Generator, seeds: int, seed_sd: float, response: float, 
 
 def starred(images: pd.DataFrame) -> bool:
     sides = {name: images[images["method"] == name] for name in METHODS}
-    found = {(b, a, m): effect(sides[METHODS[a]], sides[METHODS[b]], m) for b, a in PAIRS for m in METRICS}
+    both = {(b, a): Common(sides[METHODS[a]], sides[METHODS[b]]) for b, a in PAIRS}
+    found = {(*pair, m): effect_on(common.of(m)) for pair, common in both.items() for m in METRICS}
     return any(one.starred for one in adjusted(found).values())
 
 
