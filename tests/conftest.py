@@ -35,7 +35,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs and reports have their pictures as their users do."""
+    """Panels and figures that this process draws are those that users get, but for the number of images in a panel."""
     for module, with_these in WHOLE.items():
         for name, drawn in with_these.items():
             monkeypatch.setattr(f"{module}.{name}", drawn)

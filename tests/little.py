@@ -12,6 +12,7 @@ from PIL import Image
 
 from ushydra_lab.figures.panels import FIRST_ROW, Picture, Sample, sample_panel, stage_panel
 from ushydra_lab.figures.style import save, tidy
+from ushydra_lab.files import atomic
 
 WHOLE = {
     "ushydra_lab.evaluation.pictures": {"stage_panel": stage_panel, "sample_panel": sample_panel},
@@ -49,9 +50,10 @@ def save_little(figure: Figure, file: Path) -> None:
     """A small PNG, and a PDF without anything."""
     tidy(figure)
     figure.set_layout_engine(None)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file.with_name(f"{file.name}.png"), dpi=20)
-    file.with_name(f"{file.name}.pdf").write_bytes(PAGE)
+    with atomic(file.with_name(f"{file.name}.png")) as temporary:
+        figure.savefig(temporary, format="png", dpi=20)
+    with atomic(file.with_name(f"{file.name}.pdf")) as temporary:
+        temporary.write_bytes(PAGE)
 
 
 def _page() -> bytes:

@@ -337,7 +337,14 @@ def test_a_full_disk_is_named_and_the_job_can_be_continued(
     assert same_weights(finished, run(tmp_path, hospitals), "phase2")
 
 
-OF_ITS_OWN_PICTURES = ("nt_phase2", "nt_extensions", "brain_attention_unet", "biometry_stage3", "biometry_multihead")
+OF_ITS_OWN_PICTURES = (
+    "nt_phase2",
+    "nt_extensions",
+    "nt_detector",
+    "brain_attention_unet",
+    "biometry_stage3",
+    "biometry_multihead",
+)
 """One experiment of each kind of panel."""
 
 

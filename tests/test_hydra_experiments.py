@@ -74,6 +74,7 @@ def images(run: Path) -> pd.DataFrame:
 
 
 @kinds
+@pytest.mark.usefixtures("whole_pictures")
 def test_noise_in_place_of_all_but_the_training_images_changes_no_weight_and_no_statistic_of_the_router(
     kind: str, finished: dict[str, Path], manifests: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from ushydra_lab.config.identity import WITHHELD
 from ushydra_lab.figures.style import tidy
 from ushydra_lab.report.document import save_figure
 
+pytestmark = pytest.mark.usefixtures("whole_pictures")
 NAMES = {
     "north": "north",
     "$a_{$ b": "$a_{$ b",

@@ -31,12 +31,14 @@ def test_each_axis_has_its_own_scale_to_native_px() -> None:
     assert found == pytest.approx(2 * pi * 80, rel=0.005)
 
 
-def test_a_head_cut_by_the_images_border_is_completed() -> None:
-    labels = painted(Ellipse(80, 64, 45, 36, 0.2))
-    labels[:, :40] = 0
-    content = torch.tensor([[0.0, 40.0, 160.0, 128.0]])
+@pytest.mark.parametrize("content", [(0, 40, 160, 128), (45, 0, 160, 128), (0, 0, 115, 128), (0, 0, 160, 88)])
+def test_a_head_cut_by_the_images_border_is_completed(content: tuple[int, ...]) -> None:
+    x1, y1, x2, y2 = content
+    whole = painted(Ellipse(80, 64, 45, 36, 0.2))
+    labels = torch.zeros_like(whole)
+    labels[:, y1:y2, x1:x2] = whole[:, y1:y2, x1:x2]
     expected = 4 * 45 * ellipe(1 - 0.8**2)
-    assert circumference(labels, 1, content, SAME).item() == pytest.approx(expected, rel=0.01)
+    assert circumference(labels, 1, torch.tensor([content]).float(), SAME).item() == pytest.approx(expected, rel=0.01)
     assert circumference(labels, 1, WHOLE, SAME).item() < 0.97 * expected
 
 

@@ -123,6 +123,30 @@ def test_a_network_without_maps_has_no_grad_cam() -> None:
     assert grad_cam(network, lambda: network(torch.rand(1, 1, 8, 8))) is None
 
 
+@pytest.mark.parametrize("deciding", [0, 1])
+def test_grad_cam_of_tokens_of_two_grids_is_that_of_the_last_on_which_the_class_depends(deciding: int) -> None:
+    class Shrinking(nn.Module):
+        """Patches of 8 px, then of 16 px, each after a layer norm and with a class token before."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.maps = nn.ModuleList([nn.Conv2d(1, 4, 8, 8), nn.Conv2d(4, 4, 2, 2)])
+            self.norms, self.head = nn.ModuleList([nn.LayerNorm(4), nn.LayerNorm(4)]), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = []
+            for make, norm in zip(self.maps, self.norms, strict=True):
+                x = make(x)
+                tokens.append(norm(torch.cat([torch.ones(len(x), 1, 4), x.flatten(2).mT], 1)))
+            return self.head(tokens[deciding].mean(1))
+
+    torch.manual_seed(0)
+    network, x = Shrinking(), torch.rand(1, 1, 32, 64)
+    found = grad_cam(network, lambda: network(x))
+    assert found is not None
+    assert found.shape == [(4, 8), (2, 4)][deciding]
+
+
 def test_grad_cam_is_0_where_nothing_speaks_for_the_class() -> None:
     network = Averaged(tokens=False)
     nn.init.zeros_(network.head.weight)

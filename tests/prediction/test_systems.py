@@ -167,6 +167,8 @@ def test_planes_have_names_and_members_agree_or_not() -> None:
     chance = (torch.tensor([0.0, 2.0]).softmax(0) + torch.tensor([1.0, 0.5]).softmax(0)) / 2
     assert (found["plane"], found["agreement"]) == ("femur", 0.5)
     assert [found["p_brain"], found["p_femur"]] == pytest.approx(chance.tolist(), rel=1e-5)
+    three = ensemble_of(task(0.0, 2.0), task(1.0, 0.5), task(0.0, 1.0), canvas=CANVAS)
+    assert answered(three, shown_of(GREY, CANVAS))[0]["agreement"] == pytest.approx(2 / 3)
 
 
 def test_a_reconstruction_is_measured_in_a_box_where_there_is_one() -> None:

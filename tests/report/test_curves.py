@@ -78,6 +78,7 @@ def test_the_caption_says_what_the_dice_is_where_it_is_drawn(stages: pd.DataFram
     assert "validation Dice" in markdown.render(section(Collected(pd.DataFrame(), stages, {}), tmp_path / "report"))
 
 
+@pytest.mark.usefixtures("whole_pictures")
 def test_the_same_curves_are_the_same_bytes(stages: pd.DataFrame, tmp_path: Path) -> None:
     for folder in ("first", "second"):
         section(Collected(pd.DataFrame(), stages, {}), tmp_path / folder)

@@ -105,6 +105,7 @@ def test_experiments_without_both_thicknesses_have_none_of_it(tmp_path: Path, co
     assert section(collected_from(images().assign(**{column: np.nan})), tmp_path) == []
 
 
+@pytest.mark.usefixtures("whole_pictures")
 def test_there_is_a_figure_of_the_unseen_images_and_the_same_images_give_the_same_bytes(tmp_path: Path) -> None:
     once = markdown.render(section(collected_from(images()), tmp_path))
     picture = (tmp_path / "anna_nt_agreement.png").read_bytes()

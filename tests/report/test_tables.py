@@ -275,3 +275,13 @@ def test_where_methods_differ_in_images_a_comparison_says_of_which_it_is() -> No
     assert (whole["lost"], whole["lost_against"]) == (0, 0)
     assert np.isnan(whole["change_imputed"])
     assert not np.isnan(cells["change_imputed"])
+
+
+def test_the_images_of_two_methods_are_matched_once_for_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"seed": 1, "site": "c", "subject": list("uv"), "record": range(2), "stage": "s"}
+    names = ["psnr_content", "ms_ssim_content", "roi_mae"]
+    tables = [pd.DataFrame(known | dict.fromkeys(names, float(k))).assign(method=name) for k, name in enumerate("abc")]
+    matched, real = [], Common.__init__
+    monkeypatch.setattr(Common, "__init__", lambda self, a, b: (matched.append(1), real(self, a, b))[1])
+    found = compare_sites({"c": pd.concat([table.assign(method_name=table["method"]) for table in tables])})
+    assert len(found["c"]) == 3 * len(matched) == 9

@@ -83,7 +83,9 @@ def test_a_killed_command_leaves_its_plan_and_the_next_one_keeps_it(
     folder: Path, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     process = fork_server.start([*TINY, "seed=1"], tmp_path, tmp_path / "said.log")
+    deadline = time.monotonic() + 120
     while not (folder / PLAN).exists():
+        assert time.monotonic() < deadline, (tmp_path / "said.log").read_text()
         time.sleep(0.005)
     os.kill(process, signal.SIGKILL)
     assert fork_server.wait(process) == -signal.SIGKILL

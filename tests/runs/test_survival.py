@@ -202,7 +202,7 @@ def test_a_table_of_a_finished_run_that_was_edited_is_named(sweeps: Sweeps, undi
 
 def test_two_commands_started_together_do_each_job_once(sweeps: Sweeps, undisturbed: Path, tmp_path: Path) -> None:
     root = tmp_path / "runs"
-    both = [sweeps.start(root), sweeps.start(root)]
+    both = [sweeps.start(root, REPORT="1"), sweeps.start(root, REPORT="1")]
     assert [sweeps.wait(process) for process in both] == [0, 0]
     said = root.with_suffix(".log").read_text()
     assert said.count("training on") == 2 * len(STAGES)
@@ -244,7 +244,7 @@ def test_files_that_cannot_be_written_whole_fail_the_job_with_the_reason(
     sweeps: Sweeps, undisturbed: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    outcome, said = sweeps.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000)
+    outcome, said = sweeps.run(root, f"cache_dir='{undisturbed}/.cache'", file_limit=9000, REPORT="1")
     assert outcome == 1
     assert "Cannot write below" in said
     assert "2 jobs: 2 failed" in said

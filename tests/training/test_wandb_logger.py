@@ -322,7 +322,9 @@ def kill_after_an_epoch(fork_server: ForkServer, typed: list[str], root: Path) -
     """Start a training, kill it once an epoch is stored; the id of the wandb run that it leaves."""
     root.mkdir()
     started = fork_server.start(typed, root, root.with_suffix(".log"))
+    deadline = time.monotonic() + 120
     while not list(root.glob(".stages/*/last.ckpt")):
+        assert time.monotonic() < deadline, root.with_suffix(".log").read_text()
         time.sleep(0.01)
     os.kill(started, signal.SIGKILL)
     assert fork_server.wait(started) == -signal.SIGKILL, "it ended by itself"

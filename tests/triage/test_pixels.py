@@ -71,3 +71,9 @@ def test_a_damaged_copy_is_of_the_image_s_size_and_damaged_as_it_is_called() -> 
 def test_a_flat_image_of_any_size_and_grey_is_refused(rows: int, columns: int, grey: int) -> None:
     reasons = pixel_reasons(np.full((rows, columns), grey, np.uint8))
     assert reasons == ("too_small",) if min(rows, columns) < SMALLEST else "no_region" in reasons
+
+
+def test_an_image_is_too_small_below_64_px_a_side() -> None:
+    speckle = np.random.default_rng(0).normal(90, 8, (64, 90)).clip(0, 255).astype(np.uint8)
+    assert "too_small" not in pixel_reasons(speckle)
+    assert pixel_reasons(speckle[1:]) == pixel_reasons(speckle[:, :63]) == ("too_small",)

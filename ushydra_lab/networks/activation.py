@@ -27,29 +27,27 @@ def grad_cam(network: nn.Module, logits: Callable[[], Tensor]) -> Tensor | None:
         logits: runs it, giving (1, K).
     """
     seen: list[Tensor] = []
-    grid: list[tuple[int, int]] = []
+    grids: list[tuple[int, int]] = []  # of each; tokens have that of the last map before them
 
     def remember(module: nn.Module, _: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or not output.requires_grad:
             return
         if output.ndim == 4 and output.shape[2:].numel() > 1:
-            grid[:] = [(output.shape[2], output.shape[3])]
+            grids.append((output.shape[2], output.shape[3]))
             seen.append(output)
-        elif isinstance(module, nn.LayerNorm) and grid and output.shape[1] == 1 + grid[0][0] * grid[0][1]:
+        elif isinstance(module, nn.LayerNorm) and grids and output.shape[1] == 1 + grids[-1][0] * grids[-1][1]:
+            grids.append(grids[-1])
             seen.append(output)
 
     with _watched(network, remember), torch.enable_grad():
         score = logits().amax(1).sum()
         gradients = torch.autograd.grad(score, seen, allow_unused=True) if seen else ()
-    pairs = zip(reversed(seen), reversed(gradients), strict=True)
     found = [
-        (_on_grid(features.detach(), grid[0]), _on_grid(gradient, grid[0]))
-        for features, gradient in pairs
+        (_on_grid(features.detach(), grid), _on_grid(gradient, grid))
+        for features, gradient, grid in zip(seen, gradients, grids, strict=True)
         if gradient is not None
     ]
-    if not found:
-        return None
-    return _map(*next((pair for pair in found if pair[1].any()), found[0]))
+    return _map(*next((pair for pair in reversed(found) if pair[1].any()), found[-1])) if found else None
 
 
 def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:

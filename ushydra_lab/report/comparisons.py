@@ -48,7 +48,10 @@ def compare_sites(sites: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         for name, metric in metrics_in(images).items()
     }
     of_methods = {held_out: dict(tuple(images.groupby("method"))) for held_out, images in sites.items()}
-    both = {key[:3]: Common(of_methods[key[0]][key[2]], of_methods[key[0]][key[1]]) for key in chosen}
+    both = {
+        (held_out, b, a): Common(of_methods[held_out][a], of_methods[held_out][b])
+        for held_out, b, a in dict.fromkeys(key[:3] for key in chosen)
+    }
     effects = {
         key: effect_on(both[key[:3]].of(key[3]), metric.change == "%", metric.most) for key, metric in chosen.items()
     }

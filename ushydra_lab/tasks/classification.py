@@ -147,8 +147,9 @@ class Classification(FromLogits):
                 {key: values[i : i + 1].clone() for key, values in batch.items()} for i in range(len(batch["image"]))
             ]
             found = [grad_cam(model.network, partial(_run, model, one)) for one in images]
-        if not (maps := [one for one in found if one is not None]):
+        if not (known := [one for one in found if one is not None]):
             return {}
+        maps = [torch.zeros_like(known[0]) if one is None else one for one in found]
         size = batch["image"].shape[-2:]
         return {"Grad-CAM of predicted": F.interpolate(torch.stack(maps)[:, None], size, mode="bilinear")[:, 0]}
 
