@@ -119,6 +119,7 @@ def lines_of_the_readme() -> list[str]:
 
 @pytest.mark.slow
 def test_the_readme_s_lines_train_load_and_predict(tmp_path: Path) -> None:
+    """One of the slowest: a new process trains what the README has its reader train."""
     _, code = lines_of_the_readme()
     said = python(code, tmp_path).splitlines()
     rows = [re.fullmatch(r"\S+\.png ([\d.]+) ([\d.]+)", line) for line in said]
