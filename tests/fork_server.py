@@ -12,8 +12,8 @@ import resource
 import sys
 from typing import Any
 
+from tests.cli import status
 from tests.little import draw_little
-from ushydra_lab import __main__ as command
 from ushydra_lab import experiment  # noqa: F401  imported by every job
 from ushydra_lab.report import build as report  # noqa: F401  and after every sweep
 
@@ -27,14 +27,7 @@ def run(request: dict[str, Any]) -> None:
     sys.path.insert(0, request["folder"])  # as `python -m` does
     if limit := request["file_limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.argv = ["ushydra_lab", *request["words"]]
-    code = 0
-    try:
-        command.main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else bool(end.code)
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+    code = status(*request["words"])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -97,4 +97,6 @@ def test_who_is_not_logged_in_is_told_so() -> None:
 @pytest.mark.parametrize("where", ["project", "me/project/run", "/project"])
 def test_the_command_says_how_to_name_a_project(where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("dashboard", where, str(tmp_path)) == 1
-    assert "ENTITY/PROJECT" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "ENTITY/PROJECT" in said
+    assert "Traceback" not in said
